@@ -14,6 +14,7 @@ from hpsearch.errors import BadInput as BadInput
 from hpsearch.errors import BadSpace as BadSpace
 from hpsearch.errors import BadStorage as BadStorage
 from hpsearch.errors import BadStudyFile as BadStudyFile
+from hpsearch.errors import DamagedStorage as DamagedStorage
 from hpsearch.errors import DownloadFailure as DownloadFailure
 from hpsearch.errors import EvaluatedAlready as EvaluatedAlready
 from hpsearch.errors import EvaluationFailure as EvaluationFailure

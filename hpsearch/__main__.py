@@ -12,8 +12,6 @@ from typing import TextIO
 
 from hpsearch.text import printable_line
 
-STOPPED = "stopped at once; what was recorded stays, and the same command goes on"
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
@@ -30,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     thresholds = gc.get_threshold()
     try:
         return _run([argument for argument in given if argument != "--debug"])
-    except KeyboardInterrupt:
-        return _complain(STOPPED, 130)
+    except KeyboardInterrupt as stopped:
+        return _complain(str(stopped) or "stopped", 130)
     except BrokenPipeError:
         # The reader of the output has left: `hpsearch trials | head`.
         _drop(sys.stdout)

@@ -34,7 +34,7 @@ from hpsearch.search.stage import (
     unscored,
 )
 from hpsearch.space import Value
-from hpsearch.store import Counts, Owner, Store, open_store
+from hpsearch.store import Counts, Owner, Store, open_store, store_for_import
 from hpsearch.store.engine import no_database_yet
 from hpsearch.store.leases import Owned
 from hpsearch.store.queries import Columns, frame
@@ -879,7 +879,7 @@ def import_trials(
     read = importing.read(foreign.ImportRequest(source, name, study_name, metric, direction, parameters, ranges))
     if storage is None:
         make_folder(DEFAULT_STORAGE.parent)
-    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage), create=True, write=True)) as store:
+    with store_for_import(str(DEFAULT_STORAGE if storage is None else storage)) as store:
         stages = importing.write(store, read)
     return Search(stages[0].search, storage=storage), read.notes
 

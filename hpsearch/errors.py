@@ -126,6 +126,10 @@ class StorageFailure(HpsearchError):
     """The database stopped working in the middle of a run."""
 
 
+class DamagedStorage(BadStorage, StorageFailure):
+    """A database whose file is damaged, or in which somebody else has written what hpsearch cannot read."""
+
+
 class TransientStorageError(StorageFailure):
     """The connection to the database's server was lost, or another transaction was in the way; worth another try."""
 

@@ -26,6 +26,8 @@ OTHER_FORMATS = {
     **dict.fromkeys((".npy", ".mat", ".h5", ".pt", ".pkl"), "save its arrays with numpy.savez(path, x=x, y=y)"),
     **dict.fromkeys((".xlsx", ".xls"), "save it as CSV UTF-8"),
     **dict.fromkeys((".zip", ".tar"), "unpack it"),
+    ".arff": "keep the lines below @data and rename it to .csv",
+    **dict.fromkeys((".json", ".jsonl"), "convert it with pandas' read_json and to_csv"),
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -50,9 +52,11 @@ def kind_of(path: Path, endings: Sequence[str], *also: str, folder: bool = True)
     if kind == ".gz" and (unzipped := Path(name).with_suffix("").suffix) in TEXT_TABLES:
         kind = unzipped
     if not stat.S_ISREG(status.st_mode) or kind not in endings:
+        regular = stat.S_ISREG(status.st_mode)
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file that can be read"
+        what = f"a {kind[:20]} file" if kind and regular else "a file without an ending" if regular else what
         remedy = f"give {allowed}"
-        if stat.S_ISREG(status.st_mode) and ".npz" in endings:
+        if regular and ".npz" in endings:
             remedy = f"{OTHER_FORMATS.get(kind, 'rename it to .csv if it is a table of text')}, or {remedy}"
         raise BadData(f"{path} is {what}; {remedy}")
     if not status.st_size:

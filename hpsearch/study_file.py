@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from hpsearch.constraints import Constraints
-from hpsearch.errors import BadArgument, BadData, BadSpace, BadStudyFile, nearest
+from hpsearch.errors import BadArgument, BadData, BadInput, BadSpace, BadStudyFile, MissingExtra, nearest
 from hpsearch.files import content, replacing
 from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
 from hpsearch.objectives.kinds import DEFAULT, kind_of
@@ -36,6 +36,7 @@ from hpsearch.space import (
     Value,
     check_conditions,
     delivered_as,
+    describe,
     parameter_from_dict,
     per_value,
     possible,
@@ -140,9 +141,16 @@ class StudyFile:
         """Check every name that only the kind's libraries know, and that trials can be sampled.
 
         Raises:
-            BadInput: One of them is unknown, or the constraints reject almost everything.
+            BadStudyFile: One of them is unknown.
+            BadSpace: The constraints reject almost everything.
+            MissingExtra: A package that the kind or the sampler needs is not installed.
         """
-        self.kind.runtime().check(self.sections, self.space)
+        try:
+            self.kind.runtime().check(self.sections, self.space)
+        except MissingExtra:
+            raise
+        except BadInput as error:
+            raise BadStudyFile(f"the study file of {self.name}: {error}") from error
         check_sampling(NewStage(self.name, 1, self.direction, self.trials.seed, self.space, self.to_dict()))
 
     def load(self, *, data_dir: Path | None = None) -> Data:
@@ -425,7 +433,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         before, after = ({**defaults.get(section, {}), **side} for side in (before, after))
         for key in keys:
             if (section, key) not in _MAY_CHANGE and before.get(key) != after.get(key):
-                yield f"{section}.{key}: {before.get(key)!r} -> {after.get(key)!r}"
+                pair = [before.get(key), after.get(key)]
+                texts = list(map(repr, pair))
+                if section == "space":
+                    ranges = [value and describe(parameter_from_dict(value)) for value in pair]
+                    texts = texts if ranges[0] == ranges[1] else [text or "none" for text in ranges]
+                yield f"{section}.{key}: {' -> '.join(texts)}"
 
 
 def read(path: Path) -> StudyFile:
@@ -471,9 +484,8 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
     local, is_path = folder / f"{wanted}.toml", "/" in wanted or wanted in (".", "..")
     if wanted.endswith(_DATA) or (os.path.isdir(wanted) and (is_path or not (local.is_file() or wanted in shipped()))):
         raise BadStudyFile(
-            f"{wanted} is no study file; to search on data of your own, write a study file (`{{}}`) and "
-            "give the data as path = ... under [data]",
-            Action("init", {"name": "NAME"}),
+            f"{wanted} is no study file; to search on data of your own, write a study file: `{{}}`",
+            Action("init", {"name": "NAME", "data": wanted}),
         )
     if is_path or wanted.endswith(".toml"):
         return read(Path(wanted))
@@ -490,7 +502,7 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
 def write_study(
     name: str, text: str | None = None, *, folder: Path = STUDIES_FOLDER, force: bool = False, kind: Kind = DEFAULT
 ) -> Path:
-    """Write a study file ``NAME.toml``, or a commented one of a kind; its folder is made if it is missing.
+    """Write a study file ``NAME.toml``, by default the commented one of a kind; its folder is made if it is missing.
 
     Raises:
         BadInput: The name is not one, the file is there already, or it cannot be written.

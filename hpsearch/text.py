@@ -68,6 +68,12 @@ def seconds_of(text: str) -> float:
         raise ValueError("not a span of time; write 90, 90s, 10m, 1.5h or 1h30m") from None
 
 
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return the first names and the number of the others: ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def counted(number: int, what: str) -> str:
     """Return a count with its noun: ``1 finished trial``, ``1,000 trials``, ``2 processes``, ``3 studies``."""
     if number == 1:

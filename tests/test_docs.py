@@ -336,6 +336,7 @@ def test_every_key_of_a_study_file_is_explained() -> None:
         if isinstance(section, dict) and name != "space":
             for key in section:
                 assert re.search(rf"^(# )?{key} = ", whole.body, re.M), f"[{name}] {key}"
+                assert name != "data" or re.search(rf"^\| .*`{key}`.* \|", read("howto-data"), re.M), key
 
 
 def test_every_function_of_a_constraint_is_explained() -> None:
@@ -398,13 +399,11 @@ def test_docs_lists_every_topic_with_a_line_about_it(capsys: pytest.CaptureFixtu
     assert {line.split()[0] for line in out.splitlines() if "  " in line} == {"topic", *(PAGES.keys() - {"README"})}
 
 
-@pytest.mark.parametrize(
-    ("topic", "page"), [("tutorial", "tutorial"), ("narrow", "commands-run"), ("db", "commands-database")]
-)
-def test_docs_prints_a_page_or_the_one_about_a_command_as_it_is(
-    topic: str, page: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert docs(capsys, topic) == (0, read(page), "")
+def test_docs_prints_a_page_or_the_sections_about_a_command_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert docs(capsys, "tutorial") == (0, read("tutorial"), "")
+    run, database = read("commands-run"), read("commands-database")
+    assert docs(capsys, "narrow") == (0, run[run.index("## hpsearch narrow") : run.index("## hpsearch confirm")], "")
+    assert docs(capsys, "db") == (0, database[database.index("## hpsearch db check") :], "")
 
 
 def test_docs_names_the_nearest_topic_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ def test_exit_codes() -> None:
         ("zzz", ["overfit", "mnist"], "; known: mnist, overfit"),
         ("zzz", [], "; known: (none)"),
         ("", iter(["a"]), "; known: a"),
+        ("stop", ["best"], "; known: best"),  # half of the letters are not near
     ],
 )
 def test_nearest(name: str, known: list[str], says: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import numpy as np
@@ -13,10 +13,11 @@ import numpy as np
 from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
-from hpsearch.data import KNOWN, fetch, load, whereabouts
+from hpsearch.data import KNOWN, fetch, load, split, whereabouts
 from hpsearch.errors import BadInput
 from hpsearch.exchange.drafts import Draft, draft
 from hpsearch.exchange.sweeps import read_sweep
+from hpsearch.objectives.kinds import DEFAULT
 from hpsearch.records import Action, Argument, Direction
 from hpsearch.reports.tables import by_column
 from hpsearch.search.pruning import plan_of, pruning_words, unused_words
@@ -29,9 +30,26 @@ from hpsearch.text import counted, duration
 if TYPE_CHECKING:
     from hpsearch.data import Dataset
 
+_MOST = 20_000  # so many examples of a user's data, at most, are divided by default: a stage takes minutes then
+_OF_FILE = (
+    click.option("--label", help="The column of the labels in a table. [default: guessed]"),
+    click.option("--header/--no-header", default=None, help="Whether a table has names on top. [default: noticed]"),
+    click.option("--encoding", help="Of a table of text, as cp949. [default: utf-8]"),
+    click.option("--resize", type=int, help="Scale pictures to this height and width."),
+)
+
+
+def _of_file(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a file of data is read."""
+    for add in reversed(_OF_FILE):
+        function = add(function)
+    return function
+
 
 @click.command()
 @click.argument("name", required=False, help="Name of the search; the file is studies/NAME.toml.")
+@click.option("--data", "what", help="A file or folder to search on. [default: the data set mnist-10k]")
+@_of_file
 @click.option("--function", help="Search the parameters of a Python function: train.py:objective.")
 @click.option("--command", "line", help='Of a command: "python train.py --lr {lr}".')
 @click.option("--from", "sweep", type=FILE, help="Of a W&B sweep: its YAML file. [default name: the sweep's]")
@@ -43,6 +61,7 @@ if TYPE_CHECKING:
 @options.output
 def init(
     name: str | None,
+    what: str | None,
     function: str | None,
     line: str | None,
     sweep: Path | None,
@@ -50,29 +69,56 @@ def init(
     direction: Direction | None,
     force: bool,
     output: Format,
+    **of_file: Any,
 ) -> None:
     """Write a commented study file to begin from.
 
     It is for the built-in network, or with --function, --command or --from for an objective of your own.
     """
-    begun = _draft(name, function, line, sweep, ranges, direction)
-    name = begun.name if begun is not None else name or ""
-    path = write_study(name, None if begun is None else begun.text(), force=force)
-    notes, missing = ([], []) if begun is None else (begun.notes, begun.missing)
-    for text in notes:
-        note(text)
+    of_file = {key: value for key, value in of_file.items() if value is not None}
+    if of_file and what is None:
+        raise BadInput(f"--{next(iter(of_file))} says how --data is read; give --data FILE, too")
+    begun = _draft(name, what, function, line, sweep, ranges, direction)
+    name = name or ""
+    text, read, notes, missing = None, "", [], []
+    if begun is not None:
+        name, text, notes, missing = begun.name, begun.text(), begun.notes, begun.missing
+    elif what is not None:
+        section, read, notes = _of_data(what, of_file)
+        text = DEFAULT.template(name, section)
+    path = write_study(name, text, force=force)
+    for words in notes:
+        note(words)
     if output != "table":
         more = {"notes": notes, "missing": missing} if begun is not None else {}
         emit_record({"search": name, "path": path, **more}, output)
         return
+    if read:
+        say(read)
     say(f"wrote {path}")
     to_do = f"add {' and '.join(missing)}" if missing else "edit it"
     say(f"{to_do}, then: {command(Action('check', {'path': path}))}")
     say(f"{'':{len(to_do)}}        hpsearch start {name}")
 
 
+def _of_data(what: str, of_file: dict[str, Any]) -> tuple[dict[str, Any], str, list[str]]:
+    """Return the keys of ``[data]`` for a file or folder, what was read, and notes."""
+    section: dict[str, Any] = {"path": what, **of_file}
+    if not (text := " ".join(map(str, section.values()))).isprintable():
+        raise BadInput(f"a study file cannot hold {text!r}; give it a plain name")
+    dataset = load(path=Path(what), **of_file)
+    tested = 0 if dataset.labels_test is None else len(dataset.labels_test)
+    parts: dict[str, Any] = {"train": 0.8 if tested else 0.6, "validation": 0.2, "test": tested or 0.2}
+    if len(dataset.x) > _MOST:
+        parts = {part: int(_MOST * of) if isinstance(of, float) else of for part, of in parts.items()}
+    notes = split(dataset, **parts, seed=0).notes  # and refused here, where too few
+    read = f"read {what}: {_summary(dataset)}, {counted(dataset.classes, 'class')}"
+    return section | parts, read, list(map(worded, notes))
+
+
 def _draft(
     name: str | None,
+    what: str | None,
     function: str | None,
     line: str | None,
     sweep: Path | None,
@@ -84,11 +130,13 @@ def _draft(
     given = [Argument(key) for key, value in sources.items() if value is not None]
     if len(given) > 1:
         raise BadInput("{} and {}: a search has one objective; give one of them", *given[:2])
+    if what is not None and given:
+        raise BadInput("{} is for the built-in network, and {} has an objective of its own", Argument("data"), given[0])
     if name is None and sweep is None:
         raise BadInput("NAME is missing: the name of the search, whose file is studies/NAME.toml")
     if (ranges or direction) and function is None and line is None:
-        what = Argument("ranges" if ranges else "direction")
-        raise BadInput("{} goes with {} or {}", what, Argument("function"), Argument("command"))
+        option = Argument("ranges" if ranges else "direction")
+        raise BadInput("{} goes with {} or {}", option, Argument("function"), Argument("command"))
     if sweep is not None:
         return read_sweep(sweep, name)
     if not given:
@@ -204,28 +252,28 @@ def fetch_data_set(name: str, data_dir: Path | None, base_url: str | None, outpu
 
 @data.command("show")
 @click.argument("what", metavar="NAME_OR_PATH", help="A name, a file, or a folder of IDX files or pictures.")
-@click.option("--label", help="The column of the labels in a table. [default: guessed]")
-@click.option("--header/--no-header", default=None, help="Whether a table has names on top. [default: noticed]")
-@click.option("--encoding", help="Of a table of text, as cp949. [default: utf-8]")
+@_of_file
 @options.data_dir
 @options.output
-def show_data_set(
-    what: str, label: str | None, header: bool | None, encoding: str | None, data_dir: Path | None, output: Format
-) -> None:
+def show_data_set(what: str, data_dir: Path | None, output: Format, **of_file: Any) -> None:
     """Show how many examples a data set has, their shape, and how many of each class."""
     # A word that is no path is a name, so that the message about a misspelt name suggests one.
     path = Path(what)
     is_path = what not in KNOWN and (bool(path.suffix) or os.sep in what or path.exists())
     source = {"path": path} if is_path else {"name": what, "data_dir": data_dir}
-    dataset = load(**source, label=label, header=header, encoding=encoding)
+    dataset = load(**source, **of_file)
     for sentence in dataset.said():
         note(worded(sentence))
     if output == "table":
-        test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
         say(f"{dataset.name} ({dataset.source})")
-        say(f"{counted(len(dataset.x), 'example')}{test}, each {dataset.form}")
+        say(_summary(dataset))
         say(counted(dataset.classes, "class"))
     _print_rows(_class_rows(dataset), output)
+
+
+def _summary(dataset: Dataset) -> str:
+    test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
+    return f"{counted(len(dataset.x), 'example')}{test}, each {dataset.form}"
 
 
 def _class_rows(dataset: Dataset) -> list[dict[str, object]]:

@@ -321,4 +321,4 @@ def import_(source: str, storage: str | None, output: Format, **request: Any) ->
     for text in notes:
         note(text)
     if table:
-        say(f"next: {command(Action('narrow', {'search': search.name, 'storage': storage, 'top': 5}))}")
+        say(worded(search.findings().advice[-1]))

@@ -49,18 +49,18 @@ def topics() -> dict[str, str]:
 
 
 def page(topic: str) -> str:
-    """Return the Markdown of a topic, or of the page that describes a command.
+    """Return the Markdown of a topic, or of the sections about a command.
 
     Raises:
         BadInput: There is no such topic.
     """
-    pages = {name: PAGES / f"{name}.md" for name in topics()}
+    pages = {name: (PAGES / f"{name}.md").read_text(encoding="utf-8") for name in topics()}
     if topic in pages:
-        return pages[topic].read_text(encoding="utf-8")
-    commands = {}
-    for path in pages.values():
-        text = path.read_text(encoding="utf-8")
-        commands.update(dict.fromkeys(re.findall(r"^## hpsearch ([a-z]+)", text, re.M), text))
+        return pages[topic]
+    commands: dict[str, str] = {}
+    for section in (part for text in pages.values() for part in re.split(r"^(?=## )", text, flags=re.M)):
+        if title := re.match(r"## hpsearch ([a-z]+)", section):
+            commands[title[1]] = commands.get(title[1], "") + section
     if topic in commands:
         return commands[topic]
     raise BadInput(f"no topic {topic!r}{nearest(topic, [*pages, *commands])}")

@@ -13,7 +13,7 @@ import click
 from hpsearch.api import Evaluation, Search, plotting
 from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
-from hpsearch.cli.render import emit, emit_object, note, say, terminal
+from hpsearch.cli.render import emit, emit_object, note, say, terminal, worded
 from hpsearch.data.examples import Adjustments, read_examples
 from hpsearch.data.preprocessing import is_picture
 from hpsearch.errors import BadArgument, BadInput, EvaluationFailure, Interrupted
@@ -323,11 +323,21 @@ def _headlines(evaluation: Evaluation) -> list[str]:
     help="Pictures (.png, .jpg), folders of them, .npz, .csv or .parquet.",
 )
 @click.option("--label", help="The column of the labels in a table. [default: one of a usual name]")
-@options.flag("--resize", "Scale pictures of another size.")
+@click.option("--header/--no-header", default=None, help="Whether a table has names on top. [default: as in training]")
+@click.option("--encoding", help="Of a table of text, as cp949. [default: as in training]")
+@options.flag("--resize", "Scale pictures of another size. [default: as in training]")
 @options.flag("--crop", "Crop to the content and centre it, as in MNIST.")
 @options.flag("--invert", "For pictures of dark ink on white paper.")
 @options.output
-def predict(model: Path, examples: tuple[Path, ...], label: str | None, output: Format, **adjustments: bool) -> None:
+def predict(
+    model: Path,
+    examples: tuple[Path, ...],
+    label: str | None,
+    header: bool | None,
+    encoding: str | None,
+    output: Format,
+    **adjustments: bool,
+) -> None:
     """Classify new examples with a saved model.
 
     Where they have labels, it says how many are right.
@@ -335,8 +345,21 @@ def predict(model: Path, examples: tuple[Path, ...], label: str | None, output: 
     kept = load_model(model)
     takes = kept.takes()
     taken = [takes.table.name(position) for position in takes.table.used] if takes.table is not None else []
-    read = partial(read_examples, shape=takes.shape, label=label, columns=taken, adjustments=Adjustments(**adjustments))
-    predictions = classify(kept, [part for path in examples for part in read(path)])
+    trained = predicting.reading(kept)
+    adjustments["resize"] |= trained["resize"] is not None
+    read = partial(
+        read_examples,
+        shape=takes.shape,
+        label=label,
+        columns=taken,
+        header=trained["header"] if header is None else header,
+        encoding=encoding or trained["encoding"],
+        adjustments=Adjustments(**adjustments),
+    )
+    parts = [part for path in examples for part in read(path)]
+    predictions = classify(kept, parts)
+    for sentence in dict.fromkeys(sentence for part in parts for sentence in part.notes):
+        note(worded(sentence))
     for source in predictions.scaled:
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")
     columns = dict(predictions.columns)

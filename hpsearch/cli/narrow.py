@@ -11,8 +11,10 @@ from hpsearch.api import Search
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, say, word, worded
+from hpsearch.objectives.kinds import foreign
 from hpsearch.records import Action
 from hpsearch.reports.tables import by_column
+from hpsearch.search.stage import go_on
 from hpsearch.serialization import to_plain
 from hpsearch.space import describe
 from hpsearch.text import counted, rounded
@@ -66,8 +68,8 @@ def narrow(search: str | None, storage: str | None, output: Format, **request: A
             say("nothing was written (--dry-run)")
         else:
             made = "replaced" if narrowed.replaced else "made"
-            start = Action("start", {"search": narrowed.stage.search, "storage": storage})
-            say(f"{made} {narrowed.stage.name}; next: {command(start)}")
+            start = command(Action("start", {"search": narrowed.stage.search, "storage": storage}))
+            say(f"{made} {narrowed.stage.name}; next: {go_on(narrowed.parent) if foreign(narrowed.parent) else start}")
 
 
 def show(narrowed: NextStage) -> None:

@@ -84,7 +84,7 @@ class Display(Listener):
         self._line_at = _LINE_EVERY
         self._began = time.monotonic()
         if finished >= until:
-            say(f"{stage.name} has {counted(until, 'trial')} already", stderr=True)
+            say(f"{stage.name} has {counted(finished, 'trial')} already", stderr=True)
             return
         who = counted(jobs, "process") if jobs else "no worker yet"
         say(f"{stage.name}: {counted(until, 'trial')}, {who}", stderr=True)

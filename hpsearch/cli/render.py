@@ -36,7 +36,6 @@ OPTIONS = {
     "numbers": "--trial",
 }
 POSITIONAL = ("search", "study", "name", "path")  # arguments without an option, in this order
-STOPPED = "stopped at once; what was recorded stays, and the same command goes on"
 _HIDDEN = "***"  # stands for a password in a URL, as SQLAlchemy shows it
 _LONGEST_WORD = 30  # longer ones, such as paths, are broken where a table has no room
 # What `json.dumps` leaves raw: controls, marks that turn the direction of writing, halves of characters.
@@ -96,7 +95,7 @@ def explained(error: Exception) -> tuple[str, int]:
         case HpsearchError():
             return error.worded(word), error.exit_code
         case click.Abort():  # Click's word for Ctrl-C
-            return STOPPED, 130
+            return str(error.__cause__ or "") or "stopped", 130
         case MemoryError():
             return "out of memory; use fewer --jobs or --lanes", 1
         case OSError():

@@ -249,6 +249,8 @@ def _say_best(best: BestTrial) -> None:
         say(f"corrected for selection {rounded(best.corrected, 2)}, {_ends(best.corrected_interval)}")
     if best.ties and best.known:
         say(best.ties_sentence())
+    if best.left_out is not None:
+        say(best.left_out)
 
 
 def _ends(interval: Interval) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.errors import BadData, nearest
+from hpsearch.text import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ Cells: TypeAlias = "npt.NDArray[Any] | pd.Series[Any]"  # (N,) one column
 MOST_CATEGORIES = 50  # different texts of a column that become a 0/1 input each
 _FEWEST_ROWS = 10  # fewer may be in order, or all different, by chance
 _UNNAMED = re.compile(r"(unnamed: \d+(\.\d+)*(_level_\d+)?|__index_level_\d+__|)", re.IGNORECASE)
-_DATE = re.compile(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}( .*)?")  # beside ISO's
+_DATE = re.compile(r"\d{1,2}([/. -])(\d{1,2}|[A-Za-z]{3})\1\d{2,4}( .*)?")  # beside ISO's
 _ID = re.compile(r"(?:.*[\W_])?(?:id|ids|index|idx|uuid|guid|key|nr|no|row|rownames?)|.*[a-z](?:Id|ID)")
 
 
@@ -55,13 +56,9 @@ def to_numbers(x: Raw, names: Sequence[str]) -> npt.NDArray[np.float64]:
 
 def texts(column: Cells) -> tuple[npt.NDArray[np.intp], list[str]]:
     """Return codes (N,), -1 where a cell is missing, and the texts that they stand for, without a whole number's .0."""
-    if isinstance(column, np.ndarray):
-        values, codes = np.unique(column, return_inverse=True)
-        different = values.tolist()
-    else:
-        codes, index = column.factorize()
-        different = index.tolist()
-    return codes, [str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell) for cell in different]
+    array = isinstance(column, np.ndarray)
+    codes, values = np.unique(column, return_inverse=True)[::-1] if array else column.factorize()  # type: ignore[union-attr]
+    return codes, [str(int(of) if isinstance(of, float) and of.is_integer() else of) for of in values.tolist()]
 
 
 def _numbers_rows(name: str, column: Cells) -> bool:
@@ -127,15 +124,8 @@ def left_out(
 ) -> dict[int, str]:
     """Return the positions of a table's columns that are not trained on, and why.
 
-    Args:
-        x: (N, D) all examples.
-        names: Of the D columns; their positions unless given.
-        labels: (N,) classes.
-        drop: Names of columns to leave out.
-        keep: Names of the columns to train on; the rules leave out none of them. Empty: what the rules leave.
-
-    Raises:
-        BadData: A name that no column has, or no column is left.
+    Those are what ``drop`` names and, unless ``keep`` names the columns to train on, what the rules find in all
+    examples x (N, D). BadData is raised for a name that no column has, and where no column is left.
     """
     names = names or [str(position) for position in range(x.shape[1])]
     for key, given in (("drop", drop), ("columns", keep)):
@@ -154,6 +144,13 @@ def left_out(
             if reason or _is_label(column, labels):
                 why[position] = reason or "it is the label in other words"
     if len(why) == x.shape[1]:
-        reasons = ", ".join(dict.fromkeys(why.values()))
-        raise BadData(f"no column is left to train on: {reasons}; name those to train on under columns")
+        raise BadData(f"no column is left to train on: {'; '.join(reasons(why, names))}; name some under columns")
     return why
+
+
+def reasons(why: Mapping[int, str], names: Sequence[str]) -> list[str]:
+    """Return why columns are left out, each reason with the columns that it is of, for people."""
+    of: dict[str, list[str]] = {}
+    for position, reason in sorted(why.items()):
+        of.setdefault(reason, []).append(repr(names[position] if names else str(position)))
+    return [f"{reason}: {listed(columns)}" for reason, columns in of.items()]

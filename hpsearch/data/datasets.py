@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,13 @@ from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadData, MissingExtra, nearest
 from hpsearch.files import expanded
 from hpsearch.records import Action, Sentence
-from hpsearch.text import counted
+from hpsearch.text import counted, listed
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
 SHIPPED = "shipped with hpsearch"
 WITH_SKLEARN = "shipped with scikit-learn"
 
-_MOST_CLASSES = 10_000
+_MOST_CLASSES, _MANY_CLASSES = 10_000, 20
 # Features are trained on as float32, so a larger one would turn into infinity there.
 _FLOAT32_MAX = np.float64(np.finfo(np.float32).max)
 
@@ -46,6 +47,7 @@ class Dataset:
     left_out: Mapping[int, str] = field(default_factory=dict)  # positions of its columns that are no features, and why
     kept: bool = False  # whether the columns to train on were named
     notes: tuple[Sentence, ...] = ()  # what was decided in reading it
+    own: bool = False  # the user's: a file or folder, not one of `KNOWN`
 
     @property
     def classes(self) -> int:
@@ -58,7 +60,7 @@ class Dataset:
         if isinstance(self.x, np.ndarray):
             return f"of shape {'x'.join(map(str, self.x.shape[1:]))}, {self.x.dtype}"
         of_texts = sum(is_text(self.x.iloc[:, i]) for i in range(self.x.shape[1]))
-        return f"of {counted(self.x.shape[1], 'column')}, {of_texts} of texts"
+        return f"of {counted(self.x.shape[1], 'column')}" + (f", {of_texts} of texts" if of_texts else "")
 
     def said(self) -> tuple[Sentence, ...]:
         """Return what was decided in reading it, and what preprocessing fitted to all of it would be, for people."""
@@ -77,17 +79,13 @@ class Known:
     remedy: Sentence
 
 
+_OR_DEBIAN = "{}, or Debian's package dataset-fashion-mnist"
+_FETCH = {name: Action("data fetch", {"name": name}) for name in ("mnist", "fashion-mnist")}
 KNOWN = {
     "mnist-10k": Known(10_000, 0, (28, 28), 10, Sentence()),
     "digits": Known(1_797, 0, (8, 8), 10, Sentence('pip install "hpsearch[data]"')),
-    "mnist": Known(60_000, 10_000, (28, 28), 10, Sentence("{}", (Action("data fetch", {"name": "mnist"}),))),
-    "fashion-mnist": Known(
-        60_000,
-        10_000,
-        (28, 28),
-        10,
-        Sentence("{}, or Debian's package dataset-fashion-mnist", (Action("data fetch", {"name": "fashion-mnist"}),)),
-    ),
+    "mnist": Known(60_000, 10_000, (28, 28), 10, Sentence("{}", (_FETCH["mnist"],))),
+    "fashion-mnist": Known(60_000, 10_000, (28, 28), 10, Sentence(_OR_DEBIAN, (_FETCH["fashion-mnist"],))),
 }
 
 
@@ -102,6 +100,7 @@ def load(
     missing: str = "auto",
     header: bool | None = None,
     encoding: str | None = None,
+    resize: int | None = None,
 ) -> Dataset:
     """Load a data set by its name in `KNOWN`, or from a .npz, .csv or .parquet file or a folder of IDX files.
 
@@ -115,24 +114,26 @@ def load(
         missing: ``error`` refuses missing values in a table.
         header: Whether a table's first row has the names; noticed unless given.
         encoding: Of a table's text.
+        resize: Height and width that pictures are scaled to.
 
-    Raises:
-        BadData: Unknown, not found, damaged, or not fit to be learned from.
-        MissingExtra: A library is needed that is not installed.
+    BadData is raised for what is unknown, not found, damaged, or not fit to be learned from.
     """
     if path is not None:
         if name is not None:
             raise BadData(f"both name = {name!r} and path = {str(path)!r} are given; give one of them")
         path = expanded(path)
-        arrays = formats.read(path, label=label, header=header, encoding=encoding, columns=columns, drop=drop)
-        return _assemble(path.stem or str(path), arrays, str(path), drop=drop, keep=columns, missing=missing)
+        arrays = formats.read(
+            path, label=label, header=header, encoding=encoding, columns=columns, drop=drop, resize=resize
+        )
+        return _assemble(path.stem or str(path), arrays, str(path), drop=drop, keep=columns, missing=missing, own=True)
     if name is None:
         raise BadData(f"no data set is given; give a path, or a name: {', '.join(sorted(KNOWN))}")
     if name not in KNOWN:
         raise BadData(f"no data set {name!r}{nearest(name, KNOWN)}; a file of your own goes under path")
-    of_tables = {"label": label, "drop": drop, "columns": columns, "header": header, "encoding": encoding}
-    if given := [key for key, value in of_tables.items() if value not in (None, (), [])]:
-        raise BadData(f"{given[0]} = {of_tables[given[0]]!r} is for a table, and {name} is none; leave {given[0]} out")
+    of_files: dict[str, Any] = {"label": label, "drop": drop, "columns": columns, "header": header}
+    of_files |= {"encoding": encoding, "resize": resize}
+    if given := [key for key, value in of_files.items() if value not in (None, (), [])]:
+        raise BadData(f"{given[0]} = {of_files[given[0]]!r} is for a file, and {name} is none; leave {given[0]} out")
     match name:
         case "mnist-10k":
             return _assemble(name, _shipped(), SHIPPED)
@@ -216,6 +217,7 @@ def _assemble(
     drop: Sequence[str] = (),
     keep: Sequence[str] = (),
     missing: str = "auto",
+    own: bool = False,
 ) -> Dataset:
     assert raw.labels is not None  # the readers refuse a file without labels
     whole = missing == "error"
@@ -227,30 +229,26 @@ def _assemble(
         where = f"{name}, test part"
         x_test = features(raw.x_test, where, columns=raw.columns, whole=whole)
         if x_test.shape[1:] != x.shape[1:]:
-            raise BadData(
-                f"{name}: the test part holds examples of shape {x_test.shape[1:]}, the training part {x.shape[1:]}; "
-                "they must be alike"
-            )
+            raise BadData(f"{name}: examples of shape {x.shape[1:]}, and of {x_test.shape[1:]} in the test part")
         test_values = labels(raw.labels_test, where, examples=len(x_test))
         labels_test = encode(test_values, names, name)
     if x.ndim > 2 and (drop or keep):
         raise BadData(f"{'drop' if drop else 'columns'}: {name} is no table; its examples have shape {x.shape[1:]}")
     codes = encode(values, names, name)
     out = left_out(x, raw.columns, codes, drop=drop, keep=keep) if x.ndim == 2 else {}
-    return Dataset(name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), raw.notes)
+    notes, folded = raw.notes, Counter(name.strip().casefold() for name in names)
+    if alike := [repr(name) for name in names if folded[name.strip().casefold()] > 1]:
+        notes = (*notes, Sentence(f"classes that differ in case or spaces alone: {listed(alike)}"))
+    if len(names) > _MANY_CLASSES:
+        notes = (*notes, Sentence(f"the labels are {len(names):,} classes; if they are amounts, sort them into a few"))
+    return Dataset(name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), notes, own)
 
 
 def features(x: Raw, where: str, *, columns: Sequence[str] = (), whole: bool = False) -> Raw:
     """Return features (N, ...) as a data set holds them: uint8 as they are, other numbers as floats, a frame as it is.
 
-    Args:
-        x: Features as they were read.
-        where: Their source, for messages.
-        columns: Names of the columns of a table, likewise.
-        whole: Refuse missing values in tables too.
-
-    Raises:
-        BadData: No numbers, no features, what float32 cannot hold, or missing values in anything but a table.
+    BadData, which names their source (``where``) and the columns of a table, is raised for no numbers, no features,
+    what float32 cannot hold, and for missing values in anything but a table, or also there if it must be ``whole``.
     """
     if isinstance(x, np.ndarray):
         if x.dtype.kind not in "buif":
@@ -291,10 +289,10 @@ def _check_finite(x: npt.NDArray[Any], where: str, columns: Sequence[str], *, wh
 
 
 def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArray[Any]:
-    """Return label values (N,) that can name N classes: whole numbers as int64 (or uint64), strings as strings.
+    """Return label values (N,) that can name N classes: whole numbers as integers, all others as strings.
 
     Labels of shape (N, 1), and one-hot ones (N, C), are taken as (N,). BadData is raised for another number of labels
-    than of examples, and for missing or fractional ones.
+    than of examples, and for missing or infinite ones.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -310,14 +308,16 @@ def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArra
         case "S":
             return np.char.decode(values, "utf-8", "backslashreplace")
         case "f":
-            fits = (np.abs(values) < 2.0**53) & (values == np.floor(values))
+            fits = np.abs(values) < 2.0**53
             if not fits.all():
                 first = int((~fits).argmax())
-                raise BadData(
-                    f"{where}: label {values[first]} at position {first} names no class; every example needs a label, "
-                    "a whole number or a text, and a continuous target is not learned"
-                )
-            return values.astype(np.int64)
+                raise BadData(f"{where}: label {values[first]} at position {first}; every example needs a class")
+            different, codes = np.unique(values, return_inverse=True)
+            whole = different == np.floor(different)
+            if whole.all():
+                return values.astype(np.int64)
+            names = [str(int(value) if is_whole else value) for value, is_whole in zip(different, whole, strict=True)]
+            return np.array(names)[codes]
     raise BadData(f"{where}: labels hold {values.dtype}; labels are whole numbers or strings")
 
 
@@ -329,7 +329,8 @@ def no_classes(values: npt.NDArray[Any]) -> str:
     """Return why label values (N,) name no classes, or nothing where they do.
 
     More than 20 different ones are a continuous target where they are numbers with fractions, or have fewer than 5
-    examples each (texts: 2); more than 100 different numbers need 20 each. More than 10,000 are never classes.
+    examples each (texts: 2); more than 100 different numbers need 20 each. More than 10,000 are never classes. Fewer
+    are one where they are numbers with fractions that have fewer than 2 each.
     """
     different = np.unique(values)
     if len(different) < 2:
@@ -340,7 +341,7 @@ def no_classes(values: npt.NDArray[Any]) -> str:
     n, c = len(values), len(different)
     whole = numbers is None or bool((numbers == np.floor(numbers)).all())
     each = 2 if numbers is None else 5 if c <= 100 else 20
-    if c <= 20 or (whole and n >= each * c and c <= _MOST_CLASSES):
+    if (c <= 20 and (whole or n >= 2 * c)) or (whole and n >= each * c and c <= _MOST_CLASSES):
         return ""
     target = "texts" if numbers is None else "a continuous target"
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ import numpy.typing as npt
 from hpsearch import files
 from hpsearch.data import datasets, formats
 from hpsearch.data.columns import Raw
-from hpsearch.data.pictures import PICTURES, decoded, files_in, flat, folders_in, pillow
+from hpsearch.data.pictures import PICTURES, decoded, files_in, flat, folders_in, padded, parts_in, pillow
 from hpsearch.errors import BadArgument, BadData
-from hpsearch.records import Argument
+from hpsearch.records import Argument, Sentence
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,6 +44,7 @@ class Examples:
     x: Raw  # (N, ...) uint8 or floats, or a frame; see `datasets.features`
     labels: npt.NDArray[Any] | None = None  # (N,) whole numbers or strings, or None
     picture: bool = False  # True where the file is one picture, whose values are grey levels whatever they are
+    notes: tuple[Sentence, ...] = ()  # what was decided in reading it
 
 
 def read_examples(
@@ -53,14 +53,17 @@ def read_examples(
     *,
     label: str | None = None,
     columns: Collection[str] = (),
+    header: bool | None = None,
+    encoding: str | None = None,
     adjustments: Adjustments = Adjustments(),
 ) -> list[Examples]:
-    """Read the examples of an .npz file, a table, a picture, or a folder of pictures, by name.
+    """Read the examples of an .npz file, a table, a picture, or a folder of IDX files or of pictures, by name.
 
-    Where a folder has no pictures but subfolders of them, these are called after their labels.
+    Of what has a test part that is read. Where a folder has no pictures but subfolders of them, these are called after
+    their labels.
 
     Args:
-        path: The file or folder.
+        path: The file or folder; ``header`` and ``encoding`` are those of `datasets.load`.
         shape: Of an example that the network takes, for pictures.
         label: The column of the labels in a table; without it, one of a usual name (`tables.LABELS`), if any.
         columns: Those of a table that the network takes: none of them is guessed to hold the labels.
@@ -73,24 +76,26 @@ def read_examples(
         raise BadArgument("label", label, f"it names a column, and {path} has none", "leave it out")
     if kind in PICTURES:
         return [Examples(str(path), _read_picture(path, shape, adjustments), picture=True)]
-    if kind == "folder":
-        pictures: list[tuple[Path, str | None]] = [(file, None) for file in files_in(path)]
-        pictures = pictures or [(file, folder.name) for folder in folders_in(path) for file in files_in(folder)]
+    if kind == "folder" and not formats.find_idx_folder(path):
+        of_part = parts_in(path).get("test", path)
+        notes = (Sentence(f"{path}: its test part is taken"),) if of_part != path else ()
+        pictures: list[tuple[Path, Any]] = [(file, None) for file in files_in(of_part)] or [
+            (file, np.array([folder.name])) for folder in folders_in(of_part) for file in files_in(folder)
+        ]
         if not pictures:
             raise BadData(f"{path} is a folder without pictures; give one with {', '.join(PICTURES)} files")
         return [
-            Examples(
-                str(file), _read_picture(file, shape, adjustments), None if of is None else np.array([of]), picture=True
-            )
-            for file, of in pictures
+            Examples(str(file), _read_picture(file, shape, adjustments), label_of, True, notes)
+            for file, label_of in pictures
         ]
-    for name, given in dataclasses.asdict(adjustments).items():
-        if given:
-            raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
-    arrays = formats.read(path, label=label, labelled=False, columns=columns)
+    if adjustments.crop or adjustments.invert:
+        name = "crop" if adjustments.crop else "invert"
+        raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
+    of_table: dict[str, Any] = {"label": label, "header": header, "encoding": encoding, "columns": columns}
+    arrays = formats.read(path, labelled=False, **(of_table if kind in formats.TABLES else {}))
     x = datasets.features(arrays.x, str(path), columns=arrays.columns)
     labels = None if arrays.labels is None else datasets.labels(arrays.labels, str(path), examples=len(x))
-    return [Examples(str(path), x, labels)]
+    return [Examples(str(path), x, labels, notes=arrays.notes)]
 
 
 def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) -> npt.NDArray[np.uint8]:
@@ -106,9 +111,7 @@ def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) ->
         image = pil.ImageOps.invert(image)
     if adjustments.crop:
         if colours:
-            raise BadArgument(
-                "crop", None, f"{path} goes to a network of colours, crop to one of grey levels", "leave it out"
-            )
+            raise BadArgument("crop", None, f"{path} goes to a network of colours", "leave it out")
         longest = max(_CROP_PIXELS, height, width)
         image.thumbnail((longest, longest))  # a photograph has more pixels than a digit needs, and noise in each
         return _placed(pil, path, np.asarray(image, dtype=np.float64), height, width).reshape(1, *shape)
@@ -120,7 +123,7 @@ def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) ->
                 Argument("resize"),
                 Argument("crop"),
             )
-        image = pil.ImageOps.pad(image, (width, height), method=3, color=0)  # 3 is bicubic
+        image = padded(image, width, height)
     pixels: npt.NDArray[np.uint8] = np.asarray(image, dtype=np.uint8)
     return pixels.reshape(1, *shape)
 
@@ -129,10 +132,7 @@ def _placed(pil: Any, path: Path, levels: npt.NDArray[np.float64], height: int, 
     """Cut out the ink and place it as MNIST's digits are (LeCun et al. 1998, section III.A)."""
     levels = levels - np.median(levels)  # the ground is most of a picture
     if levels.max() < _FAINT:
-        raise BadData(
-            f"{path}: nothing in it is lighter than its ground, so there is nothing to crop to; try {{}}",
-            Argument("invert"),
-        )
+        raise BadData(f"{path}: nothing in it is lighter than its ground; try {{}}", Argument("invert"))
     ink = pil.Image.fromarray((np.clip(levels / levels.max(), 0, 1) * 255).astype(np.uint8))
     margin = max(len(levels) // 100, 1)  # strokes fade out beyond what is half as light as the lightest
     left, top, right, bottom = ink.point(lambda level: 255 * (level > 127)).getbbox()
@@ -161,7 +161,5 @@ def _wanted(path: Path, image: Image, shape: tuple[int, ...]) -> tuple[int, int,
             return image.height, image.width, False
         case (inputs,) if math.isqrt(inputs) ** 2 == inputs:
             return math.isqrt(inputs), math.isqrt(inputs), False
-    raise BadData(
-        f"{path} is a picture of {image.width}x{image.height} pixels, and the network takes examples of "
-        f"{'x'.join(map(str, shape))} numbers"
-    )
+    takes = "x".join(map(str, shape))
+    raise BadData(f"{path} is a picture of {image.width}x{image.height} pixels, the network takes {takes} numbers")

@@ -20,9 +20,10 @@ from hpsearch.text import either
 
 TABLES = (*TEXT_TABLES, ".parquet")
 MAX_COLUMNS = 20_000  # of a table
+MAX_SIDE = 1000  # of pictures that are scaled
 
-# The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, joined by "_"
-# (``x``, ``x_train``, ``train_images``). Of several for one role the first in this order counts.
+# The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, with or without
+# "_" between them (``x``, ``x_train``, ``train_images``, ``trainX``). Of several for one role the first here counts.
 ROLES = {
     "x": ("x", "images", "image", "data", "features"),
     "labels": ("y", "labels", "label", "target", "targets"),
@@ -40,8 +41,7 @@ _NPZ_NAMES = {
     for part, prefixes in PARTS.items()
     for spelling in (
         *[name][: part == "training"],
-        *(f"{name}_{p}" for p in prefixes),
-        *(f"{p}_{name}" for p in prefixes),
+        *(f"{a}{mark}{b}" for mark in ("_", "") for p in prefixes for a, b in ((name, p), (p, name))),
     )
 }
 _IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -62,12 +62,13 @@ class Arrays:
     notes: tuple[Sentence, ...] = ()  # what was decided in reading, for people
 
 
-def read(path: Path, *, labelled: bool = True, **table: Any) -> Arrays:
+def read(path: Path, *, labelled: bool = True, resize: int | None = None, **table: Any) -> Arrays:
     """Read a file by its ending: .npz, a table, or a folder of IDX files or of pictures by class.
 
     Args:
         path: The file or folder; an IDX file stands for its folder's files of the same name.
-        labelled: Refuse it where it has no labels.
+        labelled: Refuse it where it has no labels; otherwise its test part is read alone, where it has one.
+        resize: As for `datasets.load`.
         table: How to read a table: other arguments of `tables.read_table`.
 
     Raises:
@@ -75,28 +76,30 @@ def read(path: Path, *, labelled: bool = True, **table: Any) -> Arrays:
         MissingExtra: A .parquet file without pyarrow installed, or pictures without Pillow.
     """
     if (of_idx := _IDX_NAME.fullmatch(path.name)) and path.is_file():
-        return read_idx_folder(path.parent, of_idx[1] or "")
+        return read_idx_folder(path.parent, of_idx[1] or "", labelled=labelled)
     kind = kind_of(path, (".npz", *TABLES), "a folder of IDX files or of pictures")
     given = [f"{name} = {table[name]!r}" for name in ("label", "header", "encoding") if table.get(name) is not None]
     if given and kind not in TABLES:
         raise BadData(f"{given[0]} is for tables, and {path} is none; leave it out")
+    if resize is not None and (kind not in ("folder", ".parquet") or not 1 <= resize <= MAX_SIDE):
+        raise BadData(f"resize = {resize}: it is for pictures, and 1 to {MAX_SIDE:,}")
     if kind == ".npz":
         return read_npz(path, labelled=labelled)
-    if kind == "folder" and (folder := _find_idx_folder(path)):
-        return read_idx_folder(folder)
+    if kind == "folder" and (folder := find_idx_folder(path)):
+        return read_idx_folder(folder, labelled=labelled)
     from hpsearch.data import pictures, tables  # loads pandas, and a worker must start without it
 
     if kind == "folder":
-        return pictures.read_folder(path)
-    return tables.read_table(path, kind, labelled=labelled, **table)
-
-
-# IDX, MNIST's own format: two zero bytes, one byte for the type, one for the number of dimensions, each dimension as a
-# big-endian uint32, then the array in C order and nothing else.
+        return pictures.read_folder(path, resize)
+    return tables.read_table(path, kind, labelled=labelled, resize=resize, **table)
 
 
 def read_idx(path: Path) -> npt.NDArray[Any]:
-    """Read one IDX file, gzipped (by its first two bytes) or plain, as an array in native byte order."""
+    """Read one IDX file, gzipped or plain, as an array in native byte order.
+
+    MNIST's own format: two zero bytes, one byte for the type, one for the number of dimensions, each dimension as a
+    big-endian uint32, then the array in C order and nothing else.
+    """
     data = content(path)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_DTYPES:
         raise BadData(
@@ -113,9 +116,9 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
 
 
 def idx_files(folder: Path) -> dict[str, dict[str, Path]]:
-    """Return the IDX files directly in a folder by what their names begin with, and by role.
+    """Return the IDX files directly in a folder, if it is one, by what their names begin with, and by role.
 
-    The first is ``emnist-letters`` or nothing, the second ``train-images``, ``test-labels``, ...; none for no folder.
+    The first is ``emnist-letters`` or nothing, the second ``train-images``, ``test-labels``, ...
     """
     try:
         # Descending, so that of a file and its .gz the plain one comes last and stays.
@@ -131,7 +134,7 @@ def idx_files(folder: Path) -> dict[str, dict[str, Path]]:
     return sets
 
 
-def _find_idx_folder(folder: Path) -> Path | None:
+def find_idx_folder(folder: Path) -> Path | None:
     """Return the folder with IDX files: this one, torchvision's below it (``MNIST/raw``) or EMNIST's (``gzip``)."""
     folders = [
         place for place in (folder, folder / "raw", folder / "gzip", *sorted(folder.glob("*/raw"))) if idx_files(place)
@@ -141,12 +144,10 @@ def _find_idx_folder(folder: Path) -> Path | None:
     return folders[0] if folders else None
 
 
-def read_idx_folder(folder: Path, prefix: str | None = None) -> Arrays:
+def read_idx_folder(folder: Path, prefix: str | None = None, *, labelled: bool = True) -> Arrays:
     """Read a folder of IDX files: train-images and train-labels, and a test part where it has one.
 
-    Args:
-        folder: The folder.
-        prefix: What all names begin with, ``emnist-letters``; it may be left out where all files have the same.
+    All their names begin with ``prefix`` (``emnist-letters``), which may be left out where all files have the same.
     """
     sets = idx_files(folder)
     if prefix is None:
@@ -157,21 +158,21 @@ def read_idx_folder(folder: Path, prefix: str | None = None) -> Arrays:
             )
         prefix = "" if "" in sets or not sets else next(iter(sets))
     files = sets.get(prefix, {})
-    arrays: list[Any] = []
-    for part in ("train", "test"):
+    arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
+    for of_part, part in (("training", "train"), ("test", "test")):
         missing = [role for role in (f"{part}-images", f"{part}-labels") if role not in files]
         if len(missing) == 1 or (missing and part == "train"):
             raise BadData(
-                f"{folder} holds no {' and no '.join(missing)}; a folder of data has IDX files: "
-                "train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz, and t10k's or test's for a test "
-                "part; or pictures in a subfolder a class"
+                f"{folder} holds no {' and no '.join(missing)}; give train-images-idx3-ubyte and "
+                "train-labels-idx1-ubyte, plain or .gz, and t10k's or test's for a test part"
             )
-        arrays += [None, None] if missing else [read_idx(files[f"{part}-images"]), read_idx(files[f"{part}-labels"])]
-    return Arrays(*arrays)
+        for role in () if missing else ("images", "labels"):
+            arrays[of_part, "x" if role == "images" else role] = read_idx(files[f"{part}-{role}"])
+    return joined(folder, arrays, labelled=labelled)
 
 
 def read_npz(path: Path, *, labelled: bool = True) -> Arrays:
-    """Read a NumPy archive whose arrays have names of `ROLES` and `PARTS`; it has labels if ``labelled``."""
+    """Read a NumPy archive whose arrays have names of `ROLES` and `PARTS`; for ``labelled`` see `joined`."""
     if not zipfile.is_zipfile(path):
         raise BadData(f"{path} is not a whole .npz file: NumPy's archives are zip files, this is none or cut off")
     arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
@@ -192,14 +193,20 @@ def read_npz(path: Path, *, labelled: bool = True) -> Arrays:
     except Exception as error:
         raise BadData(f"cannot read {path}: {first_line(error)}; save whole arrays of numbers or strings") from error
     for role, spellings in ROLES.items():
-        if ("training", role) not in arrays and (labelled or role == "x"):
+        if ("training", role) not in arrays and (labelled or (role == "x" and ("test", role) not in arrays)):
             has = ", ".join(there[:20]) or "(none)"
             raise BadData(f"{path} has no array {either([*map(repr, spellings)])}; it has: {has}")
-    return joined(path, arrays)
+    return joined(path, arrays, labelled=labelled)
 
 
-def joined(path: Path, arrays: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Arrays:
-    """Return arrays by part of `PARTS` and role of `ROLES` as one; a validation part joins the training part."""
+def joined(path: Path, arrays: Mapping[tuple[str, str], npt.NDArray[Any]], *, labelled: bool) -> Arrays:
+    """Return arrays by part of `PARTS` and role of `ROLES` as one; a validation part joins the training part.
+
+    Where they need not be ``labelled``, they are the test part alone, if there is one.
+    """
+    if not labelled and ("test", "x") in arrays:
+        note = Sentence(f"{path}: its test part is taken")
+        return Arrays(arrays["test", "x"], arrays.get(("test", "labels")), notes=(note,))
     x, labels = arrays["training", "x"], arrays.get(("training", "labels"))
     notes = []
     more, more_labels = arrays.get(("validation", "x")), arrays.get(("validation", "labels"))

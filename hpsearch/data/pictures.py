@@ -15,8 +15,10 @@ from hpsearch import files
 from hpsearch.data import formats
 from hpsearch.errors import BadData, MissingExtra
 from hpsearch.records import Sentence
+from hpsearch.text import listed
 
 PICTURES = (".png", ".jpg", ".jpeg")
+_OTHER_PICTURES = (".bmp", ".gif", ".heic", ".jfif", ".tif", ".tiff", ".webp")  # not read, which is said
 _MAX_PIXELS = 5 * 10**7
 _MAX_INPUTS = 10**6  # numbers of a picture that is an example of a data set
 
@@ -58,28 +60,35 @@ def flat(image: Any, mode: str, *, white: bool = False) -> Any:
     return image.convert(mode)
 
 
-def stacked(pictures: Iterable[tuple[Path, bytes | None]]) -> npt.NDArray[np.uint8]:
-    """Return pictures of one size as (N, H, W), or as (N, H, W, 3) where any of them has colours."""
+def padded(image: Any, width: int, height: int) -> Any:
+    """Return a picture scaled to a size; its proportions stay, and the rest is black."""
+    pil = pillow(Path())
+    return pil.ImageOps.pad(image, (width, height), method=pil.Image.Resampling.BICUBIC, color=0)
+
+
+def stacked(pictures: Iterable[tuple[Path, bytes | None]], resize: int | None = None) -> npt.NDArray[np.uint8]:
+    """Return pictures of one size, `padded` to ``resize``: (N, H, W), or (N, H, W, 3) where any has colours."""
     arrays: list[npt.NDArray[np.uint8]] = []
     first, size = Path(), 0
     for path, encoded in pictures:
-        image = np.asarray(flat(decoded(path, encoded), "RGB"))  # (H, W, 3)
+        picture = flat(decoded(path, encoded), "RGB")
+        image = np.asarray(picture if resize is None else padded(picture, resize, resize))  # (H, W, 3)
         if (image == image[:, :, :1]).all():
             image = image[:, :, :1]
         if not arrays:
             first = path
         elif image.shape[:2] != arrays[0].shape[:2]:
             sizes = ["x".join(map(str, shape[1::-1])) for shape in (arrays[0].shape, image.shape)]
-            raise BadData(f"{first} is {sizes[0]} pixels, {path} is {sizes[1]}; scale all pictures to one size")
+            raise BadData(
+                f"{first} is {sizes[0]} pixels, {path} is {sizes[1]}; resize = {min(arrays[0].shape[:2])} scales all"
+            )
         if image.size > _MAX_INPUTS:
             raise BadData(
-                f"{path} is {image.shape[1]}x{image.shape[0]} pixels, {image.size:,} inputs of a network; at most "
-                f"{_MAX_INPUTS:,} are read: scale the pictures"
+                f"{path} has {image.size:,} numbers; at most {_MAX_INPUTS:,} are read; resize = 64 scales all"
             )
         arrays.append(image)
         size += image.size
-        if size > files.MAX_BYTES:
-            raise BadData(f"the pictures up to {path} take {size:,} bytes; at most {files.MAX_BYTES:,} are read")
+        files.check_size(path, size, packed=size)
     channels = max(image.shape[2] for image in arrays)
     every = np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in arrays])
     return every if channels > 1 else every[..., 0]
@@ -91,28 +100,40 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(file for file in files if not file.name.startswith("."))
 
 
-def read_folder(folder: Path) -> formats.Arrays:
+def parts_in(folder: Path) -> dict[str, Path]:
+    """Return the folders directly in a folder that hold one of `formats.PARTS`."""
+    return {
+        part: path for path in folders_in(folder) for part, names in formats.PARTS.items() if path.name.lower() in names
+    }
+
+
+def read_folder(folder: Path, resize: int | None = None) -> formats.Arrays:
     """Read a folder of pictures by class: a subfolder a class, or such subfolders below each of `formats.PARTS`."""
-    below = folders_in(folder)
-    named = {part: path for path in below for part, names in formats.PARTS.items() if path.name.lower() in names}
-    parts = {part: folders_in(path) for part, path in named.items()}
+    while len(below := folders_in(folder)) == 1 and not files_in(below[0]):  # as some archives unpack
+        folder = below[0]
+    parts = {part: folders_in(path) for part, path in parts_in(folder).items()}
     if "training" not in parts or not any(map(files_in, parts["training"])):
         parts = {"training": below}
     classes = {part: {path.name: files for path in paths if (files := files_in(path))} for part, paths in parts.items()}
-    arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
     if not classes["training"]:
         raise BadData(
             f"{folder} holds no data: give a folder with a subfolder of {', '.join(PICTURES)} pictures for each class "
-            "(or with train and test, which hold them), or with IDX files: train-images-idx3-ubyte, "
-            "train-labels-idx1-ubyte"
+            "(or with train and test, which hold them), or with IDX files"
         )
+    arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
     for part, of_class in classes.items():
         if of_class:
-            arrays[part, "x"] = stacked((file, None) for files in of_class.values() for file in files)
+            arrays[part, "x"] = stacked(((file, None) for files in of_class.values() for file in files), resize)
             arrays[part, "labels"] = np.repeat(list(of_class), [len(files) for files in of_class.values()])
-    read = formats.joined(folder, arrays)
-    empty = [path.name for paths in parts.values() for path in paths if not files_in(path)]
-    notes = [Sentence(f"left out, without pictures: {', '.join(empty[:10])}")] if empty else []
+    read = formats.joined(folder, arrays, labelled=True)
+    paths = [path for of_part in parts.values() for path in of_part]
+    others = [file.name for path in paths for file in path.iterdir() if file.suffix.lower() in _OTHER_PICTURES]
+    left = {
+        "without pictures": [path.name for path in paths if not files_in(path)],
+        "without classes": [part for part, of_class in classes.items() if not of_class],
+        f"no {' or '.join(PICTURES)}": sorted(others),
+    }
+    notes = [Sentence(f"left out, {why}: {listed(names)}") for why, names in left.items() if names]
     return formats.Arrays(read.x, read.labels, read.x_test, read.labels_test, notes=(*read.notes, *notes))
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from hpsearch.data.columns import MOST_CATEGORIES, Raw, column_of, is_text, texts, to_numbers
+from hpsearch.data.columns import MOST_CATEGORIES, Raw, column_of, is_text, reasons, texts, to_numbers
 from hpsearch.errors import BadData, BadInput
 from hpsearch.records import Sentence
-from hpsearch.text import counted
+from hpsearch.text import counted, listed
 
 T = TypeVar("T", str, int, float)
 Numbers: TypeAlias = npt.NDArray[np.float64]
@@ -76,7 +76,7 @@ class Table:
             places = {str(column): i for i, column in enumerate(raw.columns)}
             absent = [name for name in map(self.name, positions) if name not in places]
             if absent:
-                raise BadData(f"no column {absent[0]!r}; the network takes {_listed(self.names, 20)}")
+                raise BadData(f"no column {absent[0]!r}; the network takes {listed([*map(self.name, self.used)], 20)}")
             positions = [places[self.name(position)] for position in positions]
         return raw.iloc[:, list(positions)]
 
@@ -202,8 +202,7 @@ class Preprocessing:
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as JSON-able data, which `from_plain` reads."""
-        plain = dataclasses.asdict(self)
-        return plain | {"low": float(self.low), "high": float(self.high)}
+        return dataclasses.asdict(self) | {"low": float(self.low), "high": float(self.high)}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Preprocessing:
@@ -256,20 +255,17 @@ class Preprocessing:
         table = self.table
         numbers = len(table.fill) if table else math.prod(self.shape)
         if numbers:
-            yield f"{counted(numbers, 'number')} from {self.low:g} to {self.high:g}: {how}"
+            reach = "in bytes" if self.dtype == "uint8" and not self.grey else f"from {self.low:g} to {self.high:g}"
+            yield f"{counted(numbers, 'number')} {reach}: {how}"
         if table is None:
             return
         if table.texts:
             columns = [f"{table.name(position)!r} ({len(categories)})" for position, categories in table.texts]
-            yield f"texts, {'numbered' if table.ordinal else 'a 0/1 input for each'}: {_listed(columns)}"
+            yield f"texts, {'numbered' if table.ordinal else 'a 0/1 input for each'}: {listed(columns)}"
         if table.missing:
             columns = [repr(table.name(position)) for position in table.missing]
-            yield f"missing values, a 0/1 input that says so (and a number's median): {_listed(columns)}"
-        reasons: dict[str, list[str]] = {}
-        for position, why in table.left_out:
-            reasons.setdefault(why, []).append(repr(table.name(position)))
-        for why, names in reasons.items():
-            yield f"left out, as {why}: {_listed(names)}"
+            yield f"missing values, a 0/1 input that says so (and a number's median): {listed(columns)}"
+        yield from (f"left out, as {why}" for why in reasons(dict(table.left_out), table.names))
 
 
 def _flat(x: Raw) -> npt.NDArray[Any]:
@@ -277,11 +273,6 @@ def _flat(x: Raw) -> npt.NDArray[Any]:
     if isinstance(x, np.ndarray):
         return x.reshape(len(x), math.prod(x.shape[1:]))
     return to_numbers(x, list(map(str, x.columns)))
-
-
-def _listed(names: Collection[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(list(names)[:most]) + more
 
 
 def _table(x: Raw, names: tuple[str, ...], left_out: dict[int, str], *, ordinal: bool, constants: bool) -> Table:
@@ -310,7 +301,7 @@ def _table(x: Raw, names: tuple[str, ...], left_out: dict[int, str], *, ordinal:
     kept = tuple((position, texts) for position, texts in categories.items() if position not in left_out)
     rest = [k for k, position in enumerate(numbers) if position not in left_out]
     if not rest and not kept:
-        raise BadData(f"no column is left to train on: {'; '.join(sorted(set(left_out.values())))}")
+        raise BadData(f"no column is left to train on: {'; '.join(reasons(left_out, names))}")
     # By column, which lies in one piece in a transposed copy.
     by_column = zip(rest, cells.T[rest], strict=True)
     fill = [0.0 if np.isnan(low[k]) else float(np.median(row[~np.isnan(row)])) for k, row in by_column]

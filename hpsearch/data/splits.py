@@ -65,15 +65,11 @@ def split(
     that, so how large test is changes neither of the others.
 
     Args:
-        dataset: The whole data set.
-        train: A number of examples, or a fraction of the data set (in (0, 1), rounded down).
-        validation: Likewise.
-        test: Likewise, 0 allowed; None takes the whole of the data set's own test part, if there is one.
-            With an own test part, the number or fraction is of that.
+        train: A number of examples, or a fraction of the data set (in (0, 1), rounded down); validation likewise.
+        test: Likewise, 0 allowed, of the data set's own test part, if there is one: None takes the whole of that.
         seed: Of the shuffling.
         stratify: Give each split the data set's proportion of every class.
-        scale: How numbers are scaled, and
-        text: how texts become numbers; see `Preprocessing.fit`.
+        scale: As for `Preprocessing.fit`, and so is ``text``.
 
     Raises:
         BadData: More examples requested than there are, none requested, or too few of a class to stratify.
@@ -85,6 +81,14 @@ def split(
     x_train, y_train = preprocessing.apply(rows_of(dataset.x, train_rows)), dataset.labels[train_rows]
     x_validation = preprocessing.apply(rows_of(dataset.x, validation_rows))
     y_validation = dataset.labels[validation_rows]
+    parts = {"train": train_rows, "validation": validation_rows}
+    if dataset.labels_test is None:
+        parts["test"] = test_rows
+    used = sum(map(len, parts.values()))
+    notes = (*dataset.notes, *preprocessing.sentences())
+    if dataset.own and len(dataset.x) - used >= len(parts):  # shares that are rounded down leave fewer
+        sizes = ", ".join(f"{part} {len(rows):,}" for part, rows in parts.items())
+        notes = (*notes, Sentence(f"{used:,} of {len(dataset.x):,} examples are used: {sizes}"))
     return Split(
         x_train,
         y_train,
@@ -95,7 +99,7 @@ def split(
         dataset.class_names,
         preprocessing,
         len(test_rows),
-        (*dataset.notes, *preprocessing.sentences()),
+        notes,
     )
 
 
@@ -116,14 +120,7 @@ def _fitted(dataset: Dataset, train_rows: npt.NDArray[np.intp], scale: str | flo
 
 
 def test_part(dataset: Dataset, **parts: Any) -> tuple[Floats, Labels]:
-    """Cut out the test examples that belong to `split` with the same arguments. Only a final evaluation calls this.
-
-    Returns:
-        x (t, D) and y (t,); t is 0 without ``test`` where the data set has no test part of its own.
-
-    Raises:
-        BadData: As for `split`.
-    """
+    """Cut out the test examples, x (t, D) and y (t,), of `split` with these arguments. Only evaluations call this."""
     scale, text = parts.pop("scale", "auto"), parts.pop("text", "one-hot")
     train_rows, _, test_rows = _rows(dataset, **parts)
     x, labels = dataset.x, dataset.labels
@@ -189,7 +186,7 @@ def _cut(
             k = int(counts.argmin())
             raise BadData(
                 f"stratify: class {dataset.class_names[k]!r} has {len(members[k])} of {len(labels)} examples "
-                f"of {dataset.name}, too few for a split of {size}; ask for more or leave stratify out"
+                f"of {dataset.name}, too few for a split of {size}; ask for more, remove it, or leave stratify out"
             )
         chosen = [m[t : t + c] for m, t, c in zip(members, taken, counts, strict=True)]
         parts.append(order[np.sort(np.concatenate(chosen))])
@@ -198,17 +195,10 @@ def _cut(
 
 
 def proportional(size: int, members: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return the number of each class in a split of exactly ``size``: the largest-remainder method.
+    """Return the number of each class, (C,), in a split of exactly ``size``: the largest-remainder method.
 
-    A class gets its share rounded down, and those with the largest remainders get one more, the lower class
-    first among equals. Each split is apportioned from what the earlier ones left, so no class runs out.
-
-    Args:
-        size: Of the split; at most the sum of ``members``.
-        members: (C,) number of examples of each class.
-
-    Returns:
-        (C,) counts of sum ``size``, each within 1 of ``size * members / sum(members)``.
+    A class gets its share of its ``members`` (C,) rounded down, and those with the largest remainders get one more, the
+    lower class first among equals. Each split is apportioned from what the earlier ones left, so no class runs out.
     """
     total = int(members.sum())
     if not total:

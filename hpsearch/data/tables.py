@@ -20,14 +20,18 @@ import pandas as pd
 
 from hpsearch import files
 from hpsearch.data import datasets, formats
+from hpsearch.data.columns import is_text
 from hpsearch.data.formats import Arrays
 from hpsearch.data.pictures import stacked
 from hpsearch.errors import BadData, MissingExtra
 from hpsearch.files import first_line
 from hpsearch.records import Sentence
+from hpsearch.text import listed
 
-MISSING = ("", "?", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")  # texts of a missing cell
-_MISSING_LABEL = ("", "NaN", "nan")
+_NO_NUMBERS = ("#DIV/0!", "#VALUE!", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "-NaN", "-nan", "NAN", "NaN", "nan")
+_NOT_THERE = ("?", "-", "--", ".", "NA", "#NA", "<NA>", "N/A", "n/a", "n.a.", "#N/A", "NULL", "null", "None", "NaT")
+MISSING = ("", *_NO_NUMBERS, *_NOT_THERE)  # texts of a missing cell: pandas' and a few others
+_MISSING_LABEL = ("", "?", "#N/A", "<NA>", "NULL", "NaN", "nan")  # NA and None may be names
 # Usual names of the column of labels, in any case; the first that is there counts. Without one it is the last column,
 # or the first where the last is constant, or continuous in a table without a header.
 LABELS = ("label", "labels", "target", "class", "y", "species", "diagnosis", "survived", "outcome")
@@ -35,7 +39,14 @@ UNITS = "%$€£¥"  # marks that may stand in every cell of a column of numbers
 DELIMITERS = "\t;|,"  # the first that cuts every row into equally many cells; else any white space
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked at
-_WHOLE = re.compile(r"[-+]?\d\.0+(e[-+]0\d)?")  # a small whole number as NumPy and pandas write floats
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+_OTHERS = {  # what no table begins with: the way to one
+    "\0": "UTF-16 needs its byte order mark; a workbook is saved as CSV UTF-8",
+    r"<([!?]|(html|head|body|table|div|script)\b)": "it looks like a web page",
+    r"\[?{\s*[\"\[{]": "it looks like JSON: convert it with pandas' read_json and to_csv",
+    r"(%.*\n|\s)*@relation": "it looks like ARFF: keep the lines below @data",
+    r"\S+( \d+:[-+.\de]+){2}": "it looks like LIBSVM's format: save what scikit-learn's load_svmlight_file reads",
+}
 _END = "\0"  # the name of the empty column behind the last delimiter
 _TYPO = 0.1  # a column with a smaller share of texts among its numbers has errors, not categories
 
@@ -56,7 +67,7 @@ def _csv_errors(path: Path) -> Iterator[None]:
             "it as CSV UTF-8"
         ) from error
     except pd.errors.ParserWarning as error:
-        raise BadData(f"{path} is ragged: its first row has more fields than its header") from error
+        raise BadData(f"{path} is ragged: its first row has more fields than its header; remove a title") from error
     except OSError as error:
         raise BadData(f"cannot read {path}: {first_line(error)}") from error
     except (ValueError, csv.Error) as error:  # pandas' ParserError is a ValueError
@@ -85,28 +96,28 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str,
         if sample.lower().startswith("sep="):  # Excel's
             content = content[content.index(b"\n") + 1 :] if b"\n" in content else b""
             sample = sample[sample.find("\n") + 1 :]
-        if "\0" in sample or sample.lstrip().startswith("<"):
-            raise BadData(
-                f"{path} is no table of text: it begins with {sample[:20]!r}; UTF-16 needs its byte order mark"
-            )
+        for beginning, remedy in _OTHERS.items():
+            if re.match(beginning, sample.lstrip(), re.IGNORECASE) or "\0" in sample:
+                raise BadData(f"{path} is no table of text: it begins with {sample[:20]!r}; {remedy}")
         start = re.split(r"[\r\n]", sample.lstrip(), maxsplit=1)[0]
         check_columns(path, 1 + max(start.count(mark) for mark in DELIMITERS))
         cut = len(content) > _SAMPLE
         if cut and "\n" in sample:
             sample = sample[: sample.rindex("\n") + 1]
-        cells = {mark: _cells(sample, mark) for mark in DELIMITERS} | {
-            r"\s+": [line.split() for line in sample.splitlines()[:_ROWS] if line.strip()]
-        }
+        cells = {mark: _cells(sample, mark) for mark in DELIMITERS}
+        cells[r"\s+"] = _cells("\n".join(map(str.strip, sample.splitlines())).replace("\t", " "), " ")
         if not cells[","]:
             raise BadData(f"{path} is no regular csv table: it has no rows")
-        regular = (mark for mark, rows in cells.items() if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1)
+        regular = (mark for mark, rows in cells.items() if _width(rows))
         delimiter = next(regular, max(DELIMITERS, key=lambda mark: (len(cells[mark][0]), mark == ",")))
     rows = cells[delimiter]
     check_columns(path, len(rows[0]))
-    flat = [cell for row in rows for cell in row]
+    flat = [cell.strip(UNITS).strip() for row in rows for cell in row]
     commas = delimiter != "," and any(re.fullmatch(r"[-+]?\d[\d.]*,\d+", cell) for cell in flat)
     decimal = "," if commas and not any(re.fullmatch(r"[-+]?\d+\.\d+", cell) for cell in flat) else "."
-    named = not _is_data(rows, decimal) if header is None else header
+    if index := _width(rows) == len(rows[0]) + 1:  # R's header says nothing of the names of the rows
+        rows[0] = ["", *rows[0]]
+    named = not _is_data(rows, decimal) if header is None else header or index
     names = [(name or f"Unnamed: {i}") if named else str(i + 1) for i, name in enumerate(rows[0])]
     width = len(names) - (rows[0][-1] == "")
     ends = len(rows) > 1 and all(len(row) == width + 1 and not row[-1] for row in rows[named:])
@@ -119,6 +130,14 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str,
         "names": _unique(path, names[:width] if ends else names),
         "ends": ends,  # each row with a delimiter, after which nothing comes
     }
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many cells every row has, but a header without a name for those of the rows; 0 where they differ."""
+    header, *others = rows or [[]]
+    width = len(others[0] if others else header)
+    named = len(header) == width - 1 and others[0][-1] and len({row[0] for row in others}) == len(others)
+    return width if width > 1 and {*map(len, others)} <= {width} and (len(header) == width or named) else 0
 
 
 def _cells(sample: str, delimiter: str) -> list[list[str]]:
@@ -141,7 +160,7 @@ def _is_data(rows: Sequence[Sequence[str]], decimal: str) -> bool:
             return False
         return True
 
-    first, *others = rows
+    first, others = rows[0], [row for row in rows if row != rows[0]]  # a header may stand twice
     numbers = [cell for cell in first if number(cell) and cell not in MISSING]
     again = False
     for i, name in enumerate(first):
@@ -160,7 +179,7 @@ def _is_data(rows: Sequence[Sequence[str]], decimal: str) -> bool:
 
 
 def check_columns(path: Path, columns: int) -> None:
-    """Refuse a table of more columns than a network of this kind takes."""
+    """Refuse a table of too many columns."""
     if columns > formats.MAX_COLUMNS:
         raise BadData(f"{path} has {columns:,} columns or more; at most {formats.MAX_COLUMNS:,} are read")
 
@@ -183,13 +202,16 @@ def _pandas(path: Path, look: dict[str, Any], **options: Any) -> pd.DataFrame:
         frame: pd.DataFrame = pd.read_csv(**options, index_col=False, keep_default_na=False, skipinitialspace=True)
         if look["ends"] and not frame.pop(_END).isin([np.nan, ""]).all():
             raise BadData(f"{path} is ragged: some rows have more fields than its header")
+        texts = look["header"] == 0 and all(is_text(frame[name]) for name in frame)  # as numbers below it become
+        if texts and (again := (frame == look["names"]).all(axis=1).to_numpy()).any():
+            raise BadData(f"{path}: row {int(again.argmax()) + 1} repeats the header; take it out of the table")
         frame.attrs["decimal"] = look["decimal"]  # for cells that are read as text
         if look["sep"] in DELIMITERS and frame.iloc[:, -1].isna().any():  # also where the row ended before
             look["filepath_or_buffer"].seek(0)
             text = io.TextIOWrapper(look["filepath_or_buffer"], look["encoding"], newline="")
             rows = (row for row in csv.reader(text, delimiter=look["sep"], skipinitialspace=True) if row)
             for number, row in enumerate(rows, 1 if look["header"] is None else 0):
-                if len(row) < frame.shape[1]:
+                if number and len(row) < frame.shape[1]:
                     raise BadData(f"{path} is ragged: row {number} has {len(row)} fields of {frame.shape[1]}")
     return frame
 
@@ -256,23 +278,19 @@ def read_table(
     encoding: str | None = None,
     columns: Collection[str] = (),
     drop: Collection[str] = (),
+    resize: int | None = None,
 ) -> Arrays:
     """Read a table: a row an example, a column of labels, the others features.
 
     Args:
-        path: The file.
+        path: The file; the arguments that are not named here are those of `datasets.load`.
         kind: Its ending, one of `formats.TABLES`.
-        label: The column of the labels, in any case; by `LABELS` unless given.
         labelled: Refuse it where it has no labels. A column that is named must be there in any case.
-        header: Whether it has one; noticed unless given.
-        encoding: Of its text; UTF-8 unless given or marked.
-        columns: Those that are used, all unless given; none of them is guessed to hold the labels.
-        drop: Those that are not used: their cells are not checked.
+        columns: Those that are used; none of them is guessed to hold the labels. The cells of others are not checked.
 
     Returns:
-        x, a frame of N rows, and labels (N,). Numbers are numbers, booleans too, anything else text; what is missing
-        is NaN. Where a Parquet file has a column of encoded pictures, x is (N, H, W[, 3]). Errors count rows from 1,
-        without the header.
+        x, a frame of numbers, booleans and texts, NaN where one is missing, and labels (N,). Where a Parquet file has a
+        column of encoded pictures, x is (N, H, W[, 3]). Errors count rows from 1, without the header.
     """
     notes: list[str] = []
     decimal, named, reason, pictures, left = ".", True, "", None, list[str]()
@@ -295,6 +313,8 @@ def read_table(
             dtype=dict.fromkeys(candidates, str),
             na_values={name: _MISSING_LABEL if name in candidates else MISSING for name in names},
         )
+        if len(names) > 1 and len(frame) and frame.iloc[-1].isna().all():  # Excel's rows of delimiters
+            frame = frame.iloc[: len(frame) - int(frame.notna().any(axis=1).to_numpy()[::-1].argmax())]
         if not named and header is None:
             notes.append(
                 "its first row looks like data: the columns are called 1, 2, ...; header = true takes it for names"
@@ -303,14 +323,19 @@ def read_table(
         raise BadData(f"{path} has no rows")
     target, labels = None, None
     for target in candidates:
-        labels = _label_values(path, frame[target], decimal)
+        guess = " (a guess)" if named or header is False else " (a guess: no header was found)"
+        guess = "" if label is not None or target.lower() in LABELS else guess
+        labels = _label_values(path, frame[target], decimal, guess)
         reason = datasets.no_classes(labels)
         if not reason or (named and not (labels == labels[0]).all()):
             break
     if labelled and reason:
         raise BadData(f"{path}: column {target!r} as labels: {reason}")
+    by_place = target is not None and label is None and target.lower() not in LABELS
+    if labelled and by_place and target == names[-1] and (classes := _one_hot(frame)):
+        raise BadData(f"{path}: {listed(classes)} have one 1 in every row together: classes; make one column of them")
     if target is not None and label is None and target != LABELS[0]:
-        which = f", the {'last' if target == names[-1] else 'first'} one" if target.lower() not in LABELS else ""
+        which = f", the {'last' if target == names[-1] else 'first'} one" if by_place else ""
         notes.append(f"labels: column {target!r}{which}; label names another")
     if len(names) == 1 and target is not None:
         raise BadData(f"{path} has no column of features beside its labels {target!r}")
@@ -318,11 +343,18 @@ def read_table(
     if pictures is not None:
         if others := [name for name in features if name != pictures]:
             notes.append(f"left out, beside the pictures in {pictures!r}: {', '.join(map(repr, others[:10]))}")
-        return Arrays(stacked(_encoded(path, frame[pictures])), labels, notes=tuple(map(Sentence, notes)))
+        return Arrays(stacked(_encoded(path, frame[pictures]), resize), labels, notes=tuple(map(Sentence, notes)))
+    if resize is not None:
+        raise BadData(f"resize = {resize} is for pictures, and {path} holds none; leave it out")
     x = frame[features]
     for name in features:
-        if name not in drop and (not columns or name in columns) and not _is_plain(x[name]):
+        plain = isinstance(x[name].dtype, np.dtype) and x[name].dtype.kind in "biufMm"
+        if name not in drop and (not columns or name in columns) and not plain:
             x[name] = _typed(path, x[name], decimal)
+            breaks = x[name].str.count("\n").fillna(0) if kind != ".parquet" and is_text(x[name]) else x[name][:0]
+            if (breaks > 1).any():  # a quote takes all rows up to the next one
+                where = f"row {int(breaks.argmax()) + 1}, column {name!r}"
+                notes.append(f"{where} has a text of several lines: rows are lost there if a quote is not closed")
     return Arrays(x, labels, columns=tuple(features), notes=tuple(map(Sentence, notes)))
 
 
@@ -345,8 +377,17 @@ def _label_columns(
     return list(dict.fromkeys((free[-1], free[0]))) if required and free else []
 
 
-def _is_plain(column: pd.Series[Any]) -> bool:
-    return isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufM"
+def _one_hot(frame: pd.DataFrame) -> list[str]:
+    """Return the last columns that have one 1 in every row together and 0 elsewhere, if any."""
+    ones = np.zeros(len(frame))
+    for k in range(1, frame.shape[1] + 1):
+        cells = frame.iloc[:, -k].astype(str).str.lower()
+        if not cells.isin(["0", "1", "0.0", "1.0", "false", "true"]).all():
+            break
+        ones += cells.isin(["1", "1.0", "true"])
+        if k > 1 and (ones == 1).all():
+            return [*frame.columns[-k:]]
+    return []
 
 
 def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
@@ -364,9 +405,9 @@ def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[
     for unit in UNITS:
         if present.str.contains(unit, regex=False).all():
             present = present.str.replace(unit, "", regex=False).str.strip()
-    mark = "." if decimal == "," else ","  # of thousands
-    grouped = present.str.fullmatch(rf"[-+]?\d{{1,3}}(\{mark}\d{{3}})+(\{decimal}\d+)?").astype(bool)
-    plain = present.mask(grouped, present.str.replace(mark, "", regex=False)).str.replace(decimal, ".", regex=False)
+    mark = r"[.'\u2019\s]" if decimal == "," else r"[,'\u2019\s]"  # of thousands
+    grouped = present.str.fullmatch(rf"[-+]?\d{{1,3}}({mark}\d{{3}})+(\{decimal}\d+)?").astype(bool)
+    plain = present.mask(grouped, present.str.replace(mark, "", regex=True)).str.replace(decimal, ".", regex=False)
     numbers = pd.to_numeric(plain, errors="coerce")
     odd = numbers.isna()
     if not odd.any():
@@ -380,11 +421,11 @@ def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[
     return texts
 
 
-def _label_values(path: Path, column: pd.Series[Any], decimal: str) -> npt.NDArray[Any]:
+def _label_values(path: Path, column: pd.Series[Any], decimal: str, guess: str) -> npt.NDArray[Any]:
     missing = column.isna().to_numpy()
     if count := int(np.count_nonzero(missing)):
         raise BadData(
-            f"{path}: {count} labels are missing in column {column.name!r}, the first in row "
+            f"{path}: {count} of {len(column)} labels are missing in column {column.name!r}{guess}, the first in row "
             f"{int(missing.argmax()) + 1}; every row needs a label, or name another column with label"
         )
     for kind, dtype in (("b", np.bool_), ("iu", np.int64), ("f", np.float64)):
@@ -393,8 +434,8 @@ def _label_values(path: Path, column: pd.Series[Any], decimal: str) -> npt.NDArr
     values = [str(value).strip() for value in column]
     if decimal != ".":
         values = [value.replace(",", ".") if re.fullmatch(r"[-+]?\d+,\d+", value) else value for value in values]
-    if all(_WHOLE.fullmatch(value) for value in values):
-        values = [str(int(float(value))) for value in values]
+    if all(map(_NUMBER.fullmatch, values)) and any("." in value for value in values):  # 007 stays
+        return np.array(values, dtype=np.float64)
     return np.array(values)
 
 

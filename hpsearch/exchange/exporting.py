@@ -19,6 +19,7 @@ from hpsearch import __version__
 from hpsearch.data.tables import arrow
 from hpsearch.errors import BadInput, nearest
 from hpsearch.exchange.layout import (
+    DIRECTION,
     KEY,
     LAYOUT,
     PARAMS,
@@ -212,6 +213,7 @@ def _trials(store: Store, stage: Stage, columns: Sequence[Column]) -> pd.DataFra
     hits = dict(store.attributes(stage, HITS))
     of |= {f"{PARAMS}{name}": of[f"param:{name}"] for name in stage.space}
     of |= {"stage": [stage.name] * rows, "trial": of["number"], "metric": [stage.metric] * rows}
+    of[DIRECTION] = [stage.direction] * rows
     of[HITS] = [hits.get(number) for number in of["number"]]
     missing = [None] * rows  # a hyperparameter of another stage
     return pd.DataFrame({column.name: typed_cells(column, of.get(column.name, missing)) for column in columns})

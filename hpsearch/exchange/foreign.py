@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, HpsearchError, NotEnoughTrials, nearest
-from hpsearch.exchange.layout import TRIALS, checked_space, is_name, iso
+from hpsearch.exchange.layout import DIRECTION, TRIALS, checked_space, is_name, iso
 from hpsearch.exchange.tools import (
     PLAIN,
     Columns,
@@ -52,6 +52,7 @@ STATES = (*FINISHED, "RUNNING", "WAITING")
 _TIMES = (("started", "datetime_start"), ("finished", "datetime_complete"))
 _LOG_SPAN = 10.0
 _MAX_CHOICES = 100
+_FEWEST_TRIALS = 10  # texts of fewer may be all different by chance
 _FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other"
 
 
@@ -88,6 +89,8 @@ class ForeignTrials:
     trials: PastTrials  # the trials as they are there: in any state, with any scores, and times where these are known
     ranges: Mapping[str, Parameter]  # the ranges of their parameters
     notes: Sequence[Sentence] = ()  # warnings for the person who imports them
+    of_ranges: Mapping[str, Sequence[str]] = field(default_factory=dict)  # more of them, on ranges that are kept
+    from_data: Sequence[str] = ()  # the parameters whose ranges are no more than their values' extent
     failures: Mapping[int, str] = field(default_factory=dict)  # why trials failed, by row, where that is known
 
     def to_stage(self, search: str, now: datetime) -> tuple[NewStage, PastTrials, list[Sentence]]:
@@ -156,6 +159,13 @@ class ForeignTrials:
                 text = f"{outside} of {len(ranked)} scored trials lie outside the range of {name}: not narrowed"
                 notes.append(Sentence(text))
             space[name] = parameter
+        notes += [Sentence(note) for name in space for note in self.of_ranges.get(name, ())]
+        if extents := ", ".join(f"{name} {describe(space[name])}" for name in self.from_data if name in space):
+            sentence = (
+                f"the ranges are no more than the data reach ({extents}): give those that the values were sampled from "
+                "with {}, or the edges and p-values of narrow mean little"
+            )
+            notes.append(Sentence(sentence, (Argument("ranges"),)))
         if not space:
             why = "; ".join(str(note) for note in notes if "left out" in note.text) or "none at all"
             raise BadInput(f"{self.source} has no hyperparameter that can be narrowed ({why})")
@@ -170,7 +180,7 @@ def metric_name(metric: str, params: Sequence[str]) -> str:
 
 def settled(trials: PastTrials, now: datetime) -> PastTrials:
     """Return trials as they can be written: those that had not ended wait, the others ended ``now`` or earlier."""
-    ended = [state in FINISHED for state in trials.states]
+    ended, ranked = [state in FINISHED for state in trials.states], (trials.scores, trials.states)
 
     def times(known: Sequence[datetime | None]) -> list[datetime | None]:
         return [(time or now) if over else None for time, over in zip(known, ended, strict=True)]
@@ -178,10 +188,7 @@ def settled(trials: PastTrials, now: datetime) -> PastTrials:
     return replace(
         trials,
         states=[state if over else "WAITING" for state, over in zip(trials.states, ended, strict=True)],
-        scores=[
-            score if state in ("COMPLETE", "PRUNED") else None
-            for score, state in zip(trials.scores, trials.states, strict=True)
-        ],
+        scores=[score if state in ("COMPLETE", "PRUNED") else None for score, state in zip(*ranked, strict=True)],
         started=times(trials.started),
         finished=times(trials.finished),
     )
@@ -234,9 +241,16 @@ def foreign_trials(
     if tool is not PLAIN:
         which = "those with a range" if known_ranges else f"its columns {tool.prefix}..."
         notes.append(Sentence(f"read as {tool.name}: {which} are the hyperparameters"))
-    direction = _direction(path, columns, tool, score, request.direction, notes)
+    # An export of ours has the score's name, and which scores are better, in columns of their own.
+    metric, better_scores = (_only(columns.get(name, ())) if score == "score" else "" for name in ("metric", DIRECTION))
+    metric = metric or score
+    direction = request.direction or _direction(path, tool, score, metric, better_scores, notes)
     known_states, failures = states(columns, tool)
-    if tool.prefix == "config/" and state_column(columns) is None and not any(map(ended, columns.get("done", ()))):
+    if (
+        tool.prefix.startswith("config")
+        and state_column(columns) is None
+        and not any(map(ended, columns.get("done", ())))
+    ):
         notes.append(Sentence("the table does not say which trials failed or are unfinished: all count as complete"))
     scores = [parsed(cell) for cell in columns[score]]
     cells: dict[str, list[Value | None]] = {}
@@ -252,13 +266,6 @@ def foreign_trials(
             failed = "that trial" if len(rows) == 1 else f"{len(rows)} such trials"
             notes.append(Sentence(f"{name}: {texts[row]} in row {row + 1} is no number; {failed} failed"))
     space, from_data = _ranges(cells, given, named, known_ranges or {}, notes)
-    if from_data:
-        extents = ", ".join(f"{name} {describe(space[name])}" for name in from_data)
-        sentence = (
-            f"the ranges are no more than the data reach ({extents}): give those that the values were sampled from "
-            "with {}, or the edges and p-values of narrow mean little"
-        )
-        notes.append(Sentence(sentence, (Argument("ranges"),)))
     started, finished = (
         [utc(cell) for cell in next((columns[name] for name in either if name in columns), [None] * len(scores))]
         for either in _TIMES
@@ -267,7 +274,7 @@ def foreign_trials(
         source=path.name,
         name=Path(path.name.removesuffix(".gz")).stem.removesuffix(".trials"),
         kind="table",
-        metric=metric_name(score, list(names)),
+        metric=metric_name(metric, list(names)),
         direction=direction,
         trials=PastTrials(
             states=[
@@ -287,6 +294,7 @@ def foreign_trials(
         ),
         ranges=space,
         notes=notes,
+        from_data=from_data,
         failures=failures,
     )
 
@@ -318,24 +326,26 @@ def _score_column(path: Path, columns: Columns, tool: Tool, metric: str | None) 
     )
 
 
-def _direction(
-    path: Path, columns: Columns, tool: Tool, score: str, given: Direction | None, notes: list[Sentence]
-) -> Direction:
-    """Return which scores are better: as given, as the tool has them, or by the metric's name."""
-    if given is not None:
-        return given
+def _only(cells: Iterable[Any]) -> str:
+    """Return the only text in a column; an empty one where there are several, or none."""
+    texts = {str(cell) for cell in cells if cell is not None}
+    return texts.pop() if len(texts) == 1 else ""
+
+
+def _direction(path: Path, tool: Tool, score: str, metric: str, own: str, notes: list[Sentence]) -> Direction:
+    """Return which scores are better: as the table says, as the tool has them, or by the metric's name."""
+    match own:
+        case "minimize" | "maximize":
+            return own
     if tool.direction is not None and score.startswith(str(tool.score).removesuffix("score")):
         return tool.direction
-    # An export of ours has the score's name in a column of its own.
-    metrics = {str(cell) for cell in columns.get("metric", []) if cell is not None} if score == "score" else set()
-    metric = metrics.pop() if len(metrics) == 1 else score
     direction = better(metric)
     if direction is None:
         either = Argument("direction", "maximize"), Argument("direction", "minimize")
         raise BadInput(f"{path}: is a higher or a lower {metric!r} better? Give {{}} or {{}}", *either)
     how = "lower" if direction == "minimize" else "higher"
     notes.append(
-        Sentence(f"the score is {score}, and {how} is taken for better; {{}} overrides it", (Argument("direction"),))
+        Sentence(f"the score is {metric}, and {how} is taken for better; {{}} overrides it", (Argument("direction"),))
     )
     return direction
 
@@ -380,8 +390,9 @@ def _ranges(
         try:
             parameter = _parse_range(given[name], values) if name in given else known.get(name) or _extent(values)
             numbers = [list(range(first, first + len(values))) for first in (0, 1)]
-            if name not in (*parameters, *given, *known) and values in numbers:
-                raise BadInput("it numbers the rows")
+            own = isinstance(values[0], str) and len({*values}) == len(values) >= _FEWEST_TRIALS
+            if name not in (*parameters, *given, *known) and (own or values in numbers):
+                raise BadInput("its texts are different in every trial" if own else "it numbers the rows")
         except HpsearchError as error:
             if name in given:
                 raise BadArgument("ranges", f"{name}={given[name]}", str(error)) from error

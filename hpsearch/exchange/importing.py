@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,14 +19,7 @@ from hpsearch.data.formats import TABLES
 from hpsearch.data.tables import arrow, read_parquet
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange.exporting import typed_cells
-from hpsearch.exchange.foreign import (
-    STATES,
-    ForeignTrials,
-    ImportRequest,
-    curves_only,
-    foreign_trials,
-    settled,
-)
+from hpsearch.exchange.foreign import STATES, ForeignTrials, ImportRequest, curves_only, foreign_trials, settled
 from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, Type, iso, parse_header
 from hpsearch.exchange.tools import MAX_INT, keras_tuner, read_csv_columns, unpacked
 from hpsearch.files import first_line, kind_of
@@ -37,6 +31,7 @@ from hpsearch.records import (
     REASON,
     SECONDS,
     VALIDATION_LOSS,
+    Action,
     Argument,
     NewStage,
     PastTrials,
@@ -87,13 +82,15 @@ def read(request: ImportRequest) -> Imported:
         MissingExtra: Parquet without pyarrow, or a database without its driver.
     """
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    if "://" in request.source:
+    path = Path(request.source)
+    if "://" in request.source or path.suffix in (".db", ".sqlite", ".sqlite3"):
         from hpsearch.exchange import optuna_studies  # loads Optuna, and files do without
 
         request.refuse("an Optuna study", "direction", "parameters", "ranges")
         study = optuna_studies.read(request.source, request.study_name, metric=request.metric)
         return _foreign(study, request, now)
-    path = Path(request.source)
+    if path.suffix == ".toml":
+        raise BadInput(f"{path} is a study file and holds no trials; `{{}}` runs it", Action("start", {"search": path}))
     if not path.exists() and (trials := path.with_name(f"{path.stem}.trials{path.suffix}")).exists():
         path = trials  # `export` has made two files of it
     if path.is_dir() and (theirs := keras_tuner(path)) is not None:
@@ -158,7 +155,7 @@ class _Archive:
 def _json_archive(path: Path) -> _Archive:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            plain = json.load(file)
+            plain = json.load(file, object_pairs_hook=_unique)
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is no JSON, or is cut off: {first_line(error)}") from error
     header = parse_header(plain, source=str(path))
@@ -169,6 +166,12 @@ def _json_archive(path: Path) -> _Archive:
     cells = _table(path, "curves", plain["curves"], columns) if "curves" in plain else {}
     curves = pd.DataFrame({column.name: typed_cells(column, cells.get(column.name, [])) for column in columns})
     return _Archive(path.name, header, trials, _by_epoch(path, curves))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(plain := dict(pairs)) < len(pairs):
+        raise ValueError("it has a key twice")
+    return plain
 
 
 def _table(path: Path, name: str, cells: Any, columns: Sequence[Column]) -> dict[str, list[Any]]:
@@ -289,8 +292,8 @@ def _past_trials(
     for trial, (state, score) in enumerate(zip(states, scores, strict=True)):
         if state not in STATES:
             raise archive.damaged(f"{new.name}: trial {trial} has the state {str(state)[:40]!r}")
-        if score != score or (state == "COMPLETE" and score is None):
-            raise archive.damaged(f"{new.name}: trial {trial} is {state} and has no score")
+        if score != score or (state == "COMPLETE" and (score is None or math.isinf(score))):
+            raise archive.damaged(f"{new.name}: trial {trial} is {state} and has no score, or none that is finite")
     ended = [state in FINISHED for state in states]
     curves = archive.curves[archive.curves["stage"] == name]
     if not curves["trial"].between(0, len(rows) - 1).all():

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hpsearch.errors import BadInput, HpsearchError
+from hpsearch.files import first_line
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Direction, NewStage
 from hpsearch.space import Categorical, Float, Space, Value, shown
@@ -20,6 +21,7 @@ from hpsearch.study_file import check_name
 
 KEY = "hpsearch_export"  # the key of the header in a JSON file and in Parquet's schema metadata, and its own first key
 LAYOUT = 1  # the number of the files' layout; a newer hpsearch may write another
+DIRECTION = "direction"  # the column that says which scores are better
 PARAMS = "params_"  # prefix of a hyperparameter's column, as in Optuna's ``trials_dataframe``
 _LONGEST_NAME = 200
 _DEEPEST = 40  # levels of nested lists and mappings
@@ -57,6 +59,7 @@ TRIALS = (
     Column("state", "text", "COMPLETE, PRUNED, FAIL, RUNNING or WAITING"),
     Column("score", "float", "the score that ranks the trial; of a pruned trial, the last of its curve"),
     Column("metric", "text", "the name of the score"),
+    Column(DIRECTION, "text", "which scores are better: minimize, or maximize"),
     Column("validation_loss", "float", "the validation loss at the scored epoch; it breaks ties of the score"),
     Column("seconds", "float", "the trial's share of the time of the batch that it was trained in"),
     Column("reason", "text", "the reason of a failed trial, or the epoch at which it was pruned"),
@@ -152,9 +155,12 @@ class StageHeader(_Model):
     @classmethod
     def of(cls, stage: NewStage, trials: Sized | None, series: Sequence[str], others: list[int] | None) -> StageHeader:
         """Return the header of a stage: what the database keeps of it, and what is in the file."""
-        plain = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in stage_attributes(stage).items()}
         count = None if trials is None else len(trials)
-        return cls(direction=stage.direction, trials=count, others=others, series=list(series), **plain)
+        try:
+            plain = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in stage_attributes(stage).items()}
+            return cls(direction=stage.direction, trials=count, others=others, series=list(series), **plain)
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{stage.name} has damaged attributes: {first_line(error)}") from error
 
     @field_validator("study_file")
     @classmethod
@@ -193,7 +199,8 @@ class Header(_Model):
     def trial_columns(self) -> tuple[Column, ...]:
         """Return the columns of the trials in the file."""
         full = {stage.number for stage in self.stages if stage.trials is not None}
-        return trial_columns([stage for stage in self.new_stages() if stage.number in full])
+        columns = trial_columns([stage for stage in self.new_stages() if stage.number in full])
+        return tuple(column for column in columns if column.name != DIRECTION)  # the header has it, too
 
 
 def parse_header(plain: Any, *, source: str) -> Header:
@@ -215,6 +222,8 @@ def parse_header(plain: Any, *, source: str) -> Header:
         if numbers != sorted(set(numbers)) or all(stage.trials is None for stage in header.stages):
             raise BadInput("its stages are not in order, or have no trials")
         for of_header, stage in zip(header.stages, header.new_stages(), strict=True):
+            if of_header.parent is not None and of_header.parent >= of_header.number:
+                raise BadInput(f"stage {of_header.number} is narrowed from stage {of_header.parent}")
             if not set(of_header.series) <= set(kinds.kind_of(stage.study_file).curves):
                 raise BadInput(f"it has unknown curves: {', '.join(of_header.series)[:80]}")
         return header

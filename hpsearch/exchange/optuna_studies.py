@@ -84,6 +84,9 @@ def _version(url: URL, where: str) -> str:
         if not {"studies", "trials", "version_info"} <= set(sqlalchemy.inspect(engine).get_table_names()):
             raise BadStorage(f"{where} holds no studies of Optuna's")
         with engine.connect() as connection:
+            twice = sqlalchemy.text("SELECT 1 FROM trials GROUP BY study_id, number HAVING count(*) > 1")
+            if connection.execute(twice).first():  # Optuna would read one of them
+                raise BadStorage(f"{where} is damaged: a study has two trials of one number")
             return str(connection.execute(sqlalchemy.text("SELECT library_version FROM version_info")).scalar())
     finally:
         engine.dispose()
@@ -94,7 +97,7 @@ def _named(storage: Any, where: str, study_name: str | None) -> str:
     if study_name is None:
         if len(known) == 1:
             return str(known[0])
-        listed = f": {', '.join(known[:10])}" if known else ""
+        listed = f": {', '.join(known[:10])}{' ...' if len(known) > 10 else ''}" if known else ""
         raise BadInput(f"{where} holds {len(known)} studies; name one with {{}}{listed}", Argument("study_name"))
     if study_name not in known:
         raise BadInput(f"no study {study_name!r} in {where}{nearest(study_name, known)}")
@@ -121,7 +124,7 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
     number, step, value = np.array(points, dtype=float).reshape(-1, 3).T
     if not (np.abs(step) <= _MAX_STEP).all():
         raise BadInput(f"{source} has an intermediate value at a step beyond all epochs")
-    ranges, notes = _ranges(trials)
+    ranges, notes, of_ranges = _ranges(trials)
 
     def time(of: datetime | None) -> datetime | None:
         # Optuna 5 takes what is stored for UTC, and gives it as local time; before it, local time was stored.
@@ -152,17 +155,19 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
         ),
         ranges=ranges,
         notes=notes,
+        of_ranges=of_ranges,
     )
 
 
-def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[Sentence]]:
-    """Return the range of each hyperparameter that has one of ours, and warnings."""
+def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[Sentence], dict[str, list[str]]]:
+    """Return the range of each hyperparameter that has one of ours, warnings, and more on each of these ranges."""
     different: dict[str, dict[str, BaseDistribution]] = {}  # by their JSON: those with a list among the choices no hash
     for trial in trials:
         for name, distribution in trial.distributions.items():
             different.setdefault(name, {})[distribution_to_json(distribution)] = distribution
     ranges: dict[str, Parameter] = {}
-    notes = []
+    of_ranges: dict[str, list[str]] = {}
+    left_out = []
     for name, of_trials in different.items():
         distributions = list(of_trials.values())
         # A None among the values of a table is a missing one, and here trials may lack the parameter.
@@ -171,8 +176,9 @@ def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[S
         try:
             ranges[name] = functools.reduce(hull, (_parameter(distribution, known) for distribution in distributions))
         except HpsearchError as error:
-            notes.append(f"{name} is left out: {error}")
+            left_out.append(Sentence(f"{name} is left out: {error}"))
             continue
+        notes = of_ranges[name] = []
         for distribution in distributions:
             if isinstance(distribution, CategoricalDistribution):
                 odd = [shown for of in distribution.choices if type(shown := known(of)) is not type(of)]
@@ -182,7 +188,7 @@ def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[S
             notes.append(f"{name} was sampled in different steps; its range is taken without them")
         if len(distributions) > 1:
             notes.append(f"{name} was sampled from {len(distributions)} different ranges; they are taken together")
-    return ranges, [Sentence(note) for note in notes]
+    return ranges, left_out, of_ranges
 
 
 def _value(parameter: Parameter, value: Any, there: bool) -> Value | None:
@@ -190,7 +196,8 @@ def _value(parameter: Parameter, value: Any, there: bool) -> Value | None:
         return None
     if isinstance(parameter, Categorical):
         return _choice(value, none=None if None in parameter.choices else "None")
-    if type(value) not in (int, float) or not abs(value) <= 2.0**1023:
+    most = 2.0**1023 if isinstance(parameter, Float) else MAX_INT
+    if type(value) not in (int, float) or not abs(value) <= most:
         raise ValueError(f"{repr(value)[:40]} is no value of a number")
     return float(value) if isinstance(parameter, Float) else int(value)
 

@@ -63,6 +63,7 @@ _BETTER: Mapping[Direction, str] = {
 }
 _DIRECTIONS: Mapping[str, Direction] = {"min": "minimize", "max": "maximize"}
 _ESCAPE = re.compile(r"\A'(?=[=+\-@\t\r']|\Z)")  # what keeps a spreadsheet from taking a text for a formula
+_TWO_NAMES = re.compile(r"\A\('(.*)', '(.*)'\)\Z")
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")  # a number with a decimal comma
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>"}  # texts of a missing number
 _LONGEST = 1000  # characters of a choice that is a text in place of another value
@@ -203,7 +204,13 @@ def read_csv_columns(path: Path) -> Columns:
 
 
 def unpacked(columns: Columns) -> Columns:
-    """Return columns of which those that hold dictionaries (Weights & Biases' config, summary) are several."""
+    """Return columns of which those that hold dictionaries (Weights & Biases' config, summary) are several.
+
+    Of those with two names, which pandas writes to Parquet as a tuple's text, the names are joined.
+    """
+    columns = {
+        _TWO_NAMES.sub(lambda two: "_".join(filter(None, two.groups())), name): columns[name] for name in columns
+    }
     if not {"config", "summary"} <= columns.keys():
         return columns
     flat = dict(columns)

@@ -23,22 +23,41 @@ from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progres
 from hpsearch.records import Argument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.context import SpawnProcess
 
 _JOIN_S = 5.0
 _UNGUARDED = 78  # exit code of a worker in which the script that starts the workers begins to start its own
+_spawning = multiprocessing.get_context("spawn")
+
+
+def start_process(target: Callable[..., object], *args: object) -> SpawnProcess:
+    """Start a process with one BLAS thread that ignores Ctrl-C. The interpreter ends it at exit if nobody else does."""
+    process = _spawning.Process(target=target, args=args, daemon=True)
+    try:
+        with pinned_children(), without_interrupts():
+            process.start()
+    except RuntimeError:  # a worker that imports the script which starts it: the runner says so
+        sys.exit(_UNGUARDED)
+    return process
+
+
+def check_guarded(code: int | None) -> None:
+    """Check the exit code of a process. BadInput if it imported a script that starts processes as it is imported."""
+    if code == _UNGUARDED:
+        raise BadInput(
+            "processes import the script that starts them: put what starts them below "
+            "`if __name__ == '__main__':`, or use {}",
+            Argument("engine", "inline"),
+        )
 
 
 class _Worker:
     def __init__(self, preload: str | None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
+        self.connection, theirs = _spawning.Pipe()
         self.batch: Batch | None = None
         self.quarantined = False
-        # daemon: the interpreter ends its workers at exit even if nobody called close.
-        self.process = context.Process(target=_work, args=(theirs, preload), daemon=True)
-        with pinned_children(), without_interrupts():
-            self.process.start()
+        self.process = start_process(_work, theirs, preload)
         theirs.close()
 
     @property
@@ -134,8 +153,6 @@ class PoolExecutor:
             raise EvaluationFailure(
                 f"cannot start {self.slots} processes ({error.strerror}); use fewer {{}}", Argument("jobs")
             ) from error
-        except RuntimeError:  # a worker that imports the script which starts it: the runner says so
-            sys.exit(_UNGUARDED)
 
     @property
     def free(self) -> int:
@@ -187,12 +204,7 @@ class PoolExecutor:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         _end([worker], kill=True)
         self._workers.remove(worker)
-        if code == _UNGUARDED:
-            raise BadInput(
-                "processes import the script that starts them: put what starts them below "
-                "`if __name__ == '__main__':`, or use {}",
-                Argument("engine", "inline"),
-            )
+        check_guarded(code)
         self.slots += worker.quarantined
         self._workers.append(self._start())
         self._send(self._workers[-1], self._objective)

@@ -98,12 +98,10 @@ def save(
         network: One lane, over all inputs (`Network.widened`).
         path: ``NAME.npz``; written whole or not at all, the same bytes for the same network.
         about: Where the network comes from, as JSON-able data without NaN or infinity.
-        preprocessing: What turns raw values into its inputs (`hpsearch.data.Split.preprocessing`).
-        class_names: The C label values, by class.
+        preprocessing: See `Model`, and so for ``class_names``.
 
     Raises:
-        BadInput: Another ending, several lanes, preprocessing or names of another size than the network's, numbers
-            that are not finite, or the file cannot be written.
+        BadInput: One of these does not fit the network, numbers are not finite, or the file cannot be written.
     """
     if path.suffix != ".npz":
         raise BadInput(f"cannot save to {path}: a network is saved as .npz")
@@ -140,11 +138,8 @@ def save(
 def load_model(path: Path) -> Model:
     """Read what `save` wrote. Anybody's file may be read: nothing in it is run, and none of it is trusted.
 
-    Returns:
-        A network of one lane, without dropout (which matters in training alone), and all that the file says of it.
-
-    Raises:
-        BadInput: The file cannot be read, is no network or is damaged, or is of another format.
+    It has one lane and no dropout, which matters in training alone. BadInput is raised for a file that cannot be read,
+    is no network or is damaged, or is of another format.
     """
     kind_of(path, (".npz",), folder=False)
     try:

@@ -263,5 +263,5 @@ class Kind(Protocol):
     def held_out_record(self, score: HeldOut) -> dict[str, Any]:
         """Return a score on the test set as the database stores it; the inverse of `held_out`."""
 
-    def template(self, search: str) -> str:
-        """Return a commented study file to begin from."""
+    def template(self, search: str, data: Mapping[str, Any] | None = None) -> str:
+        """Return a commented study file to begin from; with ``data``, these keys of ``[data]`` are set."""

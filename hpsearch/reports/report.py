@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import examples, used
+from hpsearch.objectives.kinds import examples, foreign, used
 from hpsearch.records import ancestry
 from hpsearch.reports import MOST_CURVES, sections
 from hpsearch.reports.figures import StageTrials
@@ -48,12 +48,18 @@ class Material:
     @property
     def metric(self) -> str:
         """The name of the score, in words."""
-        return self.stages[0].metric
+        return self.compared[0].metric
 
     @property
     def examples(self) -> int | None:
         """The number of validation examples that a score is a share of, where that is known."""
         return examples(self.stages[-1].stage)
+
+    @property
+    def compared(self) -> list[StageTrials]:
+        """The stages whose scores compare with the best one's: all run elsewhere, or none."""
+        best = self.findings.best
+        return [of for of in self.stages if best is None or foreign(of.stage) == foreign(best.of)]
 
     @property
     def latest(self) -> StageTrials:
@@ -205,7 +211,7 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     for confirmation in reversed(material.confirmations):
         if confirmation.ranking:
             yield sections.confirmation_sentence(confirmation, material.metric)
-    number = material.total("COMPLETE")
+    number = sum(of.count("COMPLETE") for of in material.compared)
     confirmed = any(of.complete and of.stage == best.stage for of in material.confirmations)
     if confirmed or _current_result(material, best) is not None:
         interval = "" if best.interval is None else f" ({sections.between(best.interval)})"

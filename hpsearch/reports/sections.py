@@ -88,7 +88,7 @@ def _range_words(finding: NarrowedRange, word: Callable[[Action | Argument], str
 def best_trials(material: Material) -> Section | None:
     """Return the best trials of all stages, with an interval each where the score is a share of examples."""
     direction = material.stages[0].stage.direction
-    trials = [(of.stage, trial) for of in material.stages for trial in of.complete.head(TOP).to_dict("records")]
+    trials = [(of.stage, trial) for of in material.compared for trial in of.complete.head(TOP).to_dict("records")]
     trials.sort(key=lambda of: rank_key(direction, of[1]["score"], of[1]["validation_loss"], of[0].number))
     if not trials:
         return None
@@ -102,7 +102,8 @@ def best_trials(material: Material) -> Section | None:
     if all(value is None for value in columns.get("validation loss", [0])):
         del columns["validation loss"]
     caption = (
-        f"Of {counted(material.total('COMPLETE'), 'trial')} with a score, the best first; ties by validation loss."
+        f"Of {counted(sum(of.count('COMPLETE') for of in material.compared), 'trial')} with a score, the best first; "
+        "ties by validation loss."
     )
     if "95 % interval" in columns:
         caption += " Each interval is of its trial alone: where they overlap, the order says little."

@@ -8,10 +8,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import curve_bounds, examples, keeps_losses, used
+from hpsearch.objectives.kinds import curve_bounds, examples, foreign, keeps_losses, used
 from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
-from hpsearch.text import counted
+from hpsearch.text import counted, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,8 +33,13 @@ def by_column(rows: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def share_error(share: float, count: int) -> float:
-    """Return one standard error of a share of so many examples, sqrt(p (1 - p) / n)."""
-    return math.sqrt(max(share * (1 - share), 0.0) / count)
+    """Return one standard error of a share of so many examples, sqrt(p (1 - p) / n).
+
+    Of none or all it is that of two more of each kind (Agresti & Coull 1998), since 0 would pretend certainty.
+    """
+    if not 0 < share < 1:
+        share, count = ((share >= 1) * count + 2) / (count + 4), count + 4
+    return math.sqrt(share * (1 - share) / count)
 
 
 def standard_error(stage: NewStage, score: float) -> float | None:
@@ -48,7 +53,7 @@ def with_error(stage: NewStage, score: float) -> str:
     error = standard_error(stage, score)
     if error is None:
         return f"{score:.4g}"
-    return f"{score:.4g} +- {error:.2f}" if error >= 0.005 or not error else f"{score:.4g} +- {error:.1g}"
+    return f"{score:.4g} +- {error:.2f}" if error >= 0.005 else f"{score:.4g} +- {error:.1g}"
 
 
 def used_values(stage: NewStage, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,6 +91,8 @@ def trials_table(
     ]
     table |= {name: [trial[name] for trial in trials] for name in parameters}
     drop = {"started", "finished"}
+    if foreign(stage):  # whoever ran them kept no losses or seconds, as a rule
+        drop |= {name for name in ("validation_loss", "seconds") if all(map(is_missing, table.get(name, ())))}
     if not any(table["reason"]):
         drop |= {"reason"} if len(set(table["state"])) > 1 else {"reason", "state"}
     table["state"] = [state.lower() for state in table["state"]]

@@ -23,6 +23,7 @@ from hpsearch.search.stage import (
     confirmation_of,
     known_confirmation,
     lacking,
+    left_out,
     params_at,
     pick,
     unscored,
@@ -66,6 +67,7 @@ class BestTrial:
     ties: tuple[bool | None, ...] = field(default=(), repr=False)
     paired: bool = field(default=False, repr=False)  # whether all of them were compared on the same examples
     trials: int = field(default=1, repr=False)  # number of sampled trials, of which this one came out best
+    left_out: str | None = field(default=None, repr=False)  # a sentence on stages that do not compare with its own
 
     @property
     def tied(self) -> tuple[int, ...]:
@@ -131,6 +133,7 @@ def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True
         ties=tied,
         paired=paired,
         trials=trials,
+        left_out=left_out(stages, stage),
     )
 
 
@@ -371,6 +374,7 @@ def choose(
         return _first_of(store, stage, overview(store, confirmation))
     which = "its stage" if number is not None else "all stages"
     hint = "" if by == "best" else f"; {stage.name} has not been confirmed"
+    hint += f"; {without}" if (without := left_out(among, stage)) else ""
     return _of_row(stage, columns, "best", f"the best trial of {which}{hint}")
 
 

@@ -27,15 +27,11 @@ import numpy as np
 
 from hpsearch.errors import BadArgument
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage, draw_seed
+from hpsearch.records import HITS, ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import Confirmed, Covers, Overview, in_order, overview
-from hpsearch.search.evaluation import evaluations
 from hpsearch.search.limits import StopRequests
-from hpsearch.search.narrowing import fewer, stage_to_narrow
 from hpsearch.search.runner import Runner, Summary, interrupted
 from hpsearch.search.stage import (
-    actions_for,
-    best_of,
     check_counts,
     check_fingerprint,
     kept_study,
@@ -201,7 +197,6 @@ class Confirmation:
 
     state: Overview  # of the settings of this job and those of before
     summary: Summary
-    following: tuple[Action, ...] = ()
 
 
 def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
@@ -242,24 +237,7 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
             raise interrupted(stage, summary, until)
         if summary.reason is not None:
             executor.close(kill=True)  # trials that were given back may be under way
-        state = assess(store, stage)
-        return Confirmation(state, summary, following(store, stages, parent, len(state.ranking)))
-
-
-def following(store: Store, stages: Sequence[Stage], parent: Stage, settings: int) -> tuple[Action, ...]:
-    """Return the steps after a confirmation; narrowing only by a choice among its settings."""
-    action = actions_for(store, parent.search)
-    steps = []
-    if top := fewer(settings):
-        default = stage_to_narrow(store, stages).number == parent.number
-        branch = latest_with_trials(store, stages).number > parent.number
-        stage = None if default else parent.number
-        steps.append(action("narrow", source="confirm", top=top, stage=stage, branch=branch))
-    if settings and kinds.evaluates(parent) and not evaluations(store, stages):
-        best = best_of(store, stages)
-        chosen = best is not None and best[0].number == parent.number
-        steps.append(action("evaluate", **({} if chosen else {"stage": parent.number, "by": "confirmed"})))
-    return tuple(steps) or (action("findings"),)
+        return Confirmation(assess(store, stage), summary)
 
 
 def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:

@@ -34,7 +34,7 @@ EMPTY_LEVEL = 0.001  # so long a stretch without a finished trial does not happe
 CLEAR, WEAK = 0.01, 0.05  # evidence at or below these p-values is called clear, or weak
 
 
-LEAST_FOR_EDGES = 10  # fewer pairs of parameter and score show little
+LEAST_FOR_EDGES = 10  # of fewer that are left after pruning, what lies at a bound says little
 
 _PRESSING = 10  # of many best trials the first ten: one stray twentieth must not hide an edge
 _MANY_CELLS = 100_000  # above this an int range is continuous for every practical purpose
@@ -213,21 +213,23 @@ def _at_least(parameter: Float | Int, side: Side, value: float) -> float:
     return 1.0 - below if side == "high" else upto
 
 
-def better_trials(n: int) -> int:
-    """Return the number of the n trials that are tested for a rise: the best quarter, but at least 10."""
-    return min(n, max(LEAST_FOR_EDGES, math.ceil(n / 4)))
+def better_trials(n: int, pruned: int) -> int:
+    """Return the number of the n complete trials that are tested for a rise: of all of them, the best quarter."""
+    return min(n, (n + pruned) // 4)
 
 
-def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k: int) -> tuple[Edge, ...]:
+def find_edges(
+    parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k: int, *, pruned: int = 0
+) -> tuple[Edge, ...]:
     """Return the bounds towards which the score still rises.
 
     A bound is an edge if four things hold, each about something the others do not see:
 
     1. *Press*: the best k trials (ten at most) all lie within a distance d of the bound. If the parameter does
        not matter that has probability (d / width)^k.
-    2. *Rise*: among the better trials (the best quarter, at least 10) the score goes with nearness to the
-       bound. A quarter, because over a whole log range the foot of the curve, where nothing has learned
-       yet, would show a rise wherever the optimum is; 10, because fewer pairs show little.
+    2. *Rise*: among the best quarter the score goes with nearness to the bound. A quarter, because of more, and
+       over a whole log range, the foot of the curve would show a rise wherever the optimum is. Fewer than 20
+       trials have no edge: no order of the best four is clear.
     3. *No fall*: of the trials within d of the bound, those beyond the last of the best are not clearly worse
        than the rest (a rank test). A plateau that ends in a cliff before the bound is no edge.
     4. *Not empty*: some trial finished near the bound. A last stretch g without any has probability
@@ -237,10 +239,12 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
         values: Of all complete trials, best trial first, shape (n,).
         goodness: Their scores, higher is better, in the same order, shape (n,).
         k: Number of best trials.
+        pruned: Number of further trials, beaten by all of these.
     """
     x, score = np.asarray(values, dtype=float), np.asarray(goodness, dtype=float)
     n, k = len(x), min(k, _PRESSING)
-    better = better_trials(n)
+    if (better := better_trials(n, pruned)) < 5:
+        return ()
     edges: list[Edge] = []
     side: Side
     for side in ("low", "high"):

@@ -17,7 +17,7 @@ from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import Evaluation, evaluations
 from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
 from hpsearch.search.range_analysis import FAR, NarrowedRange, distance
-from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
+from hpsearch.search.stage import actions_for, go_on, known_confirmation, latest_with_trials
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, describe, to_scale
 from hpsearch.store import Counts, Store
@@ -45,9 +45,8 @@ class Findings:
     # whether it differs significantly from each of the others among the best ``top``; None: not known
     distinguishable: bool | None
     ranges: Mapping[str, NarrowedRange]  # the next range of each parameter; empty where there are too few trials
-    level: bool = field(
-        default=False, repr=False
-    )  # whether all trials of the stage, the best among them, have the same score
+    # whether all trials of the stage, the best among them, have the same score
+    level: bool = field(default=False, repr=False)
     advice: tuple[Sentence, ...] = ()  # conclusions and the next step, the most important first
     top: int = 5  # number of trials that are called the best
     step: Step = "start"  # the next step; the last sentence of the advice says it in words
@@ -72,6 +71,11 @@ class Findings:
         """The next stage, where it has been made from this one and has no trial yet."""
         last = self.stages[-1]
         return last if last.parent == self.of.number and last.number > self.latest.number else None
+
+    def trial(self, number: int) -> str:
+        """Return the name of a trial of the best one's stage: with the stage, where the findings are about another."""
+        stage = self.stage if self.best is None else self.best.stage
+        return f"trial {number}" if stage == self.stage else f"{stage} trial {number}"
 
     def plain(self, word: Callable[[Action | Argument], str] | None = None) -> dict[str, Any]:
         """Return the findings as JSON has them; ``word`` puts actions and arguments into words."""
@@ -198,8 +202,9 @@ def next_step(at: Findings, action: Callable[..., Action]) -> NextStep:
         return NextStep("start", "run more trials ({})", (more,))
     widening = {name: made.widened for name, made in at.ranges.items() if made.widens}
     made = at.made
-    if made is not None and not kinds.foreign(at.of) and all(made.space[name] == w for name, w in widening.items()):
-        return NextStep("start", f"{{}} ({made.name} is made and has no trial yet)", (start,))
+    if made is not None and all(made.space[name] == w for name, w in widening.items()):
+        words, actions = (go_on(at.of), ()) if kinds.foreign(at.of) else ("{}", (start,))
+        return NextStep("start", f"{words} ({made.name} is made and has no trial yet)", actions)
     if widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values()):
         return _narrow(at, at.best, action, bool(widening))
     return _choose(at, at.best, action)
@@ -219,12 +224,12 @@ def _narrow(at: Findings, best: BestTrial, action: Callable[..., Action], widen:
     words: str
     actions: tuple[Action, ...]
     if kinds.foreign(at.of):
-        words, actions = "{}, then start it with a study file of your own: these trials were run elsewhere", (narrow,)
+        words, actions = f"{{}}, then {go_on(at.of)}", (narrow,)
     else:
         words, actions = "{}, then {}", (narrow, start)
     unused = at.evaluated is None and kinds.evaluates(at.of)
     if at.confirmed is not None and at.confirmed.complete and unused:
-        words += f"; or end here: {{}} scores trial {at.confirmed.ranking[0].trial} on the test set, once"
+        words += f"; or end here: {{}} scores {at.trial(at.confirmed.ranking[0].trial)} on the test set, once"
         actions += (_evaluate(best, at, action),)
     return NextStep("expand" if widen else "narrow", words, actions)
 
@@ -233,7 +238,7 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
     """Return the step where no range is worth narrowing: choose among the best trials, and evaluate."""
     nothing, confirmed = "no range is worth narrowing", at.confirmed
     if kinds.foreign(best.of):
-        return NextStep("pick", f"{nothing}; trial {best.trial} is the one to pick")
+        return NextStep("pick", f"{nothing}; {at.trial(best.trial)} is the one to pick")
     if at.level:
         then = "check the data and the objective, or search other ranges"
         return NextStep("pick", f"no trial of {at.stage} is better than another: {then}")
@@ -248,7 +253,7 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
     if confirmed is not None and not confirmed.ranking:
         return NextStep("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
     trial = best.trial if confirmed is None else confirmed.ranking[0].trial
-    picked = f"{nothing}; trial {trial} is the one to pick"
+    picked = f"{nothing}; {at.trial(trial)} is the one to pick"
     if at.evaluated is not None:
         return NextStep("pick", f"{picked}; the test set has been used and cannot judge it unbiased any more")
     if not kinds.evaluates(best.of):
@@ -287,21 +292,23 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
     confirmed = at.confirmed is not None and at.confirmed.complete
     figures = tuple(map(Sentence, _figures(at, best)))
     sentences = [
+        *([] if best.left_out is None else [Sentence(best.left_out)]),
         *map(Sentence, _few(at)),
         *(_edge(name, made, at, step) for name, made in at.ranges.items() if made.edges),
     ]
     plain: list[str] = []
     if at.confirmed is not None and confirmed:
-        plain += [] if over else _confirmed_ties(at.confirmed)
+        plain += [] if over else _confirmed_ties(at, at.confirmed)
     elif at.level:
         scored = f"all {counted(at.counts.complete, 'trial')} of {at.stage} have the same score, {best.score:.4g}"
         plain.append(f"{scored}: no hyperparameter made a difference to it")
     else:
-        plain += _ties(best, at.top)
-        plain += [] if over else _selection(best)
+        plain += _ties(at, best)
+        plain += [] if over else _selection(at, best)
         plain += _incomplete(at.confirmed)
+    within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = () if at.level else at.ranges.items()
-    plain += [effect for name, made in effects if (effect := _effect(name, made, over))]
+    plain += [effect for name, made in effects if (effect := _effect(name, made, within, over))]
     plain += [] if over else uncertain_ends(at.ranges)
     following = Sentence(f"next: {step.words}", step.actions)
     return (*figures, *sentences, *map(Sentence, plain), following), figures
@@ -323,7 +330,7 @@ def _figures(at: Findings, best: BestTrial) -> Iterator[str]:
         first, settings = confirmed.ranking[0], len(confirmed.ranking)
         several = f"of the {settings} settings that {confirmed.confirmation.name} trained again"
         yield (
-            f"trial {first.trial} comes first {several if settings > 1 else 'alone'}: mean {best.metric} "
+            f"{at.trial(first.trial)} comes first {several if settings > 1 else 'alone'}: mean {best.metric} "
             f"{first.mean:.3g}{_ends(first.interval)} over {first.repeats} repeats; this is the figure that counts"
         )
         yield f"superseded by it: {raw}"
@@ -347,15 +354,15 @@ def _ends(interval: Interval | None) -> str:
     return "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
 
 
-def _confirmed_ties(of: Overview) -> list[str]:
+def _confirmed_ties(at: Findings, of: Overview) -> list[str]:
     if len(of.ranking) == 1:
         return []
     if not of.compared:
         return ["the confirmed settings have too few repeats in common to be compared: at least 4 are needed"]
     if not of.tied:
-        return [f"trial {of.ranking[0].trial} differs significantly from all the others that were confirmed"]
-    tied = ", ".join(f"trial {number}" for number in of.tied)
-    return [f"as good a choice as trial {of.ranking[0].trial}, statistically tied with it: {tied}"]
+        return [f"{at.trial(of.ranking[0].trial)} differs significantly from all the others that were confirmed"]
+    tied = ", ".join(map(at.trial, of.tied))
+    return [f"as good a choice as {at.trial(of.ranking[0].trial)}, statistically tied with it: {tied}"]
 
 
 def _incomplete(of: Overview | None) -> list[str]:
@@ -390,47 +397,48 @@ def _edge(name: str, made: NarrowedRange, at: Findings, step: NextStep) -> Sente
     return Sentence(f"{start}a further stage would widen the range to {wider}")
 
 
-def _ties(best: BestTrial, top: int) -> list[str]:
+def _ties(at: Findings, best: BestTrial) -> list[str]:
     if not best.ties:
         return []
     if not best.known:
         return [f"noise unknown: no hits on single examples are stored by which to compare trials by {best.metric}"]
-    count, near = len(best.tied), best.ties[: top - 1]
+    count, near = len(best.tied), best.ties[: at.top - 1]
     on = f"on {best.examples} examples"
     how = "" if best.paired else " (compared without their hits on single examples, which are not stored of all)"
     if not count:
-        return [f"trial {best.trial} differs significantly from every other trial {on}{how}"]
+        return [f"{at.trial(best.trial)} differs significantly from every other trial {on}{how}"]
     more = "or more " if best.open_ended else ""
     plural = count > 1 or best.open_ended
     who = f"{count} {more}trial{'s are' if plural else ' is'} statistically tied with the best {on}{how}"
     return [f"the top {len(near) + 1} are tied: {who}" if near and all(near) else who]
 
 
-def _selection(best: BestTrial) -> list[str]:
+def _selection(at: Findings, best: BestTrial) -> list[str]:
     if best.corrected is None or best.corrected_interval is None or best.examples is None:
         return []
     inside = best.corrected_interval
     words = (
-        f"expect about {rounded(best.corrected, 2)} of trial {best.trial} on new examples ({rounded(inside.low, 2)} to "
-        f"{rounded(inside.high, 2)})"
+        f"expect about {rounded(best.corrected, 2)} of {at.trial(best.trial)} on new examples ("
+        f"{rounded(inside.low, 2)} to {rounded(inside.high, 2)})"
     )
     if best.score - best.corrected < 0.5 / best.examples:
         return [words]
     return [f"{words}, not {best.score:.4g}: it was chosen for its score, which selection biases upwards"]
 
 
-def _effect(name: str, made: NarrowedRange, over: bool) -> str | None:
+def _effect(name: str, made: NarrowedRange, within: str, over: bool) -> str | None:
     p = made.evidence
     match made.verdict:
         case None:
             return None
         case "clear":
             equal = f"; {made.equal} more have the score of the last of these" if made.equal else ""
-            return f"{name} matters (p = {p:.1g}): the best {made.top} trials lie in {describe(made.after)}{equal}"
+            best = f"the best {made.top} trials lie in {describe(made.after)}{equal}"
+            return f"{name} matters{within} (p = {p:.1g}): {best}"
         case "weak":
-            return f"{name} may matter (p = {p:.2f}){'' if over else ': more trials would tell'}"
+            return f"{name} may matter{within} (p = {p:.2f}){'' if over else ': more trials would tell'}"
     narrowed = "" if over else ": its range would be narrowed by chance alone"
-    return f"{name} shows no effect at this budget (p = {p:.2f}){narrowed}"
+    return f"{name} shows no effect{within} at this budget (p = {p:.2f}){narrowed}"
 
 
 def uncertain_ends(ranges: Mapping[str, NarrowedRange]) -> list[str]:

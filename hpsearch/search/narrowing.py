@@ -270,11 +270,6 @@ def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float 
     return state.ranking
 
 
-def fewer(settings: int) -> int | None:
-    """Return how many of the confirmed settings to narrow by: the better half, rounded up; None for fewer than 3."""
-    return (settings + 1) // 2 if settings >= 3 else None
-
-
 def _remarks(leaders: Sequence[Confirmed], narrowing: Narrowing) -> tuple[Sentence, ...]:
     unknown = Sentence(
         "the uncertainty of the ends is not known: it is computed by choosing among all trials again, and only these "
@@ -282,10 +277,10 @@ def _remarks(leaders: Sequence[Confirmed], narrowing: Narrowing) -> tuple[Senten
     )
     if len(narrowing.used) < len(leaders):
         return (unknown,)
-    smaller = fewer(len(leaders))
-    hint = "{} uses the best by their means" if smaller else "confirm more, and use the best"
+    better = Argument("top", (len(leaders) + 1) // 2)
+    hint = "{} uses the best by their means" if len(leaders) >= 3 else "confirm more, and use the best"
     text = (
         f"all {len(leaders)} confirmed trials were used, so their means chose nothing: ranges and p are those of the "
         f"same trials by their scores; {hint}"
     )
-    return Sentence(text, (Argument("top", smaller),) if smaller else ()), unknown
+    return Sentence(text, (better,) if len(leaders) >= 3 else ()), unknown

@@ -294,7 +294,8 @@ def narrow(
             made = _narrow_choices(old, values[:best].tolist())
         else:
             numbers = values.astype(float)
-            edges = () if few else find_edges(old, numbers, goodness[users], best)
+            beaten = pruned * len(users) // len(trials)  # about so many of the pruned ones used it
+            edges = () if few else find_edges(old, numbers, goodness[users], best, pruned=beaten)
             made = _narrow_range(old, numbers[:best].tolist(), first, edges, expand, outer)
         more = values[equal[users]].tolist()
         if best >= 2 and (more or name in constrained):
@@ -378,7 +379,7 @@ def ranked_trials(complete: int, pruned: int, top: int | None, quantile: float |
 
     Nothing in its result depends on the order of the others.
     """
-    return max(used_trials(complete, pruned, top, quantile), better_trials(complete))
+    return max(used_trials(complete, pruned, top, quantile), better_trials(complete, pruned))
 
 
 def used_trials(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:

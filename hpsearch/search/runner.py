@@ -424,7 +424,8 @@ def _pulse(beat: Callable[[], None], *, every: float) -> Iterator[Callable[[], N
 
 def interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:
     """Return the error for a run that was stopped."""
+    finished = summary.counts.finished
     return Interrupted(
-        f"stopped: {stage.name} has {summary.counts.finished} of {counted(until, 'trial')}, all recorded; "
+        f"stopped: {stage.name} has {finished} of {counted(until, 'trial')}{', all recorded' if finished else ''}; "
         f"{summary.given_back} that had begun were given back. The same command goes on from here"
     )

@@ -187,14 +187,22 @@ def best_of(store: Store, stages: Sequence[Stage]) -> tuple[Stage, Columns] | No
 def best_among(candidates: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Columns] | None:
     """Return the stage with the best trial and its columns, which have best trials first; None where there is no trial.
 
-    Ties between stages go to the lower validation loss, then to the earlier stage.
+    Ties between stages go to the lower validation loss, then to the earlier stage. Scores of trials that were run
+    elsewhere, on other data, do not compare with those of trials run here, which go first.
     """
 
     def key(item: tuple[Stage, Columns]) -> tuple[float, float, int]:
         stage, columns = item
         return rank_key(stage.direction, columns["score"][0], columns["validation_loss"][0], stage.number)
 
-    return min((item for item in candidates if item[1]["number"]), key=key, default=None)
+    scored = [item for item in candidates if item[1]["number"]]
+    return min([item for item in scored if not kinds.foreign(item[0])] or scored, key=key, default=None)
+
+
+def left_out(stages: Sequence[Stage], chosen: Stage) -> str | None:
+    """Return a sentence on the stages that were run elsewhere, where the best trial is of one that was run here."""
+    names = [] if kinds.foreign(chosen) else [stage.name for stage in stages if kinds.foreign(stage)]
+    return f"the scores of {', '.join(names)} are left out: they were made elsewhere, on other data" if names else None
 
 
 def kept_study(stage: Stage) -> StudyFile:
@@ -290,11 +298,18 @@ def no_study_file(stage: Stage) -> StageConflict:
     was = f"was imported from {_origin(stage)} without a study file"
     if not stage.imported:
         was = "was fitted from Python, where fit goes on with it"
-    return StageConflict(
-        f"{stage.search} {was}, so hpsearch cannot train its trials; "
-        f"narrow it, write a study file of that name (`{{}}`) that searches {', '.join(stage.space)}, and start that",
-        Action("init", {"name": stage.search}),
-    )
+    return StageConflict(f"{stage.search} {was}, so hpsearch cannot train its trials; narrow it, then {go_on(stage)}")
+
+
+def go_on(stage: Stage) -> str:
+    """Return how a search that was run elsewhere goes on after it was narrowed."""
+    known = kinds.kind_of(stage.study_file).parameters
+    if unknown := ", ".join(name for name in stage.space if known is not None and name not in known):
+        return (
+            f"start it with a study file of your own function or command: the network has no hyperparameter {unknown}"
+        )
+    where = "run elsewhere" if stage.imported else "fitted from Python"
+    return f"start it with a study file of your own: these trials were {where}"
 
 
 def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: str | None) -> Stage:
@@ -326,13 +341,13 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
             for name, range_ in stage.space.items()
         }
         plain = chosen.to_dict() | {"space": space_to_dict(space) if study.space else {}}
-        ranged = parse(plain, source=f"the ranges of {stage.name}")
+        parse(plain, source=f"the ranges of {stage.name}")
     except (BadStudyFile, BadArgument) as error:
         raise StageConflict(f"{stage.name} cannot be trained here: {error}") from error
     adopted = replace(
         stage,
         space=space,
-        study_file=ranged.to_dict(),
+        study_file=chosen.to_dict(),  # with its own ranges, as the first stage of a search keeps them
         fingerprint=data.fingerprint,
         sizes=data.sizes,
         preprocessing=data.facts,

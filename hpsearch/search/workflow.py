@@ -117,7 +117,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         if received and number != signal.SIGHUP:  # a closed terminal's shell and kernel send one each
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stopped at once; what was recorded stays, and the same command goes on")
         received.append(number)
 
     main = threading.current_thread() is threading.main_thread()
@@ -312,8 +312,8 @@ def _kept(job: Job, store: Store) -> StudyFile:
 
 def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> tuple[Estimate, float]:
     """Estimate the cost of a trial, and the seconds of a stage, by timing one batch of its most expensive trials."""
-    rounds = math.ceil(trials / jobs)
     study.check_names()
+    rounds = math.ceil(trials / jobs)
     trial = study.kind.runtime().estimate(study.sections, data, seed=study.trials.seed, space=study.space, lanes=rounds)
     plan = plan_of(study)
     share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)

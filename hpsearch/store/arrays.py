@@ -119,12 +119,11 @@ def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[An
 
 def _external(parameter: Parameter, stored: NDArray[Any]) -> NDArray[Any]:
     """Return values from the numbers that Optuna stores for them, NaN for a missing one: None may be a choice."""
-    missing = np.isnan(stored)
     if isinstance(parameter, Categorical):
         choices = np.array([*parameter.choices, math.nan], dtype=object)
-        values: NDArray[Any] = choices[np.where(missing, len(parameter.choices), stored).astype(int)]
+        values: NDArray[Any] = choices[np.where(np.isnan(stored), len(parameter.choices), stored).astype(int)]
         return values
-    return stored.astype(int) if isinstance(parameter, Int) and not missing.any() else stored
+    return stored.astype(int) if isinstance(parameter, Int) and (np.abs(stored) < 2**63).all() else stored
 
 
 def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None) -> pd.DataFrame:

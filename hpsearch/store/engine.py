@@ -19,7 +19,14 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
-from hpsearch.errors import BadStorage, HpsearchError, MissingExtra, StorageFailure, TransientStorageError
+from hpsearch.errors import (
+    BadStorage,
+    DamagedStorage,
+    HpsearchError,
+    MissingExtra,
+    StorageFailure,
+    TransientStorageError,
+)
 from hpsearch.records import Action
 
 if TYPE_CHECKING:
@@ -90,8 +97,9 @@ def parse_url(storage: str) -> URL:
         BadStorage: Neither, or of a kind that cannot hold studies.
         MissingExtra: PostgreSQL's driver is not installed.
     """
-    utf8 = storage.encode(errors="replace").decode() == storage
-    if not storage.strip() or "\0" in storage or not utf8:
+    if storage.encode(errors="replace").decode() != storage:
+        raise BadStorage(f"the path {storage!r} is not UTF-8; change to its folder and give the file's name alone")
+    if not storage.strip() or "\0" in storage:
         raise BadStorage(f"{storage!r} is not a storage; {_ALLOWED}")
     if "://" not in storage:
         return _on_disk(URL.create("sqlite", database=storage))
@@ -406,15 +414,15 @@ def folder_lock(file: Path) -> Iterator[None]:
 def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]:
     """Turn whatever SQLAlchemy, a driver or Optuna raises into one line.
 
-    With ``door`` an error is a BadStorage (exit code 2), else a StorageFailure. With ``passing`` a lost connection is a
-    TransientStorageError.
+    Damage is a DamagedStorage. With ``door`` any other error is a BadStorage (exit code 2), else a StorageFailure. With
+    ``passing`` a lost connection is a TransientStorageError.
     """
     kind: type[HpsearchError] = BadStorage if door else StorageFailure
     try:
         yield
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         # hpsearch can read what it wrote: somebody else has written there.
-        raise _damaged(kind, show(url), str(error)) from error
+        raise damaged(show(url), str(error)) from error
     except Exception as error:
         # Optuna wraps SQLAlchemy's error in its own; importing Optuna's class here would cost 0.3 s.
         cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
@@ -423,8 +431,8 @@ def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]
         raise _explained(url, cause, kind, passing=passing) from error
 
 
-def _damaged(kind: type[HpsearchError], where: str, how: str) -> HpsearchError:
-    return kind(
+def damaged(where: str, how: str) -> DamagedStorage:
+    return DamagedStorage(
         f"the database {where} is damaged ({how}); `{{}}` says more, `{{}}` saves what can be read",
         Action("db check", {"storage": where}),
         Action("db repair", {"salvage": True, "storage": where}),
@@ -444,7 +452,8 @@ def _explained(
         code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         # SQLITE_ERROR: a table that is gone. Without a code: a text that is no UTF-8.
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
-            return _damaged(kind, where, reason)
+            return damaged(where, reason)
+        kind = DamagedStorage if code == sqlite3.SQLITE_NOTADB else kind
     return kind(_MESSAGES.get(code, "the database {} does not work: " + reason).replace("{}", where, 1))
 
 

@@ -161,8 +161,9 @@ def replacing_database(file: Path, *, mode: int) -> Iterator[Path]:
                 beside(path, end).unlink(missing_ok=True)
 
 
-def create_file(file: Path) -> None:
-    """Make a database beside ``file`` and move it there whole, unless another process was faster.
+@contextlib.contextmanager
+def created_file(file: Path) -> Iterator[Path]:
+    """Make a database beside ``file``, yield it, and move it there whole; yield another process's that was faster.
 
     Optuna's own creation in place is no single transaction: two processes at it crash each other, and a full
     disk leaves half a schema.
@@ -170,10 +171,11 @@ def create_file(file: Path) -> None:
     file = file.resolve()  # a link stays a link
     mask = os.umask(0o077)
     os.umask(mask)
-    with folder_lock(file):
+    with folder_lock(file), contextlib.ExitStack() as stack:
         if not file.exists() or not file.stat().st_size:
-            with replacing_database(file, mode=0o666 & ~mask) as path:
-                create_sqlite(str(path))
+            file = stack.enter_context(replacing_database(file, mode=0o666 & ~mask))
+            create_sqlite(str(file))
+        yield file
 
 
 def check_revision(database: Database, *, create: bool) -> None:

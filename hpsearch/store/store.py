@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import warnings
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -12,12 +14,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import BadArgument, BadInput, BadStorage, HpsearchError, StageConflict
-from hpsearch.records import Action
+from hpsearch.files import first_line
 from hpsearch.store import claims, engine, queries, writer
 from hpsearch.store import schema as t
 from hpsearch.store.claims import Claimed, StageCache
 from hpsearch.store.leases import GIVEN_BACK, Owned, Owner
 from hpsearch.store.maintenance import rules
+from hpsearch.store.maintenance.check import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -80,13 +83,30 @@ def _check(database: engine.Database, *, create: bool, write: bool) -> None:
 def _check_file(file: Path, *, create: bool) -> None:
     start = engine.check_there(file, create=create)
     if start and start != engine.MAGIC:
-        raise BadStorage(
-            f"{file} is not a SQLite database; give another storage, or see `{{}}`",
-            Action("db check", {"storage": str(file)}),
-        )
+        raise BadStorage(f"{file} is not a SQLite database; give another storage")
     if not start:
-        with engine.translated(URL.create("sqlite", database=str(file)), door=True):
-            t.create_file(file)
+        with engine.translated(URL.create("sqlite", database=str(file)), door=True), t.created_file(file):
+            pass
+
+
+@contextlib.contextmanager
+def store_for_import(storage: str) -> Iterator[Store]:
+    """Yield a store to write an import to; a database that is made for it is there if the block ends without an error.
+
+    Raises:
+        BadStorage: As `open_store`.
+    """
+    url = engine.parse_url(storage)
+    file = engine.sqlite_file(url)
+    with contextlib.ExitStack() as stack:
+        # Options of a URL may name a file's own way to be opened.
+        if file is not None and not url.query and not engine.check_there(file, create=True):
+            with engine.translated(url, door=True):
+                made = stack.enter_context(t.created_file(file))
+                # Relative to a folder whose name is no UTF-8, as SQLAlchemy cannot name that.
+                url = url.set(database=str(made) if file.is_absolute() else os.path.relpath(made))
+        text = url.render_as_string(hide_password=False)
+        yield stack.enter_context(contextlib.closing(open_store(text, create=True, write=True)))
 
 
 class Store:
@@ -142,9 +162,7 @@ class Store:
         return self._named(new.name)
 
     def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
-        """Write stages that were run elsewhere, with their trials: all of them or none.
-
-        None is written if a name is taken, or if results of an export of ours do not fit together.
+        """Write stages that were run elsewhere, with their trials; none if results of an export do not fit together.
 
         Their attributes come from a stream, so that this is not tried again where a server is away.
         """
@@ -155,9 +173,10 @@ class Store:
                     name = new.name
                     writer.import_stage(connection, new, past)
                 names = {new.name for new, _ in stages}
-                for stage in queries.stages(connection):
-                    if stage.name in names:
-                        self._check_results(connection, stage)
+                for stage in (stage for stage in queries.stages(connection) if stage.name in names):
+                    for finding in rules.result_findings(connection, stage, self._sampler):
+                        source = stage.imported.get("from", "the import")
+                        raise BadInput(f"{source} is damaged: {finding.where}: {finding.what}; export it again")
         except HpsearchError as error:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
@@ -165,12 +184,6 @@ class Store:
                 f"{name} is in {self.where} already, and an import changes nothing that is there; give another name"
             ) from error
         return [self._named(new.name) for new, _ in stages]
-
-    def _check_results(self, connection: Connection, stage: Stage) -> None:
-        """Refuse imported trials whose results do not fit together, as a check of the database would."""
-        for finding in rules.result_findings(connection, stage, self._sampler):
-            source = stage.imported.get("from", "the import")
-            raise BadInput(f"{source} is damaged: {finding.where}: {finding.what}; export it again")
 
     def others(self, stage: Stage) -> list[int] | None:
         """Return the trials that no runner of hpsearch's held, or with values of somebody's; None: not known."""
@@ -220,7 +233,12 @@ class Store:
 
     def _read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a query gives in a transaction of its own."""
-        return self.database.reading(lambda connection: query(connection, *args, **kwargs))
+        try:
+            return self.database.reading(lambda connection: query(connection, *args, **kwargs))
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            if check(self.url, self._sampler).sound:
+                raise  # a defect of ours
+            raise engine.damaged(self.where, first_line(error)) from error
 
     def _holding(self, stage: Stage, work: Callable[[Connection, T | None], T]) -> T:
         """Return what comes of some work in a write transaction that holds the stage; see `Database.writing`."""

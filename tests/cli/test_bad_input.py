@@ -30,10 +30,16 @@ def file(name: str, text: str) -> Prepare:
     return lambda folder: (folder / name).write_text(text)
 
 
+MINE = file("my.db", "long enough " * 9)
+WRONG = 'optimizer = "adm"\n[space]'
 NOTHING: list[Any] = [
     # Study files and data
     ("start nope", "no study file studies/nope.toml"),
     ("start bad.toml", "did you mean 'epochs'", edited("epochs", "epoch")),
+    *(
+        (f"{command} bad.toml", "hpsearch: the study file of tiny: no optimizer 'adm'", edited("[space]", WRONG))
+        for command in ("check", "start")
+    ),
     ("start bad.toml", "not TOML that can be read", edited("epochs = 3", f"epochs = {'9' * 5000}")),
     ("start bad.toml", "10040 is more than the 10000 examples", edited("train = 60", "train = 10_000")),
     (f"start ./{'a' * 300}", "cannot read aaa"),
@@ -68,7 +74,11 @@ NOTHING: list[Any] = [
     ("start tiny.toml --scheduler tcp://127.0.0.1:1", "with --engine pool: use --engine dask, or leave it out"),
     ("confirm --engine dask --jobs 2 --scheduler tcp://127.0.0.1:1", "leave out one of them"),
     # Databases
-    ("start tiny.toml --storage my.db", "my.db is not a SQLite database", file("my.db", "long enough " * 9)),
+    (
+        "start tiny.toml --storage my.db",
+        "my.db is not a SQLite database; give another storage\n",
+        file("my.db", "long enough " * 9),
+    ),
     ("start tiny.toml", "cannot make the folder", file("studies", "")),
     ("start tiny.toml --storage sqlite:///a.db?timeout=abc", "cannot be used"),
     ("db check --storage postgresql+psycopg://me@127.0.0.1:1/x", "connection failed"),

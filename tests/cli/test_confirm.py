@@ -38,9 +38,10 @@ def test_confirm_ranks_by_means_and_says_how_to_read_it(searched: Cli) -> None:
         "score before",
         "over 4 repeats on the same 40 validation examples",
         "covers other seeds and other validation examples",
-        "next: hpsearch narrow --from confirm --top 2    hpsearch evaluate",
     ):
         assert words in out
+    assert out.splitlines()[-1].startswith("next: ")
+    assert out.splitlines()[-1] in searched.ok("findings")
     table = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
     assert {int(row[0]) for row in table} == set(best)
     means = [float(row[1]) for row in table]

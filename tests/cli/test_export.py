@@ -103,7 +103,9 @@ def test_a_real_search_goes_on_after_the_journey(searched: Cli) -> None:
     for row in before:  # who ran a trial is not for other people's eyes: it stays where it was run
         row |= {"ran_by": None, "hpsearch": None, "numpy": None, "begun": 0}
     searched.ok("export --out r.parquet")
-    searched.ok("import r.parquet --storage new.db")
+    following = searched.ok("import r.parquet --storage new.db").splitlines()[-1]
+    assert following.startswith("next: ")
+    assert following in searched.ok("findings --storage new.db")
     ninth = []
     for storage in ("new.db", "studies/hpsearch.db"):
         assert "1 of them now" in searched.ok(f"{START} --trials 9 --storage {storage}")
@@ -321,9 +323,9 @@ def test_results_of_an_export_fit_together(searched: Cli, what: str, says: str |
     changed(plain, what)
     Path("t.json").write_text(json.dumps(plain), "utf-8")
     if says is not None:
+        before = sorted(Path().iterdir())
         searched.refused("import t.json --storage new.db", says=says)
-        with opened("new.db") as store:
-            assert store.stages() == []
+        assert sorted(Path().iterdir()) == before  # no database, and nothing beside it
         return
     searched.ok("import t.json --storage new.db")
     assert "sound" in searched.ok("db check --storage new.db")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from commands import START, Cli, Ran
 
 from hpsearch.objectives import kinds
 from hpsearch.records import Stage
+from hpsearch.search.best import choose
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.store import open_store
 
@@ -102,7 +104,7 @@ def test_a_table_with_ranges_that_are_given(cli: Cli) -> None:
 
 
 def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Path) -> None:
-    table()[["lr", "accuracy"]].to_csv("tiny.csv", index=False)
+    (table()[["lr", "accuracy"]] + [0, 9]).to_csv("tiny.csv", index=False)  # on a scale of its own
     imported(cli, "tiny.csv", "--metric", "accuracy", "--range", "lr=1e-3:1:log")
     for command in ("status", "trials", "best"):
         assert "tiny/stage-01" in cli.ok(command)
@@ -114,7 +116,9 @@ def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Pat
     cli.refused("start tiny --engine inline", says="imported from tiny.csv without a study file")
     tiny.write_text(study)
     cli.refused(START, says="the trials of tiny/stage-01 were run elsewhere (tiny.csv)")
-    assert "made tiny/stage-02" in cli.ok("narrow --top 5")
+    own = "start it with a study file of your own: these trials were run elsewhere"
+    assert f"made tiny/stage-02; next: {own}" in cli.ok("narrow --top 5 --expand")
+    assert f"next: {own} (tiny/stage-02 is made and has no trial yet)" in cli.ok("findings")
     # The next stage is ours, if the study file fits.
     for text, says in (
         (two, "must be the same hyperparameters"),
@@ -127,6 +131,21 @@ def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Pat
     first, second = cli.json("status")
     assert (second["stage"], second["from"], second["finished"]) == ("tiny/stage-02", "stage-01", 8)
     assert second["ranges"]["lr"] != first["ranges"]["lr"]
+    # The scores made elsewhere decide nothing among those made here, and the ranges are no edit of the file.
+    without = "the scores of tiny/stage-01 are left out: they were made elsewhere, on other data"
+    assert cli.json("best")["stage"] == "tiny/stage-02"
+    assert without in cli.ok("best")
+    assert without in cli.ok("findings")
+    cli.ok("report tiny --out report.html")
+    page = Path("report.html").read_text()
+    assert without[1:] in page
+    assert all(int(count) <= 8 for count in re.findall(r"[Bb]est of (\d+) trials with a score", page))
+    assert re.search(r"Of [1-8] trials with a score, the best first", page)
+    cli.refused("evaluate tiny", says="there is no test set")  # rather than: imported without a study file
+    with closing(open_store(DB)) as store:
+        choice = choose(store, store.stages("tiny"))
+    assert (choice.stage.number, choice.why.endswith(without)) == (2, True)
+    assert "has changed" not in cli(f"{START} --trials 8").err
     tiny.unlink()  # and from here on the database holds it
     assert "1 of them now" in cli.ok("start tiny --engine inline --trials 9")
 
@@ -138,7 +157,11 @@ def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> Non
     frame.to_csv("old.csv", index=False)
     imported(cli, "old.csv", "--metric", "accuracy", *NAMED, "--parameter", "optimizer", "--parameter", "momentum")
     assert cli.json("narrow --top 5 --dry-run")["ranges"]["momentum"]["top"] == 5
-    assert cli.ok("trials").split().count("-") == 2 * 30  # the validation losses and the seconds, and nothing else
+    own = "start it with a study file of your own function or command"
+    where = f"{own}: the network has no hyperparameter units, act, nesterov"
+    assert f"made old/stage-02; next: {where}" in cli.ok("narrow --top 5")
+    cli.refused("start old", says=f"narrow it, then {where}")
+    assert "-" not in cli.ok("trials").split()  # no column of losses or seconds, of which nothing is known
     best = cli.ok("best")
     assert ("momentum" in best, "without effect" in best) == (True, False)
 
@@ -151,12 +174,22 @@ def test_ranges_of_the_data_are_logarithmic_beyond_a_decade(cli: Cli) -> None:
     assert list(read("old")[0].space.values()) == ranges
 
 
+def test_a_score_of_a_trial_that_had_not_ended_is_none(cli: Cli) -> None:
+    rows = "COMPLETE,0.1,0.5\nFAIL,0.3,0.9\nRUNNING,0.4,0.8\nCOMPLETE,0.5,0.7\n"
+    Path("old.csv").write_text(f"state,params_lr,value\n{rows}")
+    imported(cli, "old.csv", "--direction", "maximize")
+    assert read("old")[1]["score"] == [0.5, None, None, 0.7]
+    assert "sound" in cli.ok("db check")
+
+
 def test_what_is_missing_in_a_table(cli: Cli) -> None:
-    text = "params_lr,params_momentum,params_fixed,score\n"
-    text += "0.1,0.5,3,0.7\n0.2,,3,0.8\n0.3,0.6,3,nan\n0.4,0.5,3,\n0.5,0.5,3,inf\n\n"
+    text = "params_lr,params_momentum,params_fixed,params_late,score\n"
+    text += "0.1,0.5,3,,0.7\n0.2,,3,,0.8\n0.3,0.6,3,1,nan\n0.4,0.5,3,2,\n0.5,0.5,3,2,inf\n\n"
     Path("old.csv").write_text(text)
     ran = imported(cli, "old.csv", "--direction", "maximize")
     assert "1 of 2 scored trials have no value of momentum" in ran.err
+    assert "late is left out: 2 of 2 scored trials" in ran.err
+    assert "reach (lr 0.1 .. 0.5, momentum 0.5 .. 0.6): give" in ran.err  # what is left out has no range
     assert "fixed is left out" in ran.err
     stage, columns = read("old")
     assert list(stage.space) == ["lr", "momentum"]
@@ -165,11 +198,14 @@ def test_what_is_missing_in_a_table(cli: Cli) -> None:
     assert columns["reason"][2:] == ["no score", "no score", "the score is inf"]
 
 
-def test_a_trials_dataframe_of_optuna(cli: Cli) -> None:
+@pytest.mark.parametrize("two_levels", [False, True])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_trials_dataframe_of_optuna(cli: Cli, form: str, two_levels: bool) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 5), n_trials=12)
-    study.trials_dataframe().to_csv("frame.csv")  # with its index
-    imported(cli, "frame.csv", "--direction", "minimize")
+    frame = study.trials_dataframe(multi_index=two_levels)
+    frame.to_csv("frame.csv") if form == "csv" else frame.to_parquet("frame.parquet")  # with its index
+    imported(cli, f"frame.{form}", "--direction", "minimize")
     stage, columns = read("frame")
     assert list(stage.space) == ["n", "x"]
     assert columns["score"] == [trial.value for trial in study.trials]
@@ -182,6 +218,10 @@ def test_our_csv_is_a_table_like_any_other(searched: Cli) -> None:
     assert set(stage.space) == {"lr", "weight_decay"}
     assert columns["score"] == read("tiny")[1]["score"]
     searched.refused("import r.curves.csv", says="has curves only")
+    for direction in ("maximize", "minimize"):  # as the table says, whatever the score is called
+        pd.read_csv("r.trials.csv").assign(metric="x", direction=direction).to_csv("x.csv", index=False)
+        imported(searched, "x.csv", "--name", direction)
+        assert (read(direction)[0].direction, read(direction)[0].metric) == (direction, "x")
     trials = pd.read_csv("r.trials.csv")
     pd.concat([trials, trials.assign(stage="tiny/stage-02")]).to_csv("two.csv", index=False)
     searched.refused("import two.csv", says="trials of several stages")
@@ -223,10 +263,16 @@ def test_tables_that_are_refused(cli: Cli, text: str, options: str, says: str) -
         (
             "old.pkl",
             b"cos\nsystem\n(S'true'\ntR.",
-            "give .csv, .tsv, .txt, .data, .parquet, .json or a database URL",
+            "old.pkl is a .pkl file; give .csv, .tsv, .txt, .data, .parquet, .json or a database URL",
         ),
         ("a b.csv", b"param_lr,mean_test_score\n1,2\n3,4\n", "--name"),
         ("gone.csv", None, "cannot read gone.csv: No such file"),
+        (
+            "mine.toml",
+            b"name = 'mine'",
+            "mine.toml is a study file and holds no trials; `hpsearch start mine.toml` runs",
+        ),
+        ("mine", b"1", "mine is a file without an ending; give .csv"),
         (".", None, "is a folder"),
     ],
 )
@@ -244,10 +290,16 @@ def test_what_nobody_named_is_no_hyperparameter(cli: Cli) -> None:
     refused(cli, "old.parquet", "--metric", "accuracy", says="Give --parameter COLUMN for each; there are: lr, units")
     imported(cli, "old.parquet", "--metric", "accuracy", "--parameter", "row", "--range", "lr=1e-6:1:log")
     assert read("old")[0].space == {"row": Int(1, 30, log=True), "lr": Float(1e-6, 1.0, log=True)}
-    frame.add_prefix("config.").rename(columns={"config.accuracy": "accuracy"}).to_parquet("wandb.parquet", index=False)
+    frame = frame.add_prefix("config.").rename(columns={"config.accuracy": "accuracy"})
+    frame.assign(**{"config.note": None}).to_parquet("wandb.parquet", index=False)
     ran = imported(cli, "wandb.parquet", "--metric", "accuracy")
-    assert list(read("wandb")[0].space) == ["lr", "units", "act", "nesterov", "dropout", "when"]
+    assert list(read("wandb")[0].space) == ["lr", "units", "act", "nesterov", "dropout"]
     assert "row is left out: it numbers the rows" in ran.err
+    assert "note is left out: it has one value in all trials that have any" in ran.err
+    assert "when is left out: its texts are different in every trial" in ran.err
+    frame.head(9).to_parquet("few.parquet", index=False)  # by chance
+    imported(cli, "few.parquet", "--metric", "accuracy")
+    assert "when" in read("few")[0].space
 
 
 STORAGE = "sqlite:///theirs.db"
@@ -275,6 +327,8 @@ def objective(trial: optuna.Trial) -> float:
     trial.suggest_float("fixed", 2, 2)
     if kind == "a":
         trial.suggest_float("only_a", 0, 1)
+    if trial.number in (3, 4):  # of these none is complete
+        trial.suggest_float("late", 0, trial.number)
     for step in range(3):
         trial.report(step / (trial.number + 1), step)
     trial.set_user_attr("note", {"ü": [1]})
@@ -305,10 +359,12 @@ def test_an_optuna_study(cli: Cli) -> None:
         "only_a": Float(0.0, 1.0),
     }
     assert "scored trials have no value of only_a (it is conditional, or None): it is narrowed by the others" in ran.err
+    assert "late is left out: 6 of 6 scored trials" in ran.err
+    assert "late was sampled" not in ran.err
     again = optuna.load_study(study_name="theirs/stage-01", storage=f"sqlite:///{DB}")
     for old, new in zip(study.trials[:-1], again.trials[:-1], strict=True):
         assert (old.state, old.value, old.intermediate_values) == (new.state, new.value, new.intermediate_values)
-        assert old.params == new.params
+        assert {name: value for name, value in old.params.items() if name != "late"} == new.params
         assert (old.datetime_start, old.datetime_complete) == (new.datetime_start, new.datetime_complete)
         assert new.user_attrs["note"] == {"ü": [1]}
         assert "seconds" not in new.user_attrs
@@ -321,7 +377,8 @@ def test_an_optuna_study(cli: Cli) -> None:
 def odd(trial: optuna.Trial) -> float:
     """With choices that are none of ours, and scores that are no number."""
     loss = (trial.suggest_float("lr", 1e-4, 1) - 0.01) ** 2
-    loss += len(trial.suggest_categorical("hidden", [[100], [100, 50]]))  # type: ignore[list-item]
+    hidden: Any = [[100], [100, 50]]
+    loss += len(str(trial.suggest_categorical("hidden", hidden)))
     loss += trial.suggest_categorical("weight", [None, "balanced"]) is None
     trial.suggest_categorical("one", [1, True, 1.0])
     trial.report(loss, 1)
@@ -366,28 +423,6 @@ def test_times_of_studies_are_in_utc(cli: Cli, version: str, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("theirs_db")
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "UPDATE trial_values SET value = 'abc'",
-        "UPDATE trial_values SET value = x'00ff'",
-        "UPDATE trials SET state = 'WON'",
-        "UPDATE trials SET datetime_start = 'soon'",
-        "UPDATE trial_params SET param_value = 'abc'",
-        "UPDATE trial_params SET param_name = 'l' || char(0)",
-        """UPDATE trial_params SET distribution_json = '{"name": "Mine", "attributes": {}}'""",
-        f"UPDATE trial_params SET distribution_json = '{'[' * 5000}'",
-        "UPDATE study_directions SET direction = 'UP'",
-        "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (1, 'a', '{')",
-    ],
-)
-def test_a_study_that_nobody_should_trust_is_refused(cli: Cli, sql: str) -> None:
-    two_trials()
-    change(sql)
-    refused(cli, STORAGE, says="hpsearch: ")
-
-
-@pytest.mark.usefixtures("theirs_db")
 def test_attributes_that_cannot_be_kept_are_left_out(cli: Cli) -> None:
     study = two_trials()
     values = {"deep": "[" * 500 + "]" * 500, "half": '"\\ud800"', "seconds": "9" * 400, "kept": '{"ü": [1]}'}
@@ -422,17 +457,15 @@ def two_trials(
     return study
 
 
-def two_studies() -> None:
+def two_studies(*others: str) -> None:
     two_trials()
-    optuna.create_study(storage=STORAGE, study_name="another")
+    for name in ("another", *others):
+        optuna.create_study(storage=STORAGE, study_name=name)
 
 
 def old_schema() -> None:
     two_trials()
-    connection = sqlite3.connect("theirs.db")
-    connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
-    connection.commit()
-    connection.close()
+    change("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
 
 
 @pytest.mark.usefixtures("theirs_db")
@@ -446,6 +479,7 @@ def old_schema() -> None:
         ),
         (lambda: two_trials(lambda t: t.suggest_float("score", 0, 1)), "", "rename it"),
         (two_studies, "", "name one with --study-name: another, theirs"),
+        (lambda: two_studies(*"012345678"), "", "--study-name: 0, 1, 2, 3, 4, 5, 6, 7, 8, another ..."),
         (two_studies, "--study-name thiers", "did you mean 'theirs'"),
         (two_studies, "--study-name another", "no trial with a score"),
         (lambda: two_trials(study_name="größe ü"), "", "--name"),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import TRAIN, Cli, Made
+from data_files import write_part
 from PIL import Image
 
 from hpsearch.data.preprocessing import Preprocessing
@@ -123,6 +124,37 @@ def test_labels_give_the_accuracy_and_its_interval(cli: Cli, net: Path, source: 
     assert [row["right"] for row in cli.csv(command)] == ["False"] * 5 + ["True"] * 25
 
 
+def test_a_test_part_is_taken_alone_and_it_is_said(cli: Cli, net: Path) -> None:
+    for part, name in (("train", "a"), ("test", "b")):
+        Path("parts", part, name).mkdir(parents=True)
+        Image.fromarray(RAW[3]).save(f"parts/{part}/{name}/0.png")
+        write_part(Path("idx"), "t10k" if part == "test" else part)
+    np.savez("whole.npz", x_train=RAW, y_train=["a"] * 30, x_test=RAW[3:4], y_test=["b"])
+    np.savez("alone.npz", x_test=RAW[3:4])
+    for path in ("parts", "whole.npz", "alone.npz"):
+        assert f"{path}: its test part is taken" in cli(f"predict net.npz {path}").err
+        rows = cli.json(f"predict net.npz {path}")["predictions"]
+        assert [row.get("label") for row in rows] == [None if path == "alone.npz" else "b"]
+    cli.refused("predict net.npz idx", says="idx has a label '0' that the network does not know")
+
+
+def test_a_table_is_read_as_the_network_s_was(cli: Cli) -> None:
+    rows = [f"{i % 7};{'男女'[i % 2]};{'甲乙'[i % 2]}" for i in range(60)]
+    Path("t.csv").write_text("\n".join(rows), encoding="gb18030")
+    Path("t.toml").write_text(
+        'name = "t"\n[data]\npath = "t.csv"\nencoding = "gb18030"\nheader = false\ncolumns = ["1", "2"]\ntrain = 30\n'
+        'validation = 30\n[network]\nhidden = "4"\n[training]\nlr = 0.5\nbatch_size = 5\nepochs = 9\n'
+        "[space]\nlr = { low = 1e-3, high = 1e-1 }\n"
+    )
+    cli.ok("train t.toml --save net.npz")
+    assert cli.json("predict net.npz t.csv --label 3")["accuracy"] == 1
+    Path("u.csv").write_text("1;2\n3;男\n4;女", encoding="utf-8")
+    assert predicted(cli, "u.csv --encoding utf-8 --header") == ["甲", "乙"]
+    Path("u.csv").write_text("1;2\nfew;男\n4;女", encoding="utf-8")
+    says = "u.csv: column '1' holds texts such as 'few'; numbers are needed there"
+    cli.refused("predict net.npz u.csv --encoding utf-8 --header", says=says)
+
+
 def test_several_files_are_one_answer(cli: Cli, net: Path) -> None:
     np.savez("x.npz", x=RAW[:3], y=np.array(expected(net)[:3]))
     Image.fromarray(RAW[3]).save("3.png")
@@ -171,9 +203,9 @@ def test_a_network_over_a_table_takes_its_columns_by_name(cli: Cli) -> None:
     shown = " ".join(cli.ok("model show net.npz").split())
     assert all(words in shown for words in ("for each: 'sex' (2)", "it numbers the rows: 'id'"))
     frame.drop(columns="pay").to_csv("less.csv", index=False)
-    cli.refused("predict net.npz less.csv", says="no column 'pay'; the network takes id, sex, age, pay")
+    cli.refused("predict net.npz less.csv", says="less.csv: no column 'pay'; the network takes age, pay, sex")
     np.savez("x.npz", x=frame[["id", "age", "pay"]])
-    cli.refused("predict net.npz x.npz", says="holds numbers alone, and the network takes a table")
+    cli.refused("predict net.npz x.npz", says="x.npz: numbers alone, and the network takes a table")
     cli.refused("model export net.npz net.onnx", says="columns of texts")
 
 
@@ -200,10 +232,10 @@ def npz(x: Any = RAW, **others: Any) -> Prepare:
     [
         ("predict missing.npz x.npz", "cannot read missing.npz: No such file or directory", lambda: None),
         ("predict x.npz x.npz", "x.npz is not a saved network", npz()),
-        ("predict net.npz x.doc", "no file that can be read; rename it to .csv", lambda: Path("x.doc").write_text("x")),
+        ("predict net.npz x.doc", "x.doc is a .doc file; rename it to .csv", lambda: Path("x.doc").write_text("x")),
         ("predict net.npz x.npz", "cannot read x.npz", lambda: None),
         ("predict net.npz x", "is a folder without pictures", lambda: Path("x").mkdir()),
-        ("predict net.npz x.npz", "holds examples of 3x2 values, the network takes 2x3", npz(RAW.reshape(30, 3, 2))),
+        ("predict net.npz x.npz", "x.npz: examples of 3x2 values; the network takes 2x3", npz(RAW.reshape(30, 3, 2))),
         ("predict net.npz x.npz", "values from 0 to 256; the network takes", npz(np.linspace(0, 256, 6)[None])),
         ("predict net.npz x.npz", "6 missing values", npz(np.full((1, 6), np.nan))),
         ("predict net.npz x.npz", "label 'd' that the network does not know; known: a, b, c", npz(RAW[:1], y=["d"])),

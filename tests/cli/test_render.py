@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import Cli
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from hpsearch import Search
 from hpsearch.__main__ import main
 from hpsearch.cli import terminal
 from hpsearch.cli.progress import fitting
@@ -80,6 +82,20 @@ def test_an_error_is_worded_for_its_reader(error: HpsearchError, shell: str, pyt
     assert (*explained(error), str(error)) == (shell, error.exit_code, python)
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.__dict__) == (type(error), str(error), error.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("raised", "line"), [((), "stopped"), (("stopped at once; it stays",), "stopped at once; it stays")]
+)
+def test_ctrl_c_says_what_was_stopped(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, raised: tuple[str, ...], line: str
+) -> None:
+    def interrupted(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt(*raised)
+
+    monkeypatch.setattr(Search, "trials", interrupted)
+    ran = cli("trials")
+    assert (ran.code, ran.err.strip()) == (130, f"hpsearch: {line}")
 
 
 @dataclass

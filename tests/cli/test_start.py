@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
 import pytest
 import tiny as tiny_study
 from bounded import LIMIT_S, until
 from commands import DIVERGING, HELD_OUT, START, Cli, Made
+from PIL import Image
 
 from hpsearch import __version__
 from hpsearch.__main__ import main
@@ -56,7 +59,7 @@ def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> No
 def test_start_again_does_only_what_is_missing(searched: Cli, tiny: Path) -> None:
     before = searched.json("trials")
     again = searched(f"{START} --trials 5")
-    assert again.err == "tiny/stage-01 has 5 trials already\n"
+    assert again.err == "tiny/stage-01 has 8 trials already\n"
     assert again.out.startswith("tiny/stage-01 has 8 finished trials; nothing was left to do")
     assert searched.json("trials") == before
     tiny.unlink()  # the database holds it
@@ -127,7 +130,17 @@ def test_the_search_is_named_where_there_are_several(searched: Cli, tiny: Path) 
     searched.refused("best", says="mnist, tiny")
     assert searched("best tiny").code == 0
     confirmed = searched.ok("confirm mnist --top 3 --repeats 2 --engine inline")
-    assert "next: hpsearch narrow mnist --from confirm --top 2    hpsearch evaluate mnist" in confirmed
+    assert confirmed.splitlines()[-1] in searched.ok("findings mnist")
+
+
+def test_a_folder_s_name_may_be_no_text(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny.parent / os.fsdecode(b"dir\xff")
+    folder.mkdir()
+    tiny.rename(folder / tiny.name)
+    monkeypatch.chdir(folder)
+    for command in (START, "export --out e.json", "import e.json --name other --storage new.db", "report", "db check"):
+        cli.ok(command)
+    cli.refused("status --storage", str(folder / "new.db"), says="change to its folder and give the file's name alone")
 
 
 def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None:
@@ -142,6 +155,70 @@ def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None
     (row,) = cli.csv(check)
     assert (row["parameters"], json.loads(row["study_file"])) == (str(plain["parameters"]), plain["study_file"])
     assert not (tmp_path / "studies" / "hpsearch.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "tested", "sizes"),
+    [(100, 0, (0.6, 0.2, 0.2)), (100, 30, (0.8, 0.2, 30)), (20_010, 0, (12_000, 4000, 4000))],
+)
+def test_two_commands_lead_from_a_file_to_a_narrowed_stage(
+    rows: int, tested: int, sizes: tuple[float, ...], cli: Cli
+) -> None:
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {f"x_{part}": rng.random((n, 3)) for part, n in (("train", rows), ("test", tested)) if n}
+    path = """it's "my" \\1 \u00e9.npz"""
+    np.savez(path, **arrays | {f"y{name[1:]}": (x[:, 0] > 0.5).astype(int) for name, x in arrays.items()})
+    said = cli("init", "mine", "--data", path)
+    assert f"{rows:,} examples" in said.out
+    assert "each of shape 3, float64, 2 classes" in " ".join(said.out.split())
+    assert ("20,000 of 20,010 examples are used" in " ".join(said.err.split())) == (rows > 20_000)
+    data = find("mine").to_dict()["data"]
+    assert (data["path"], data["train"], data["validation"], data["test"]) == (path, *sizes)
+    assert "mine/stage-02 has 5 finished trials" in cli.ok("start mine --stages 2 --top 2 --trials 5 --engine inline")
+
+
+def test_examples_that_are_not_used_are_said_of_ones_own_data_alone(cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    np.savez("some.npz", x=rng.random((100, 3)), y=np.arange(100) % 2)
+    assert "are used" not in cli("init mine --data some.npz").err
+    path = Path("studies/mine.toml")
+    path.write_text(path.read_text().replace("train = 0.6", "train = 30"))
+    for command in ("check mine", "start mine --trials 2 --engine inline"):
+        said = " ".join(cli(command).err.split())
+        assert "70 of 100 examples are used: train 30, validation 20, test 20" in said, command
+    assert "are used" not in cli("check mnist --trials 1 --jobs 1").err
+
+
+def test_init_reads_a_file_as_it_is_told_to_and_keeps_that(cli: Cli) -> None:
+    Path("a.csv").write_bytes(
+        "größe,kind\n".encode("latin-1") + b"".join(b"%d,%d\n" % (i * 7 % 100, i % 21) for i in range(420))
+    )
+    said = cli("init mine --data a.csv --label kind --header --encoding latin-1")
+    assert "420 examples" in said.out
+    assert "the labels are 21 classes" in said.err
+    data = find("mine").to_dict()["data"]
+    assert (data["label"], data["header"], data["encoding"], data["resize"]) == ("kind", True, "latin-1", None)
+    for kind, side in (("x", 3), ("x", 4), ("x", 5), ("y", 4), ("y", 5)):
+        Path("pictures", kind).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (side, side)).save(Path("pictures", kind, f"{side}.png"))
+    assert cli("init mine --data pictures --resize 4 --force").code == 0
+    assert find("mine").to_dict()["data"]["resize"] == 4
+
+
+def test_init_refuses_data_that_cannot_be_searched(cli: Cli) -> None:
+    Path("a.csv").write_text("sex,age\n" + "".join(f"{'mf'[i % 2]},{i * 1.37}\n" for i in range(60)))
+    cli.refused("init mine --data a.csv", says="continuous target")
+    cli.refused("init mine --data none.csv", says="none.csv")
+    cli.refused("init", "mine", "--data", "a\x7f.csv", says="plain name")
+    for option in ("--label sex", "--no-header", "--encoding cp949", "--resize 8"):
+        cli.refused(f"init mine {option}", says="--data FILE")
+    Path("few.csv").write_text("a,label\n1,x\n2,y\n3,x\n")
+    cli.refused("init mine --data few.csv", says="0.2 of 3 examples")
+    cli.refused("start a.csv", says="hpsearch init NAME --data a.csv")
+    assert not Path("studies/mine.toml").exists()
+    assert cli("init mine --data a.csv --label sex").code == 0
+    assert find("mine").to_dict()["data"]["label"] == "sex"
+    cli.refused("init mine --data a.csv --label sex", says="exists")
 
 
 def test_check_says_what_a_stage_of_the_shipped_default_amounts_to(cli: Cli) -> None:

@@ -65,7 +65,7 @@ def test_a_line_a_change_where_nobody_looks(searched: Cli, work: Any, meanwhile:
     first, second, third = (line.split(" ", 1)[1] for line in ran.out.splitlines())
     assert first.startswith("tiny/stage-01: 8 of 10 trials finished, best ")
     assert second.startswith("tiny/stage-01: 8 of 10 trials finished, 2 running, best ")
-    assert third.startswith("tiny/stage-01: 10 of 10 trials finished, 1 failed, best 1 +- 0.00 (trial 8)")
+    assert third.startswith("tiny/stage-01: 10 of 10 trials finished, 1 failed, best 1 +- 0.03 (trial 8)")
 
 
 def test_an_object_a_line_for_programs(searched: Cli, work: Any, meanwhile: Meanwhile) -> None:
@@ -76,7 +76,7 @@ def test_an_object_a_line_for_programs(searched: Cli, work: Any, meanwhile: Mean
     assert [runner["trials"] for runner in seen[1]["runners"]] == [2]
     last = seen[-1]
     assert (last["until"], last["stage"], last["failed"]) == (10, "tiny/stage-01", 1)
-    assert last["best"] == {"trial": 8, "score": 1.0, "standard_error": 0.0}
+    assert last["best"] == {"trial": 8, "score": 1.0, "standard_error": pytest.approx(0.0314, abs=1e-4)}
     assert last["curve"] == [0.5, 0.75, 1.0]
     assert {trial["trial"]: trial["state"] for trial in last["latest"][:2]} == {8: "COMPLETE", 9: "FAIL"}
     assert last["trials_per_second"] > 0
@@ -122,7 +122,7 @@ def test_the_live_view_fits(
     assert all(len(line) <= width for lines in seen for line in lines)
     assert "8 of 10 trials" in running
     assert "has 2" in running
-    for words in ("10 of 10 trials", "best 1 +- 0.00 (trial 8)", "diverged"):
+    for words in ("10 of 10 trials", "best 1 +- 0.03 (trial 8)", "diverged"):
         assert words in done
 
 

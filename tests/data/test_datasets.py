@@ -38,25 +38,6 @@ def test_digits_which_need_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None
         load("digits")
 
 
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_folder_of_idx_files(zipped: bool, tmp_path: Path) -> None:
-    write_part(tmp_path, n=20, zipped=zipped)
-    dataset = load(path=tmp_path)
-    assert dataset.x.shape == (20, 3, 2)
-    assert dataset.labels.tolist() == [0, 1, 2, 3] * 5
-    assert dataset.x_test is None
-    write_part(tmp_path, "t10k", n=8, zipped=zipped)
-    dataset = load(path=tmp_path)
-    assert dataset.x_test is not None
-    assert dataset.labels_test is not None
-    assert dataset.x_test.shape == (8, 3, 2)
-    assert dataset.labels_test.tolist() == [0, 1, 2, 3] * 2
-    # And with the other spelling of the file names.
-    for file in list(tmp_path.iterdir()):
-        file.rename(file.with_name(file.name.replace("-idx", ".idx")))
-    assert len(load(path=tmp_path).x) == 20
-
-
 def test_where_named_data_is_looked_for(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the last place to the first: each new one is preferred to those before."""
     name = "fashion-mnist"
@@ -87,7 +68,7 @@ def test_names_and_paths(tmp_path: Path) -> None:
     refused(lambda: whereabouts("mnits"), "no data set 'mnits'", "did you mean 'mnist'?")
     refused(load, "no data set is given", "mnist-10k")
     refused(lambda: load("mnist", path=tmp_path), "give one of them")
-    refused(lambda: load("mnist", label="y"), "label = 'y' is for a table, and mnist is none; leave label out")
+    refused(lambda: load("mnist", label="y"), "label = 'y' is for a file, and mnist is none; leave label out")
 
 
 def test_folders_with_half_of_it(tmp_path: Path) -> None:
@@ -111,7 +92,7 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
     labels.write_bytes(idx_bytes(np.zeros(4, dtype=np.uint8)))
     images = tmp_path / "t10k-images-idx3-ubyte"
     images.write_bytes(idx_bytes(np.zeros((4, 2, 2), dtype=np.uint8)))
-    refused(lambda: load(path=tmp_path), "shape (2, 2)", "the training part (3, 2)")
+    refused(lambda: load(path=tmp_path), "examples of shape (3, 2), and of (2, 2) in the test part")
 
 
 def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

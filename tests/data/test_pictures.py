@@ -126,7 +126,7 @@ def test_what_is_no_picture_is_refused_in_one_line(read: Read, content: bytes, s
 
 @pytest.mark.parametrize("shape", [(23,), (6, 4, 2), (2, 3, 4)])
 def test_an_example_that_is_no_picture_is_refused(read: Read, shape: tuple[int, ...]) -> None:
-    refused(lambda: read(GREY, shape), "is a picture of 4x6 pixels, and the network takes examples of")
+    refused(lambda: read(GREY, shape), "is a picture of 4x6 pixels, the network takes ")
 
 
 def test_pictures_that_are_refused_before_they_are_used(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +159,7 @@ CLASSES = {"cat": [GREY, 255 - GREY], "dog": [GREY.T.reshape(6, 4)]}
 def test_a_folder_of_pictures_by_class(parts: list[str], n: int, n_test: int, tmp_path: Path) -> None:
     folder = write(tmp_path, CLASSES, parts)
     (folder / ".DS_Store").touch()
+    (folder / parts[0] / "cat" / "._0.PNG").touch()
     (folder / "__MACOSX").mkdir()
     dataset = load(path=folder)
     assert isinstance(dataset.x, np.ndarray)
@@ -167,6 +168,17 @@ def test_a_folder_of_pictures_by_class(parts: list[str], n: int, n_test: int, tm
     assert dataset.labels.tolist() == [0, 0, 1] * (n // 3)
     assert (0 if dataset.x_test is None else len(dataset.x_test)) == n_test
     assert ["validation part (3) joins" in str(note) for note in dataset.notes] == [True] * (n == 6)
+
+
+def test_a_folder_around_the_folder_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "archive" / "flowers", CLASSES, ["train"])
+    (tmp_path / "archive" / "flowers" / "test").mkdir()
+    (tmp_path / "archive" / "flowers" / "train" / "cat" / "2.webp").touch()
+    dataset = load(path=tmp_path)
+    words = " ".join(map(str, dataset.notes))
+    assert (len(dataset.x), dataset.class_names) == (3, ("cat", "dog"))
+    assert "left out, without classes: test" in words
+    assert "left out, no .png or .jpg or .jpeg: 2.webp" in words
 
 
 def test_colours_stay_and_grey_pictures_join_them(tmp_path: Path) -> None:
@@ -182,7 +194,15 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cat" / "._0.png").write_bytes(b"what macOS puts beside each file")
     assert "left out, without pictures: none" in " ".join(map(str, load(path=tmp_path).notes))
     (tmp_path / "cat" / "9.png").write_bytes(png(GREY[:5]))
-    refused(lambda: load(path=tmp_path), "0.PNG is 4x6 pixels", "9.png is 4x5; scale all pictures to one size")
+    refused(lambda: load(path=tmp_path), "0.PNG is 4x6 pixels", "9.png is 4x5; resize = 4 scales all")
+    x = load(path=tmp_path, resize=8).x
+    assert isinstance(x, np.ndarray)
+    assert x.shape == (4, 8, 8)
+    for i, name in enumerate(("cat/0.PNG", "cat/1.PNG")):  # `predict` scales them alike
+        np.testing.assert_array_equal(
+            read_examples(tmp_path / name, (8, 8), adjustments=Adjustments(resize=True))[0].x[0], x[i]
+        )
+    refused(lambda: load(path=tmp_path, resize=1001), "resize = 1001: it is for pictures, and 1 to 1,000")
     (tmp_path / "cat" / "9.png").write_bytes(b"")
     refused(lambda: load(path=tmp_path), "9.png is no whole .png or .jpg picture")
     refused(lambda: load(path=tmp_path / "dog"), "holds no data: give a folder with a subfolder of .png")

@@ -19,7 +19,9 @@ N, D = 80, 64
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 3, N)
 DATA: dict[str, npt.NDArray[np.int64]] = {  # by the scaling that `auto` decides for them
-    "divide": RNG.integers(0, 256, (N, D)),
+    "divide 255": RNG.integers(0, 256, (N, D)),
+    "divide 16": RNG.integers(0, 17, (N, D)),
+    "none 1": RNG.integers(0, 2, (N, D)),
     "standardize": RNG.integers(0, [[2, 30, 40_000, 3_000_000]], (N, 4)),
 }
 FORMS: list[tuple[str, str, dict[str, str]]] = [
@@ -28,7 +30,10 @@ FORMS: list[tuple[str, str, dict[str, str]]] = [
     *(("csv", "float64", {"sep": ";", "decimal": ","}), ("parquet", "int64", {}), ("parquet", "float64", {})),
     ("idx", "float64", {}),
 ]
-GREY: list[tuple[str, str, dict[str, str]]] = [("npz", "uint8", {}), ("idx", "uint8", {}), ("parquet", "uint8", {})]
+GREY: list[tuple[str, str, dict[str, str]]] = [
+    *((form, "uint8", {}) for form in ("npz", "images.npz", "idx", "parquet")),
+    ("images.npz", "float64", {}),
+]
 
 
 def written(folder: Path, x: npt.NDArray[Any], form: str, options: dict[str, str]) -> Path:
@@ -37,6 +42,8 @@ def written(folder: Path, x: npt.NDArray[Any], form: str, options: dict[str, str
     match form:
         case "npz":
             np.savez(path, x=x, y=LABELS)
+        case "images.npz":
+            np.savez(path, x=x.reshape(N, 8, -1), y=LABELS)
         case "parquet":
             frame.to_parquet(path)
         case "idx":
@@ -55,13 +62,15 @@ def results(path: Path) -> tuple[Any, ...]:
     objective = runtime.objective(study.sections, split, seed=0, space=study.space)
     trials = [Trial(number, number, {"lr": lr, "weight_decay": 1e-6}) for number, lr in enumerate((0.01, 0.3))]
     outcomes, _ = tiny.evaluated(objective, trials)
-    return split.fingerprint, split.preprocessing.method, [tiny.lasting(outcomes[number]) for number in outcomes]
+    how, scale = split.preprocessing.method, split.preprocessing.scale
+    how += f" {scale[0]:g}" * (len(scale) == 1)
+    return split.fingerprint, how, [tiny.lasting(outcomes[number]) for number in outcomes]
 
 
 @pytest.mark.parametrize("method", DATA)
 def test_the_same_numbers_mean_the_same_in_every_format(method: str, tmp_path: Path) -> None:
     expected = None
-    for i, (form, dtype, options) in enumerate(FORMS + GREY * (method == "divide")):
+    for i, (form, dtype, options) in enumerate(FORMS + GREY * (method != "standardize")):
         (folder := tmp_path / str(i)).mkdir()
         read = results(written(folder, DATA[method].astype(dtype), form, options))
         expected = expected or read

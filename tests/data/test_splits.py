@@ -124,6 +124,19 @@ def test_stratified_splits_are_mixed_and_may_use_everything() -> None:
     assert parts.y_validation.tolist() != sorted(parts.y_validation)  # not class by class
 
 
+@pytest.mark.parametrize("rare", [1, 2])
+def test_a_class_of_one_or_two_examples(rare: int) -> None:
+    """Without ``stratify`` it falls where it falls; with it, each part needs one of them."""
+    dataset = dataset_of(np.repeat([0, 1], [98, rare]))
+    ask: dict[str, Any] = {"train": 49, "validation": 49, "seed": 0}
+    assert split(dataset, **ask).classes == 2
+    if rare < 2:
+        refused(lambda: split(dataset, **ask, stratify=True), "class '1' has 1 of 99 examples of rows, too few")
+    else:
+        assert split(dataset, **ask, stratify=True).y_validation.sum() == 1
+        refused(lambda: split(dataset, train=49, validation=25, test=25, seed=0, stratify=True), "class '1' has 2")
+
+
 def test_the_shuffled_order_is_numpys() -> None:
     order = np.random.default_rng(5).permutation(10).tolist()
     parts = split(cyclic(10), train=4, validation=3, test=2, seed=5)
@@ -214,7 +227,7 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
         ({"validation": float("nan")}, ["validation = nan"]),
         ({"validation": 0.001}, ["validation = 0.001 of 100", "one example or more"]),
         ({"train": 3, "stratify": True}, ["class '3' has 25 of 100", "split of 3"]),
-        ({"test": 2, "stratify": True}, ["split of 2"]),
+        ({"test": 2, "stratify": True}, ["split of 2", "ask for more, remove it, or leave stratify out"]),
     ],
 )
 @pytest.mark.parametrize("cut", [split, held_out])

@@ -84,7 +84,7 @@ class _ToyKind:
     def scored_at(self, plain: Mapping[str, Any]) -> None:
         return None
 
-    def template(self, search: str) -> str:
+    def template(self, search: str, data: Mapping[str, Any] | None = None) -> str:
         return f"a toy {search}"
 
 

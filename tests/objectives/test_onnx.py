@@ -20,7 +20,7 @@ from hpsearch.errors import BadInput
 from hpsearch.nn import ACTIVATIONS, Network, load_model, save
 from hpsearch.objectives.network.onnx_export import export_onnx
 
-IMAGES = data.load("mnist-10k").x[:70]
+IMAGES: npt.NDArray[np.uint8] = np.asarray(data.load("mnist-10k").x[:70])
 RAW = np.random.default_rng(0).integers(0, 256, (9, 2, 3)).astype(np.uint8)
 
 

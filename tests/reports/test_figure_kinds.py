@@ -22,6 +22,7 @@ from hpsearch.reports.figures import (
     search_history,
 )
 from hpsearch.reports.figures.style import ParameterAxis
+from hpsearch.reports.figures.trials import usual
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Interval
 
@@ -194,6 +195,12 @@ def test_far_bad_scores_stand_at_the_axis_s_end_and_squash_no_others(kind: str, 
     assert len(plotted) == 56
     # Nothing is left out where the others have room.
     assert not any(" 0." in (trace.name or "") for trace in FAR[kind](made_stage(60, direction=direction)).data)
+
+
+@pytest.mark.parametrize(("far", "left_out"), [(20, True), (22, False)])
+def test_an_axis_leaves_out_a_fifth_of_the_scores_at_most(far: int, left_out: bool) -> None:
+    scores = [*np.linspace(0.5, 0.6, 100 - far), *[-50.0] * far]
+    assert usual(scores, minimize=False) == (0.5 if left_out else -50.0, 0.6)
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from made_search import HOSTILE, HOSTILE_NAME, MIXED, material, stage, trials
 
 from hpsearch.reports import importance
 from hpsearch.reports.figures import page as figure_page
-from hpsearch.reports.figures import training_curves
+from hpsearch.reports.figures import score_by_parameters
 from hpsearch.reports.page import to_html
 from hpsearch.reports.report import report
 
@@ -92,8 +93,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importance, "SHUFFLES", 19)  # importance has its own tests
         page = report(material([one, two]))
-        texts = {"whole": to_html(page), "hostile": to_html(report(material(HOSTILE)))}
-    texts["figure"] = figure_page(training_curves({"train_loss": [1, 2]}, title=HOSTILE_NAME))
+        hostile = material(HOSTILE)
+        texts = {"whole": to_html(page), "hostile": to_html(report(hostile))}
+    texts["figure"] = figure_page(score_by_parameters(hostile.stages[0], title=HOSTILE_NAME))
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, "utf-8")
     pages = {
@@ -124,9 +126,10 @@ def test_nothing_in_the_database_becomes_part_of_the_page(seen: Seen) -> None:
     assert page["console"] == []
     assert page["title"].startswith("Hyperparameter search <img src=x")
     assert page["images"] == 0
+    assert not page["sideways"]
 
 
-@pytest.mark.parametrize(("name", "text"), [("hostile", SHOWN), ("figure", SHOWN), ("hostile", METRIC)])
+@pytest.mark.parametrize(("name", "text"), [*product(["hostile", "figure"], [SHOWN, METRIC, "\\u202eLLL"])])
 def test_names_in_a_figure_show_as_themselves(seen: Seen, name: str, text: str) -> None:
     page = seen[0][name]
     assert page["links"] == 0

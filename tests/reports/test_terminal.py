@@ -14,7 +14,10 @@ curves = st.lists(st.floats(0, 1), min_size=1, max_size=400)
 CURVES = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), min_size=1, max_size=5)
 
 
-@pytest.mark.parametrize(("share", "count", "error"), [(0.8, 100, 0.04), (0.5, 10_000, 0.005), (1.0, 100, 0.0)])
+@pytest.mark.parametrize(
+    ("share", "count", "error"),
+    [(0.8, 100, 0.04), (0.5, 10_000, 0.005), (1.0, 96, math.sqrt(0.98 * 0.02 / 100)), (0.0, 6, 0.4 / math.sqrt(10))],
+)
 def test_the_standard_error_of_a_share(share: float, count: int, error: float) -> None:
     assert share_error(share, count) == pytest.approx(error)
 

@@ -174,6 +174,24 @@ def test_a_range_cut_too_low_is_noticed_and_an_optimum_inside_is_no_edge(k: int,
     assert rates["decay"] <= 0.04
 
 
+@pytest.mark.parametrize("trials", [10, 20, 30, 100])
+def test_a_few_trials_show_no_edge_where_the_optimum_is_inside(trials: int) -> None:
+    """Nor does noise; and a hundred show the edge that is one."""
+
+    def claims(optimum: float) -> float:
+        edges = 0
+        for seed in range(250):
+            rng = np.random.default_rng([trials, seed])
+            x = rng.random(trials)
+            score = -((x - optimum) ** 2) + 0.03 * (seed % 2) * rng.standard_normal(trials)
+            best = np.argsort(-score)
+            edges += bool(find_edges(Float(0, 1), x[best], score[best], 5))
+        return edges / 250
+
+    assert max(map(claims, (0.5, 0.65, 0.75))) < 0.05
+    assert trials < 100 or claims(1.3) > 0.95
+
+
 def _edge_sides(parameter: Float | Int, values: list[Value], goodness: list[float]) -> list[str]:
     order = np.argsort(-np.array(goodness), kind="stable")
     numbers = np.array([as_number(v) for v in values])

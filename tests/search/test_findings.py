@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,6 @@ from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action
 from hpsearch.search.best import choose
-from hpsearch.search.confirmation import following
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.findings import Findings, findings, uncertain_ends, what_next
 from hpsearch.search.narrowing import narrow_stage
@@ -79,6 +79,19 @@ def test_an_edge_comes_first_and_the_action_that_widens_last(store: Store) -> No
     assert seen.plain()["ranges"]["lr"]["expanding"]["high"] == lr.widened.high
 
 
+def test_a_trial_of_another_stage_is_named_with_it(store: Store) -> None:
+    stages = [made_stages.make(store, lambda number, _: 0.9 - 0.001 * number, number=1)]
+    stages += [made_stages.make(store, lambda number, _: 0.7 - 0.001 * number, number=2)]
+    seen = findings(store, stages)
+    assert (seen.stage, seen.best and seen.best.stage) == ("made/stage-02", "made/stage-01")
+    assert has(seen, "of made/stage-01 trial 0 on new examples")
+    made_stages.confirm(store, stages[0], [0.9, 0.5])
+    told = advice(findings(store, stages))
+    named = [sentence for sentence in told if re.search(r"\btrial \d", sentence)]
+    assert len(named) >= 3
+    assert not [sentence for sentence in named if re.search(r"(?<!stage-01 )\btrial \d", sentence)]
+
+
 def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
     space = {**made_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=(1e-4, 1.0))}
     seen = findings(store, [made_stages.make(store, rising, images=400, space=space)])
@@ -113,9 +126,11 @@ def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
     assert {of.evidence for of in seen.ranges.values()} == {1.0}
     assert has(seen, "all 100 trials of made/stage-01 have the same score, 0.8: no hyperparameter made a difference")
     assert not has(seen, "matter")
+    assert not has(seen, "no effect")
     assert (seen.step, seen.actions) == ("pick", ())
     seen = findings(store, [made_stages.make(store, edgeless, trials=40, number=2)])
     assert has(seen, "the top 5 are tied: ")
+    assert has(seen, " within stage 2's range ")
     assert "confirm()" in advice(seen)[-1]
 
 
@@ -287,9 +302,9 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
     with pytest.raises(UnknownSearch, match="is a confirmation"):
         resolve_stage("made/confirm-01")
     second = made_stages.make(store, rising, images=400, number=2)
-    what_next(store, store.stages())
-    following(store, store.stages(), first, 3)
-    made_stages.evaluate(store, second, 7)
+    third = made_stages.make(store, rising, number=3)
+    what_next(store, [first, second])
+    made_stages.evaluate(store, third, 7)
     what_next(store, store.stages())
     for action in made:
         signature = inspect.signature(partial(getattr(Search, action.kind), None))

@@ -21,7 +21,7 @@ from bounded import LIMIT_S
 from clusters import adaptive
 from stub_objectives import STEPS, Items, Stub, value
 
-from hpsearch import samplers
+from hpsearch import samplers, search
 from hpsearch.errors import EvaluationFailure, StorageFailure
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, InlineExecutor, Lost, Progress, drive
 from hpsearch.executors.dask.executor import DaskExecutor
@@ -115,6 +115,8 @@ def test_a_failing_database_or_an_exception_leaves_nothing_running(store: Store,
         if tick.recorded:
             raise KeyboardInterrupt
 
+    none = Summary(Counts(), 0, 0, given_back=2, lost=0, seconds=0.0, store_seconds=0.0, ended_by="signal")
+    assert "has 0 of 12 trials; 2 that had begun were given back" in str(search.runner.interrupted(stage, none, 12))
     with pytest.raises(KeyboardInterrupt):
         run(store, stage, Stub(tmp_path), until=12, lanes=2, on_tick=interrupted)
     assert (store.counts(stage).complete, store.counts(stage).running) == (6, 0)

@@ -230,7 +230,7 @@ def test_the_first_signal_is_noted_and_the_second_raises(
             assert stop()
             signal.raise_signal(second)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="what was recorded stays"):
         twice()
 
 
@@ -261,50 +261,35 @@ def test_a_thread_handles_no_signals(handlers: Callable[[], list[Any]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "most"),
+    ("cgroup", "files", "most"),
     [
-        (
-            {
-                "proc/self/cgroup": "0::/a/b",
-                "sys/fs/cgroup/a/cpu.max": "150000 100000",
-                "sys/fs/cgroup/a/b/cpu.max": "max 1",
-            },
-            2,
-        ),
-        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "50000 100000"}, 1),
-        (
-            {
-                "proc/self/cgroup": "5:cpu,cpuacct:/docker/x\n4:cpuset:/",  # the host's path
-                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "250000",
-                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
-            },
-            3,
-        ),
-        (
-            {
-                "proc/self/cgroup": "5:cpu:/",
-                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
-                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "1",
-            },
-            64,
-        ),
-        ({"proc/self/cgroup": "0::/"}, 64),
-        ({}, 64),
+        ("0::/a/b", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 1"}, 2),
+        ("0::/", {"cpu.max": "50000 100000"}, 1),
+        ("5:cpu,cpuacct:/of/the/host\n4:cpuset:/", {"cpu/cpu.cfs_quota_us": "25", "cpu/cpu.cfs_period_us": "10"}, 3),
+        ("5:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "1"}, 64),
+        ("0::/", {}, 64),
+        ("0::/", {"cpu.max": ""}, 64),
+        (None, {}, 64),
     ],
 )
 def test_a_container_s_quota_bounds_the_cores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], most: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cgroup: str | None, files: dict[str, str], most: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    if cgroup is not None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_text(f"{cgroup}\n")
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"{text}\n")
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
     assert workflow.cores(tmp_path) == most
 
 
-def test_a_script_without_a_guard_is_told_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["pool", "dask"])
+def test_a_script_without_a_guard_is_told_in_one_line(tmp_path: Path, engine: str) -> None:
     tiny.write(tmp_path)
-    script = "from hpsearch import Search\nSearch('tiny.toml', storage='x.db').start(trials=4, jobs=2)\n"
+    script = f"from hpsearch import Search\nSearch('tiny.toml', storage='x.db').start(jobs=2, engine='{engine}')\n"
     (tmp_path / "script.py").write_text(script)
     here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "script.py"]

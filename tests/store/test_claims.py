@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from bounded import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
@@ -226,10 +227,10 @@ def test_a_call_s_price_is_what_it_touches(file: Path, opener: Opener, new_stage
     store = opener(file)
     stage = store.create_stage(new_stage)
     counted = []
-    for until in (4, 300, 304):
-        while store.counts(stage).finished < until:
+    for many in (4, 300, 304):
+        while store.counts(stage).finished < many:
             with watched(store) as said:
-                trials = store.claim(stage, until=until, most=4, owner=me).trials
+                trials = store.claim(stage, until=many, most=4, owner=me).trials
                 ids = {trial.number: trial.trial_id for trial in trials}
                 store.report(stage, [Report(n, 1, 0.5) for n in ids], ids, owner=me)
                 store.beat(stage, ids.values(), owner=me)
@@ -270,7 +271,7 @@ def test_three_make_the_tables_of_one_database_on_a_server(postgres: Server) -> 
     made_together(url, 3)
     for table in TABLES:
         assert postgres.run(f"SELECT count(*) FROM {table}", database=url.rpartition("/")[2]) == [(1,)]
-    assert postgres.connections(url) == 0
+    until(lambda: postgres.connections(url) == 0, what="the server's end of the connections")
     postgres.drop(url)
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import cared
 import pytest
 
-from hpsearch.errors import BadInput, OutputFailure, StorageFailure
+from hpsearch.errors import BadInput, DamagedStorage, OutputFailure, StorageFailure
 from hpsearch.store.engine import Database, parse_url
 from hpsearch.store.maintenance import copies
 from hpsearch.store.maintenance.check import check
@@ -106,7 +106,7 @@ def test_a_damaged_database_is_no_copy_to_go_back_to(sound: Path, tmp_path: Path
     torn, cut = whole[:-4096] + b"\xff" * 4096, whole[: len(whole) // 2]
     for harmed, says in ((torn, "so would be its copy"), (cut, "cannot copy")):
         sound.write_bytes(harmed)
-        with pytest.raises(OutputFailure, match=f"{says}.*db check"):
+        with pytest.raises(DamagedStorage, match=f"{says}.*db check"):
             backup(str(sound), tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
 

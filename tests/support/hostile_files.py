@@ -399,14 +399,18 @@ EXPORTS: list[Any] = [  # changes of a JSON export that `import` refuses
     ("number beyond 64 bits", lambda e: e["trials"]["trial"].__setitem__(0, 2**70)),
     ("surrogate", lambda e: e["trials"]["reason"].__setitem__(0, "\ud800")),
     ("surrogate in a name", lambda e: e["stages"][0]["study_file"].update(name="\ud800")),
-    ("changed score", lambda e: e["trials"]["score"].__setitem__(0, 0.99)),
-    ("changed value", lambda e: e["trials"]["params_lr"].__setitem__(0, 0.5)),
-    ("changed curve", lambda e: e["curves"]["score"].__setitem__(2, 0.99)),
     ("column cut off", lambda e: e["trials"]["score"].pop()),
     ("unknown state", lambda e: e["trials"]["state"].__setitem__(0, "\x1b[31m")),
     ("layout of text", lambda e: e.update(hpsearch_export=LONG)),
     ("stage of 10**12", lambda e: e["stages"][0].update(number=10**12)),
     ("10**12 trials", lambda e: e["stages"][0].update(trials=10**12)),
+    ("infinite score", lambda e: e["trials"]["score"].__setitem__(0, "Infinity")),
+    ("stage that is its own parent", lambda e: e["stages"][0].update(parent=1)),
+    ("negative trial number", lambda e: e["trials"]["trial"].__setitem__(0, -1)),
+    ("trial number twice", lambda e: e["trials"]["trial"].__setitem__(0, 1)),
+    ("curve beyond the epochs", lambda e: e["curves"]["epoch"].__setitem__(0, 99)),
+    ("value outside its range", lambda e: e["trials"]["params_lr"].__setitem__(0, 1e6)),
+    ("year 10000", lambda e: e["trials"]["started"].__setitem__(0, "10000-01-01T00:00:00Z")),
     ("nested", lambda e: e["stages"][0].update(study_file=json.loads("[" * 900 + "]" * 900))),
 ]
 _RANGE = f'{{"name": "IntDistribution", "attributes": {{"low": 1, "high": {2**70}, "log": false, "step": 1}}}}'
@@ -416,6 +420,9 @@ FOREIGN: list[Any] = [  # changes of an Optuna study that `import` refuses, or t
     ("range beyond 64 bits", f"UPDATE trial_params SET distribution_json = '{_RANGE}' WHERE param_name = 'n'", None),
     ("score as text", "UPDATE trial_values SET value = 'high' WHERE trial_id = 1"),
     ("score as a blob", "UPDATE trial_values SET value = x'00ff' WHERE trial_id = 1"),
+    ("value as text", "UPDATE trial_params SET param_value = 'abc' WHERE param_name = 'lr'"),
+    ("NUL in a name", "UPDATE trial_params SET param_name = 'l' || char(0) WHERE param_name = 'lr'", 2, "no name"),
+    ("unknown direction", "UPDATE study_directions SET direction = 'UP'"),
     ("unknown range", """UPDATE trial_params SET distribution_json = '{"name": "Evil", "attributes": {}}'"""),
     ("range that is no JSON", "UPDATE trial_params SET distribution_json = 'no'"),
     ("nested range", f"UPDATE trial_params SET distribution_json = '{DEEP}'"),
@@ -424,6 +431,10 @@ FOREIGN: list[Any] = [  # changes of an Optuna study that `import` refuses, or t
     ("attribute that is no JSON", "INSERT INTO trial_user_attributes VALUES (1, 1, 'a', 'no')"),
     ("nested attribute", f"INSERT INTO trial_user_attributes VALUES (1, 1, 'a', '{DEEP}')"),
     ("name that is no UTF-8", "UPDATE studies SET study_name = CAST(x'ff31' AS TEXT)"),
+    ("trial number twice", "UPDATE trials SET number = 0"),
+    ("a view", "CREATE VIEW v AS SELECT 1", 0),
+    ("choice beyond the choices", "UPDATE trial_params SET param_value = 9 WHERE param_name = 'act'"),
+    ("year 10000", "UPDATE trials SET datetime_start = '10000-01-01 00:00:00.000000'"),
     ("newer schema", "UPDATE alembic_version SET version_num = 'v9.9.9'"),
 ]
 NAMED_BY = "INSERT INTO studies VALUES (99, char(27) || '[31mred' || char(10) || '/stage-01')"
@@ -434,8 +445,25 @@ OWN: list[Any] = [  # changes of the study database, and the exit code of each c
     ("score as text", "UPDATE trial_values SET value = 'high'", {"status": None, "trials": None, "db check": 1}),
     ("value as a blob", "UPDATE trial_params SET param_value = x'00ff'", {"trials": None, "db check": 1}),
     ("changed score", "UPDATE trial_values SET value = 0.99 WHERE trial_id = 1", {"db check": 1}),
-    ("nested", f"UPDATE trial_user_attributes SET value_json = '{DEEP}'", {"trials": 1, "db check": 1}),
-    ("nested stage", f"UPDATE study_user_attributes SET value_json = '{DEEP}'", {"status": 1, "db check": 1}),
+    (
+        "unknown direction",
+        "UPDATE study_directions SET direction = 'UP'",
+        {"status": 2, "export --out q.json": 2, "db check": 1},
+    ),
+    ("parameter as text", "UPDATE trial_params SET param_value = 'x'", {"narrow --top 2 --dry-run": 2, "db check": 1}),
+    (
+        "point as text",
+        "UPDATE trial_intermediate_values SET step = 'x' WHERE trial_intermediate_value_id = 1",
+        {"export --out q.json": 2, "db check": 1},
+    ),
+    ("attribute that is none", "UPDATE study_user_attributes SET value_json = NULL", {"status": 2, "db check": 1}),
+    (
+        "another attribute",
+        "UPDATE study_user_attributes SET value_json = '[1]' WHERE key LIKE '%versions'",
+        {"export --out q.json": 2},
+    ),
+    ("nested", f"UPDATE trial_user_attributes SET value_json = '{DEEP}'", {"trials": 2, "db check": 1}),
+    ("nested stage", f"UPDATE study_user_attributes SET value_json = '{DEEP}'", {"status": 2, "db check": 1}),
 ]
 CHOICES = "params_a,value\n" + "".join(f"k{n},0.5\n" for n in range(10_001))
 ORACLE = written("kt/oracle.json", "{}")
@@ -450,6 +478,7 @@ OTHER: list[Any] = [  # a command, a file, and the exit code
     ("nested", "model show x.npz", written("x.npz", lambda: npz(architecture=np.array(DEEP))), 2),
     ("nested", "import x.json", written("x.json", DEEP), 2),
     ("list", "import x.json", written("x.json", "[1, 2]"), 2),
+    ("a key twice", "import x.json", written("x.json", '{"hpsearch_export": 1, "hpsearch_export": 1}'), 2),
     ("5,000 digits", "import x.json", written("x.json", f'{{"hpsearch_export": {DIGITS}}}'), 2),
     ("25,000 columns", "import x.csv --name m --metric c0", written("x.csv", WIDE), 2),
     ("10,001 choices", "import x.csv --name m --direction maximize", written("x.csv", CHOICES), 2),

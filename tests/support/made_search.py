@@ -136,14 +136,16 @@ THREE = [
     (stage(3, space=NARROWER), trials(40, space=NARROWER, seed=2, running=7)),
 ]
 HOSTILE_NAME = '<a href="//x">lr</a> & <b>&lt;</b>\x1b[31m %{y}'
+HOSTILE_LONG = "\u202e" + 9_999 * "L"  # written from right to left
 _ODD: dict[str, Parameter] = {
     "<script>document.title='script'</script>": Float(0.0, 1.0),
     'x" onmouseover="document.title=2': Categorical(
-        ("</script><script>document.title='choice'</script>", "<img src=x onerror=document.title=1>")
+        ("</script><script>document.title='choice'</script>", "<img src=x onerror=document.title=1>", "V" * 9_999)
     ),
     HOSTILE_NAME: Float(0.0, 1.0),
+    HOSTILE_LONG: Float(0.0, 1.0),
 }
-_REASON = "<script>document.title='{}'</script> | [x](javascript:alert(1)) `a` *b*"
+_REASON = "<script>document.title='{}'</script> | [x](javascript:alert(1)) `a` *b* " + "R" * 9_999
 _FILE = {**STUDY_FILE, "data": {"path": "<i>.npz"}, "objective": {"metric": "<a href='javascript:x()'>s</a> %{x}"}}
 HOSTILE = [
     (

@@ -63,8 +63,5 @@ def states(database: Path) -> list[str]:
 
 def finished(database: Path, command: Command, many: int, kinds: Sequence[str] = ("COMPLETE", "PRUNED")) -> None:
     """Wait until so many trials have finished, and others not."""
-    until(
-        lambda: sum(map(states(database).count, kinds)) >= many or command.run.over,
-        what=f"{many} finished trials",
-    )
+    until(lambda: sum(map(states(database).count, kinds)) >= many or command.run.over, what=f"{many} finished trials")
     assert not command.run.over, command.run.lines

@@ -18,10 +18,7 @@ PLAIN: Mapping[str, Mapping[str, Any]] = {
     "data": {"name": "mnist-10k", "train": 40, "validation": 20, "test": 10},
     "network": {"hidden": [8]},
     "training": {"batch_size": 20, "epochs": 3},
-    "space": {
-        "lr": {"low": 1e-3, "high": 1.0, "log": True},
-        "weight_decay": {"low": 1e-8, "high": 1e-4, "log": True},
-    },
+    "space": {"lr": {"low": 1e-3, "high": 1.0, "log": True}, "weight_decay": {"low": 1e-8, "high": 1e-4, "log": True}},
     "trials": {"count": 6},
     "objective": {},
     "pruning": {},

@@ -20,7 +20,7 @@ from distributed.core import Status
 
 from hpsearch.errors import BadArgument, BadData, BadInput, EvaluationFailure
 from hpsearch.executors.base import pinned_children
-from hpsearch.executors.pool import without_interrupts
+from hpsearch.executors.pool import check_guarded, start_process, without_interrupts
 from hpsearch.files import content
 from hpsearch.records import Argument
 
@@ -87,6 +87,9 @@ class OwnCluster:
 
     def __init__(self, jobs: int) -> None:
         silence_logs()
+        probe = start_process(int)  # where it ends so, Dask would start workers again and again
+        probe.join()
+        check_guarded(probe.exitcode)
         # No pages over HTTP; what still listens is on a free port of the loopback interface, and has nothing to show.
         nothing: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
         # The threads that start the workers, again too, are born in here: Ctrl-C is the runner's business alone.

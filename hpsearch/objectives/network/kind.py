@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -181,6 +182,12 @@ class NetworkKind:
             "level": score.level,
         }
 
-    def template(self, search: str) -> str:
-        text = Path(__file__).with_name("template.toml").read_text(encoding="utf-8")
-        return text.replace("{name}", search)
+    def template(self, search: str, data: Mapping[str, Any] | None = None) -> str:
+        text = Path(__file__).with_name("template.toml").read_text(encoding="utf-8").replace("{name}", search)
+        if data is not None:
+            text = text.replace('name = "mnist-10k"  ', '# name = "mnist-10k"')
+        for key, value in (data or {}).items():
+            line = f"{key} = {json.dumps(value, ensure_ascii=False)}"  # a string of JSON is one of TOML
+            head, old, tail = re.split(rf"(?m)^((?:# )?{key} = \S+ *)", text, maxsplit=1)
+            text = f"{head}{line.ljust(len(old) - 1)} {tail}"
+        return text

@@ -37,11 +37,8 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
         path: ``NAME.onnx``; written whole or not at all.
         raw: The type of the raw values that go in; as trained, unless given: uint8 for grey levels, else float32.
 
-    Raises:
-        BadInput: Another ending, a network whose file does not say how raw values become inputs, or raw bytes for a
-            network that was not trained on grey levels.
-        MissingExtra: onnx is not installed.
-        OutputFailure: What was made is not valid.
+    BadInput is raised for another ending, a network whose file does not say how raw values become inputs or that takes
+    texts, and for raw bytes where it was not trained on grey levels.
     """
     if path.suffix != ".onnx":
         raise BadInput(f"cannot export to {path}: give a file that ends in .onnx")

@@ -40,11 +40,7 @@ class Predictions:
 
 
 def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
-    """Classify examples.
-
-    Args:
-        model: The network.
-        examples: From one file or several; at least one.
+    """Classify examples from one file or several.
 
     Raises:
         BadData: Examples of another size, values that the network never saw the like of, or a label that it does not
@@ -53,8 +49,14 @@ def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
     """
     takes, names = model.takes(), model.class_names
     labels = [label for part in examples for label in _labels(part, names)]
-    raw = [_raw(part, takes) for part in examples]
-    probabilities = np.concatenate([model.probabilities(values) for values, _ in raw])  # (N, C)
+    raw, of_parts = [], []
+    for part in examples:
+        try:
+            raw.append(_raw(part, takes))
+            of_parts.append(model.probabilities(raw[-1][0]))
+        except BadData as error:
+            raise BadData(f"{part.source}: {error}") from error
+    probabilities = np.concatenate(of_parts)  # (N, C)
     order = np.argsort(-probabilities, axis=1, kind="stable")  # of equally probable classes the first comes first
     columns: dict[str, list[Any]] = {"file": [part.source for part in examples for _ in range(len(part.x))]}
     rows = [None if part.picture else row for part in examples for row in range(1, len(part.x) + 1)]
@@ -97,33 +99,29 @@ def _raw(part: Examples, takes: Preprocessing) -> tuple[Raw, bool]:
     table = takes.table
     if table is not None and table.texts:
         if isinstance(part.x, np.ndarray):
-            raise BadData(f"{part.source} holds numbers alone, and the network takes a table with columns of texts")
+            raise BadData("numbers alone, and the network takes a table with columns of texts")
         return part.x, False
     x = _array(part.x, takes)
     shape = x.shape[1:]
     if _essential(shape) != _essential(takes.shape) and (len(shape) > 1 or shape[0] != math.prod(takes.shape)):
-        raise BadData(
-            f"{part.source} holds examples of {_shape_words(shape)} values, "
-            f"the network takes {_shape_words(takes.shape)}"
-        )
+        raise BadData(f"examples of {_shape_words(shape)} values; the network takes {_shape_words(takes.shape)}")
     present = x[~np.isnan(x)]
     if table is None and present.size < x.size:
-        raise BadData(f"{part.source} has {x.size - present.size} missing values, and the network takes none")
+        raise BadData(f"{x.size - present.size} missing values, and the network takes none")
     low, high = (float(present.min()), float(present.max())) if present.size else (0.0, 0.0)
     if takes.grey:
         if x.dtype == np.uint8:
             return x, False
         if low < 0 or high > GREY_LEVELS:
             raise BadData(
-                f"{part.source} holds values from {low:g} to {high:g}; the network takes grey levels 0 .. 255, or the "
-                "same as 0 .. 1"
+                f"values from {low:g} to {high:g}; the network takes grey levels 0 .. 255, or the same as 0 .. 1"
             )
         return (x * GREY_LEVELS, True) if high <= 1 else (x, False)
     if part.picture:
         if takes.low < 0 or takes.high > GREY_LEVELS:
             raise BadData(
-                f"{part.source} is a picture, and the network was trained on values from {takes.low:g} to "
-                f"{takes.high:g}, which no grey level stands for; give such values as .npz or .csv"
+                f"a picture, and the network was trained on values from {takes.low:g} to {takes.high:g}, which no "
+                "grey level stands for; give such values as .npz or .csv"
             )
         most = takes.scale[0] if takes.method == "divide" else 1.0
         return (x / GREY_LEVELS * most if takes.high <= max(most, 1) else x), False
@@ -137,6 +135,14 @@ def _essential(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _shape_words(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
+
+
+def reading(model: Model) -> dict[str, Any]:
+    """Return ``[data]``'s header, encoding and resize that it was trained with; None where its file does not say."""
+    about = model.about.get("data")
+    given = about if isinstance(about, dict) else {}
+    kinds: dict[str, type] = {"header": bool, "encoding": str, "resize": int}
+    return {name: value if type(value := given.get(name)) is kind else None for name, kind in kinds.items()}
 
 
 def plain(model: Model) -> dict[str, Any]:

@@ -67,12 +67,13 @@ def load_test(sections: NetworkSections, *, data_dir: Path | None = None) -> tup
 def _dataset(sections: NetworkSections, data_dir: Path | None) -> Dataset:
     section = sections.data
     path = None if section.path is None else Path(section.path)
-    given = {name: getattr(section, name) for name in ("label", "drop", "columns", "missing", "header", "encoding")}
+    given = {name: getattr(section, name) for name in _OF_FILE}
     if section.scale == "type":
         given["missing"] = "error"
     return data_sets.load(section.name, path=path, data_dir=data_dir, **given)
 
 
+_OF_FILE = ("label", "drop", "columns", "missing", "header", "encoding", "resize")
 _OF_SPLIT = ("train", "validation", "test", "seed", "stratify", "scale", "text")
 
 

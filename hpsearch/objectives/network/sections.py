@@ -64,6 +64,7 @@ class Data(Section):
     drop: Names = ()
     header: bool | None = None
     encoding: str | None = None
+    resize: Count | None = None
     missing: Literal["auto", "error"] = "auto"
     text: Literal["one-hot", "ordinal"] = "one-hot"
     scale: Scale = "auto"

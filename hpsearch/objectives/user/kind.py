@@ -65,7 +65,7 @@ class UserKind:
     def held_out_record(self, score: HeldOut) -> dict[str, Any]:
         return {}
 
-    def template(self, search: str) -> str:
+    def template(self, search: str, data: Mapping[str, Any] | None = None) -> str:
         raise BadInput(f"there is no template of a study file for a {self.name}")
 
 

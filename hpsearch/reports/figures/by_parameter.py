@@ -131,6 +131,7 @@ def score_by_parameters(
         if place % columns:
             figure.update_yaxes(showticklabels=False, **at)
     figure.update_yaxes(range=[panel.low, panel.high], matches=None if alone else "y")
+    figure.layout.yaxis.matches = None  # the others match it
     text = f"{trials.metric.capitalize()} against {'' if alone else 'each of '}{', '.join(space)}"
     for name, parameter in space.items() if alone else ():
         text += f", sampled from {range_words(parameter)}"
@@ -170,7 +171,7 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     figure.add_scatter(
         x=list(marks.values()),
         y=[words(name) for name in names],
-        name="chance: any reaches its mark in 1 of 20 searches",
+        name="chance, in 1 of 20 searches",
         mode="markers",
         marker={"symbol": "line-ns", "size": 22, "line": {"width": 2.5, "color": colour(1)}},
         hovertemplate=f"{style.field('y')}: by chance any reaches its mark in 1 of 20 searches{style.NO_NAME}",

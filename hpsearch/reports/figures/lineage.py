@@ -9,21 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.style import (
-    BREAK,
-    INK,
-    LINE,
-    MUTED,
-    NO_NAME,
-    ParameterAxis,
-    at,
-    colour,
-    empty_figure,
-    field,
-    nothing,
-    panels,
-    tell,
-)
+from hpsearch.reports.figures import style
+from hpsearch.reports.figures.style import ParameterAxis, at, colour, field, tell
 from hpsearch.reports.figures.trials import MOST_POINTS, StageTrials, evenly, left_out, points
 from hpsearch.space import describe as range_words
 
@@ -48,7 +35,7 @@ def lineage(stages: Sequence[StageTrials], *, columns: int = 3, title: str | Non
     names = list(dict.fromkeys(name for one in stages for name in one.stage.space))
     places = {one.stage.number: place for place, one in enumerate(stages)}
     columns = min(columns, len(names) + 1)
-    figure = panels(
+    figure = style.panels(
         [""] * (len(names) + 1),
         columns=columns,
         panel_height=max(120, 34 * len(stages) + 50),
@@ -63,7 +50,9 @@ def lineage(stages: Sequence[StageTrials], *, columns: int = 3, title: str | Non
             figure.add_trace(trace, **at(index, columns))
         figure.update_xaxes(x.layout(short=True), **at(index, columns))
     _add_scores(figure, stages, at(len(names), columns))
-    texts = [one.label + ("" if one.stage.parent is None else f"{BREAK}from {one.stage.parent}") for one in stages]
+    texts = [
+        one.label + ("" if one.stage.parent is None else f"{style.BREAK}from {one.stage.parent}") for one in stages
+    ]
     figure.update_yaxes(
         tickvals=list(places.values()), ticktext=texts, range=[len(stages) - 0.4, -0.6], showgrid=False, ticks=""
     )
@@ -100,7 +89,7 @@ def _ranges(stages: Sequence[StageTrials], places: Mapping[int, int], x: Paramet
                 y=[places[stage.parent], place, None] * 2,
                 name=f"stage {number} from {stage.parent}",
                 mode="lines",
-                line={"color": LINE, "width": 1, "dash": "dot"},
+                line={"color": style.LINE, "width": 1, "dash": "dot"},
                 hoverinfo="skip",
             )
         yield go.Scatter(
@@ -142,7 +131,7 @@ def _add_scores(figure: go.Figure, stages: Sequence[StageTrials], at: Mapping[st
         text=[f"  {top:.4g}" for top in scored.values()],
         textposition="middle right",
         hovertext=[f"{stages[place].label}: {stages[place].summary}" for place in scored],
-        hovertemplate=f"{field('hovertext')}{BREAK}best {metric} {field('x:.4g')}{NO_NAME}",
+        hovertemplate=f"{field('hovertext')}{style.BREAK}best {metric} {field('x:.4g')}{style.NO_NAME}",
         **at,
     )
     unscored = [place for place, top in enumerate(tops) if top is None]
@@ -153,7 +142,7 @@ def _add_scores(figure: go.Figure, stages: Sequence[StageTrials], at: Mapping[st
         mode="text",
         text=["no score yet"] * len(unscored),
         textposition="middle right",
-        textfont={"color": MUTED},
+        textfont={"color": style.MUTED},
         hoverinfo="skip",
         **at,
     )
@@ -169,21 +158,21 @@ def scores_by_stage(stages: Sequence[StageTrials], *, title: str | None = None) 
     whole = sum(len(stage.complete) for stage in stages)
     if not whole:
         text = stages[0].none_complete if len(stages) == 1 else "no trial is complete yet"
-        return tell(nothing(text, title=title), f"Scores by stage: {text}.")
+        return tell(style.nothing(text, title=title), f"Scores by stage: {text}.")
     share = min(1.0, MOST_POINTS / whole)
     plotted = [stage.complete.iloc[evenly(len(stage.complete), share)] for stage in stages]
     dots = sum(map(len, plotted))
     note = f"{dots:,} of {whole:,} trials plotted: an even sample; the boxes are of all" if dots < whole else None
     axis = StageTrials.joined([replace(stage, trials=stage.complete) for stage in stages]).score_axis(above=2.0)
     notes = [note, f"triangles: scores {axis.words}" if axis.words else None]
-    figure = empty_figure(title=title, key="; ".join(filter(None, notes)) or None)
+    figure = style.empty_figure(title=title, key="; ".join(filter(None, notes)) or None)
     crowded = len(stages) > MOST_IN_WORDS
     every = math.ceil(len(stages) / MOST_NAMED)
     ticks, texts = [], []
     for place, stage in enumerate(stages):
         order = stage.complete
         counts = f"{len(order)} of {len(stage.trials)}" if crowded else _counts(stage)
-        ticks.append("" if place % every else f"{stage.label}{BREAK}{counts}")
+        ticks.append("" if place % every else f"{stage.label}{style.BREAK}{counts}")
         if order.empty:
             continue
         scores = order["score"].to_numpy(float)
@@ -196,7 +185,7 @@ def scores_by_stage(stages: Sequence[StageTrials], *, title: str | None = None) 
             y=top,
             yanchor="bottom" if maximize else "top",
             yshift=6 if maximize else -6,
-            font={"size": 11 if crowded else 13, "color": INK},
+            font={"size": 11 if crowded else 13, "color": style.INK},
         )
     figure.update_xaxes(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4], showgrid=False, tickangle=0
@@ -209,7 +198,7 @@ def scores_by_stage(stages: Sequence[StageTrials], *, title: str | None = None) 
 
 def _counts(stage: StageTrials) -> str:
     groups = (("complete", stage.complete), ("pruned", stage.pruned), ("failed", stage.failed))
-    return BREAK.join(f"{len(part):,} {end}" for end, part in groups if len(part) or end == "complete")
+    return style.BREAK.join(f"{len(part):,} {end}" for end, part in groups if len(part) or end == "complete")
 
 
 def _add_box(figure: go.Figure, stage: StageTrials, place: int, axis: ScoreAxis, plotted: pd.DataFrame) -> None:

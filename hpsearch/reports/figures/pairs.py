@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -75,11 +74,10 @@ def pair(
 
 
 def _rectangles(figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis, ranges: Sequence[NewStage]) -> None:
-    """Plot each stage's ranges as a rectangle, its label in a corner that no earlier label has taken.
+    """Plot each stage's ranges as a rectangle, its label in another corner than that of the stage before.
 
     They are traces, not shapes: a trace is in the data's units on every axis and in every version of Plotly.
     """
-    taken: list[tuple[float, float]] = []
     for index, stage in enumerate(ranges):
         ink, label = colour(index + 1), f"stage {stage.number}"
         common = {"name": label, "hoverinfo": "skip", "legendgroup": label, "showlegend": False}
@@ -95,27 +93,15 @@ def _rectangles(figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis
             # Of many rectangles the first and the last have room for a name.
             if place or (len(ranges) > _MOST_NAMED and 0 < index < len(ranges) - 1):
                 continue
-            corners = [
-                (across.fraction(left), upwards.fraction(top), "bottom right"),
-                (across.fraction(left), upwards.fraction(bottom), "top right"),
-                (across.fraction(right), upwards.fraction(bottom), "top left"),
-                (across.fraction(right), upwards.fraction(top), "bottom left"),
-            ]
-            corner = max(corners, key=lambda corner: round(_room(corner[:2], taken), 2))
-            taken.append(corner[:2])
+            at_x, at_y = ((left, top), (right, bottom), (left, bottom), (right, top))[index % 4]
             figure.add_scatter(
-                x=[across.at(corner[0])],
-                y=[upwards.at(corner[1])],
+                x=[at_x],
+                y=[at_y],
                 mode="text",
                 text=[f"\N{NO-BREAK SPACE}{style.bold(label)}\N{NO-BREAK SPACE}"],
-                textposition=corner[2],
+                textposition=f"{'bottom' if at_y == top else 'top'} {'right' if at_x == left else 'left'}",
                 # A white rim, where the label stands on trials.
                 textfont={"color": ink, "size": 13, "shadow": ", ".join(["0 0 2px white"] * 4)},
                 cliponaxis=False,
                 **common,
             )
-
-
-def _room(place: tuple[float, float], taken: list[tuple[float, float]]) -> float:
-    """Return the distance to the nearest of the places taken, at most 0.3; text is wider than high."""
-    return min([0.3, *(math.hypot((place[0] - x) / 2, place[1] - y) for x, y in taken)])

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 IMAGES = ("png", "svg", "pdf")
 ENDINGS = ("html", *IMAGES)
-LEAST_PAGE = 640  # the room that title, buttons and legend need side by side, in px; a narrower window scrolls
+LEAST_PAGE = 700  # the room that title, buttons and legend need side by side, in px; a narrower window scrolls
 WIDTH, HEIGHT = 900, 500  # the size in px of a figure without a size of its own
 LIMIT_S = 60.0  # the time that starting the browser may take, and each figure; some 2 s on a quiet core
 _CLOSE_S = 3.0
@@ -158,9 +158,6 @@ def plain_figure(figure: go.Figure) -> dict[str, Any]:
         ground.update(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
     # No trace has a template of its own.
     layout.get("template", {}).pop("data", None)
-    for trace in plain["data"]:
-        if isinstance(trace.get("text"), list):
-            trace["text"] = _packed(trace["text"])
     return {"data": plain["data"], "layout": layout}
 
 
@@ -179,15 +176,6 @@ def _plain(value: Any) -> Any:
             return _plain(value.tolist())
         case _:
             return [_plain(item) for item in value]
-
-
-def _packed(texts: list[str]) -> list[str] | dict[str, Any]:
-    """Return texts that come in runs of one length with each said once; the page's script writes them out again."""
-    run = next((place for place, text in enumerate(texts) if text != texts[0]), 0)
-    if run < 2 or len(texts) % run:
-        return texts
-    once = texts[::run]
-    return {"each": run, "of": once} if texts == [text for text in once for _ in range(run)] else texts
 
 
 def _short(value: float) -> float | int | None:

@@ -305,9 +305,7 @@ DARK: Mapping[str, str] = {
     ),
     **dict(
         zip(
-            SCALE,
-            ("#7a6e3c", "#807c58", "#878b74", "#8d9990", "#93a7ab", "#99b5c7", "#a0c4e3", "#a6d2ff"),
-            strict=True,
+            SCALE, ("#7a6e3c", "#807c58", "#878b74", "#8d9990", "#93a7ab", "#99b5c7", "#a0c4e3", "#a6d2ff"), strict=True
         )
     ),
 }

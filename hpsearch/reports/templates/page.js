@@ -21,7 +21,6 @@
     if (typeof value === "string") return paint ? painted(value) : value;
     if (Array.isArray(value)) return value.map((item) => copied(item, paint));
     if (value === null || typeof value !== "object") return value;
-    if (value.each) return value.of.flatMap((text) => Array(value.each).fill(text));
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copied(item, paint)]));
   };
   const layoutOf = (figure) => {

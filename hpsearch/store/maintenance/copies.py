@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.engine import URL
 
-from hpsearch.errors import BadInput, OutputFailure, StorageFailure
+from hpsearch.errors import BadInput, DamagedStorage, OutputFailure, StorageFailure
 from hpsearch.records import Action, Argument
 from hpsearch.store import engine
 from hpsearch.store.leases import utc_now
@@ -34,7 +34,7 @@ class Vacuumed(NamedTuple):
 def backup(storage: str, target: Path, *, force: bool = False) -> int:
     """Copy a database to a file, as it stands at one moment, while others work on it; return its size in bytes.
 
-    Its folder must exist; ``force`` replaces a database that is there. A damaged database is an `OutputFailure`.
+    Its folder must exist; ``force`` replaces a database that is there. A damaged database is a `DamagedStorage`.
     """
     url = engine.parse_url(storage)
     file = engine.sqlite_file(url)
@@ -96,7 +96,7 @@ def _copy(file: Path, target: Path, *, sound: bool) -> None:
                 source.backup(made)  # in one step: in WAL mode one state, and writers go on
                 made.execute("PRAGMA journal_mode=DELETE")  # now all of it is in one file
                 if sound and (damage := complaints(made, "quick_check")):
-                    raise OutputFailure(
+                    raise DamagedStorage(
                         f"{file} is damaged ({damage[0]}), and so would be its copy; `{{}}` says more",
                         Action("db check", {"storage": str(file)}),
                     )
@@ -106,7 +106,8 @@ def _copy(file: Path, target: Path, *, sound: bool) -> None:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                 raise OutputFailure(f"cannot write {target}: the disk is full") from error
             # A plain copy of the file would lack what its log holds, or have half of a write.
-            raise OutputFailure(
+            damaged = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            raise (DamagedStorage if damaged else OutputFailure)(
                 f"cannot copy {file}: {error}; `{{}}` says whether it is damaged",
                 Action("db check", {"storage": str(file)}),
             ) from error

@@ -53,7 +53,7 @@ def repair(
     A server's is not copied: ``backup`` must be False. One that somebody works on is refused.
     """
     if before.broken:
-        raise StorageFailure(
+        raise BadStorage(
             f"{before.where} cannot be mended in place: {before.findings[0].what}; `{{}}` recovers what can be read to "
             "a new file",
             Action("db repair", {"salvage": True, "storage": before.where}),

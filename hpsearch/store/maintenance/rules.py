@@ -114,7 +114,7 @@ def bad_time(column: str) -> str:
     return f"{column} IS NOT NULL AND ({column} NOT GLOB '{_TIME}' OR julianday({column}) IS NULL)"
 
 
-def _rules(*, sqlite: bool) -> Iterator[tuple[str, str, str, str]]:
+def _rules(*, sqlite: bool) -> Iterator[tuple[str, str, str | None, str]]:
     """Yield a finding's kind, what it is, its repair, and SQL that selects (study, trial number, key) of each place."""
     for table, key in KEYS.items():
         parent, parents, of = (
@@ -142,6 +142,9 @@ def _rules(*, sqlite: bool) -> Iterator[tuple[str, str, str, str]]:
     states = "('RUNNING', 'COMPLETE', 'PRUNED', 'FAIL', 'WAITING')"
     sql = f"{trials} state IS NULL OR state NOT IN {states}"
     yield "state", "a state that Optuna does not know", AGAIN, sql
+    sql = "SELECT study_id, NULL, study_direction_id FROM study_directions WHERE direction IS NULL"
+    sql += " OR direction NOT IN ('NOT_SET', 'MINIMIZE', 'MAXIMIZE')"
+    yield "direction", "a direction that Optuna does not know", None, sql
     sql = f"{trials} ({bad_time('datetime_start')}) OR ({bad_time('datetime_complete')})"
     yield "time", "a time that is none", "the time is left empty", sql
 
@@ -171,7 +174,8 @@ def _by_study(
     of_study: dict[Any, list[Place]] = {}
     for place in places:
         of_study.setdefault(place.study, []).append(place)
-    return [Finding(kind, what, some, mend, names.get(study)) for study, some in of_study.items()]
+    advice = None if mend else _BACKUP
+    return [Finding(kind, what, some, mend, names.get(study), advice) for study, some in of_study.items()]
 
 
 def _gaps(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
