@@ -15,12 +15,10 @@ from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
-from hpsearch.search import one_trial
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
 from hpsearch.search.definition import Definition, define
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
 from hpsearch.search.limits import Run, limits_of, request_stop
-from hpsearch.search.one_trial import OneTrial
 from hpsearch.search.progress import View, Watcher
 from hpsearch.search.stage import (
     check_counts,
@@ -34,10 +32,11 @@ from hpsearch.search.stage import (
     unscored,
 )
 from hpsearch.space import Value
-from hpsearch.store import Counts, Owner, Store, open_store
+from hpsearch.store import Counts, Owner, Store, one_trial, open_store
 from hpsearch.store.engine import no_database_yet
 from hpsearch.store.leases import Owned
-from hpsearch.store.queries import Columns, frame
+from hpsearch.store.one_trial import OneTrial
+from hpsearch.store.queries import Columns, frame, html
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Trials:
         return frame(self.table())
 
     def _repr_html_(self) -> str:
-        return _html(self.table(full=False))
+        return html(self.table(full=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +266,7 @@ class Search:
             ]
         except BadInput:  # not begun yet
             return escape(repr(self))
-        return _html(tables.by_column(rows))
+        return html(tables.by_column(rows))
 
     def start(
         self,
@@ -821,11 +820,6 @@ class Search:
         with closing(open_store(self.storage)) as store:
             stages = stages_of(store, name)
             return trackers.hand_over(store, stages if number is None else [pick(stages, number)], to, project=project)
-
-
-def _html(columns: Columns) -> str:
-    html: str = frame(columns).to_html(index=False, border=0, max_rows=20, na_rep="", float_format="{:.4g}".format)
-    return html
 
 
 def plotting() -> ModuleType:
