@@ -62,9 +62,7 @@ print([state.counts.finished for state in search.status()], search.best.score <=
 def script(text: str) -> str:
     """Return what a script prints that is run here."""
     Path("script.py").write_text(text, encoding="utf-8")
-    ran = subprocess.run(
-        [sys.executable, "script.py"], capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
