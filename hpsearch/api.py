@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadArgument, BadInput, StageConflict
+from hpsearch.errors import BadArgument, BadInput, StageConflict, nearest
 from hpsearch.exchange import trackers
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
@@ -368,8 +368,8 @@ class Search:
         words = self._definition.words()
         if engine not in (None, "inline"):
             raise BadArgument("engine", engine, words, "define it in a module, or leave this out")
-        if jobs not in (None, 1):
-            listener.note(f"jobs={jobs} has no effect: {words}")
+        if engine is None and jobs != 1:
+            listener.note(f"one trial after the other, whatever jobs is: {words}")
         return "inline"
 
     def stop(self) -> tuple[Run, ...]:
@@ -716,6 +716,8 @@ class Search:
         """
         from hpsearch.reports import plots  # Plotly takes 0.3 s to load
 
+        if kind not in list(PlotKind):
+            raise BadArgument("kind", kind, f"no such figure{nearest(kind, map(str, PlotKind))}")
         request = PlotRequest(PlotKind(kind), tuple(parameters), top, quantity)
         name, number = resolve_stage(self.name, stage)
         if number is not None and request.kind in OF_ALL_STAGES:
