@@ -9,18 +9,16 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadArgument, BadInput, StageConflict
+from hpsearch.errors import BadArgument, BadInput, StageConflict, nearest
 from hpsearch.exchange import trackers
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
-from hpsearch.search import one_trial
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
 from hpsearch.search.definition import Definition, define
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
 from hpsearch.search.limits import Run, limits_of, request_stop
-from hpsearch.search.one_trial import OneTrial
 from hpsearch.search.progress import View, Watcher
 from hpsearch.search.stage import (
     check_counts,
@@ -34,10 +32,11 @@ from hpsearch.search.stage import (
     unscored,
 )
 from hpsearch.space import Value
-from hpsearch.store import Counts, Owner, Store, open_store, store_for_import
+from hpsearch.store import Counts, Owner, Store, one_trial, open_store, store_for_import
 from hpsearch.store.engine import no_database_yet
 from hpsearch.store.leases import Owned
-from hpsearch.store.queries import Columns, frame
+from hpsearch.store.one_trial import OneTrial
+from hpsearch.store.queries import Columns, frame, html
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Trials:
         return frame(self.table())
 
     def _repr_html_(self) -> str:
-        return _html(self.table(full=False))
+        return html(self.table(full=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +266,7 @@ class Search:
             ]
         except BadInput:  # not begun yet
             return escape(repr(self))
-        return _html(tables.by_column(rows))
+        return html(tables.by_column(rows))
 
     def start(
         self,
@@ -369,8 +368,8 @@ class Search:
         words = self._definition.words()
         if engine not in (None, "inline"):
             raise BadArgument("engine", engine, words, "define it in a module, or leave this out")
-        if jobs not in (None, 1):
-            listener.note(f"jobs={jobs} has no effect: {words}")
+        if engine is None and jobs != 1:
+            listener.note(f"one trial after the other, whatever jobs is: {words}")
         return "inline"
 
     def stop(self) -> tuple[Run, ...]:
@@ -717,6 +716,8 @@ class Search:
         """
         from hpsearch.reports import plots  # Plotly takes 0.3 s to load
 
+        if kind not in list(PlotKind):
+            raise BadArgument("kind", kind, f"no such figure{nearest(kind, map(str, PlotKind))}")
         request = PlotRequest(PlotKind(kind), tuple(parameters), top, quantity)
         name, number = resolve_stage(self.name, stage)
         if number is not None and request.kind in OF_ALL_STAGES:
@@ -821,11 +822,6 @@ class Search:
         with closing(open_store(self.storage)) as store:
             stages = stages_of(store, name)
             return trackers.hand_over(store, stages if number is None else [pick(stages, number)], to, project=project)
-
-
-def _html(columns: Columns) -> str:
-    html: str = frame(columns).to_html(index=False, border=0, max_rows=20, na_rep="", float_format="{:.4g}".format)
-    return html
 
 
 def plotting() -> ModuleType:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from hpsearch.space import Parameter, Space, Value
 
+# The environment variable of a worker with what processes of the user's code are to have in place of its own threads'
+# variables, which are 1: JSON, null for a variable that is not to be there (`hpsearch.executors.base.child_threads`).
+CHILD_THREADS = "HPSEARCH_CHILD_THREADS"
 DEFAULT_STORAGE = Path("studies") / "hpsearch.db"  # the study database where none is named
 DEFAULT_STUDY = "mnist"  # the study file where none is named
 

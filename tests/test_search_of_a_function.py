@@ -63,6 +63,8 @@ def test_a_search_from_its_definition_to_its_report(storage: str, tmp_path: Path
     assert again.best.score == loss(again.best)
     assert len(again.trials(stage=1).frame()) == 12
     assert "lr" in str(again.plot("pair"))
+    with pytest.raises(BadArgument, match="kind=pear: no such figure; did you mean 'pair'"):
+        again.plot("pear")
     assert again.report(form="md").text.startswith("<!-- generator: hpsearch")
     again.report(tmp_path / "report.md")
     assert "boosting" in (tmp_path / "report.md").read_text(encoding="utf-8")
@@ -112,6 +114,7 @@ def test_settings_are_those_of_a_study_file(storage: str) -> None:
         assert (params["wd"] <= 1) is (params["optimizer"] == "sgd")
         assert params["wd"] <= 1.5
     assert list(stage.space) == ["optimizer", "wd[sgd]", "wd[adam]"]
+    assert made.best.delivered in seen
 
 
 def test_a_search_goes_on_with_what_is_given_again(storage: str) -> None:
@@ -130,7 +133,7 @@ def test_a_search_goes_on_with_what_is_given_again(storage: str) -> None:
 def test_what_no_other_process_can_import_runs_in_this_one(storage: str, caplog: pytest.LogCaptureFixture) -> None:
     made = search(storage)
     made.start(2, jobs=4)
-    assert "jobs=4 has no effect: <lambda> is called in this process" in caplog.text
+    assert "one trial after the other, whatever jobs is: <lambda> is called in this process" in caplog.text
     with pytest.raises(BadArgument, match="engine=pool: <lambda> is called in this process"):
         made.start(4, engine="pool")
     with pytest.raises(BadInput, match="no other process can import it; use engine=inline"):
@@ -149,6 +152,7 @@ def test_what_no_other_process_can_import_runs_in_this_one(storage: str, caplog:
     [
         ({"function": 3}, BadArgument, "objective=3: it cannot be called; give a function of one argument"),
         ({"name": None}, BadArgument, "name: a search with an objective of its own needs a name"),
+        ({"name": "a.toml"}, BadArgument, "name=a.toml: .* needs a name; no study file is read"),
         ({"name": "a/b"}, BadStudyFile, "'a/b' .* is not a name for a search"),
         ({"function": None}, BadArgument, "space=.*: it belongs to an objective; give objective too, or a study file"),
         ({"direction": None}, BadArgument, 'direction: only you know which scores are better; give "maximize"'),
@@ -213,7 +217,8 @@ def test_a_notebook_shows_tables_and_a_bar(storage: str) -> None:
     made = search(storage, function=lambda trial: None if trial.number == 2 else float(trial.number))
     assert made._repr_html_().startswith("Search(&#x27;boosting&#x27;")  # it has not begun
     runs = made.start(4, listener=notebook.Bar(show))
-    assert "boosting/stage-01: 0 of 4 trials" in contents[0]["text/plain"]
+    assert contents[0]["text/plain"].startswith("one trial after the other")
+    assert "boosting/stage-01: 0 of 4 trials" in contents[1]["text/plain"]
     assert (
         '<progress value="4" max="4"></progress> boosting/stage-01: 4 of 4 trials, best 0' in contents[-1]["text/html"]
     )

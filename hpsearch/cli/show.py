@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpsearch.api import OneTrial, Search, Trials
+from hpsearch.api import Search, Trials
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
 from hpsearch.cli.render import emit, emit_object, emit_record, least_width, say, screen_width, terminal
@@ -35,6 +35,7 @@ from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial, Overview
+    from hpsearch.search.one_trial import OneTrial
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store.queries import Columns
 

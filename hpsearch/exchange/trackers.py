@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import BadArgument, MissingExtra, OutputFailure, nearest
 from hpsearch.objectives import kinds
 from hpsearch.records import METRICS, STD_ERROR, Stage
-from hpsearch.search.one_trial import OneTrial, read
 from hpsearch.space import delivered
+from hpsearch.store.one_trial import OneTrial, read
 
 if TYPE_CHECKING:
     from hpsearch.store import Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import sys
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
 from hpsearch.errors import BadInput
-from hpsearch.records import Completed, Failed, Outcome, Paused, Report, Trial
+from hpsearch.records import CHILD_THREADS, Completed, Failed, Outcome, Paused, Report, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -197,10 +198,30 @@ VARIABLES = (
 )
 
 
+_before_pin: dict[str, str] | None = None  # those that the user had set
+
+
 def pin() -> None:
     """Give this process one BLAS thread, whatever the environment says. Call it before NumPy is imported."""
+    global _before_pin
     if "numpy" not in sys.modules:
+        _before_pin = {name: os.environ[name] for name in VARIABLES if name in os.environ}
         os.environ.update(dict.fromkeys(VARIABLES, "1"))
+
+
+@contextlib.contextmanager
+def child_threads(count: int | None) -> Iterator[None]:
+    """Say inside how many BLAS threads processes of the user's code have: what the user set, or else ``count``.
+
+    None: as many as the library takes.
+    """
+    users = {name: os.environ[name] for name in VARIABLES if name in os.environ} if _before_pin is None else _before_pin
+    default = None if users or count is None else str(count)
+    os.environ[CHILD_THREADS] = json.dumps({name: users.get(name, default) for name in VARIABLES})
+    try:
+        yield
+    finally:
+        os.environ.pop(CHILD_THREADS, None)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from hpsearch.search.stage import (
     pick,
     unscored,
 )
+from hpsearch.space import delivered
 from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
 from hpsearch.statistics.intervals import LEVEL, Interval, wilson, wilson_of_share
 from hpsearch.text import counted
@@ -68,6 +69,11 @@ class BestTrial:
     paired: bool = field(default=False, repr=False)  # whether all of them were compared on the same examples
     trials: int = field(default=1, repr=False)  # number of sampled trials, of which this one came out best
     left_out: str | None = field(default=None, repr=False)  # a sentence on stages that do not compare with its own
+
+    @property
+    def delivered(self) -> dict[str, Value]:
+        """Its values as the objective gets them: with the fixed ones, and ranges per value under one name."""
+        return {**kinds.settings(self.of), **delivered(self.of.space, self.params)}
 
     @property
     def tied(self) -> tuple[int, ...]:

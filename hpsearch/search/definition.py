@@ -106,8 +106,8 @@ def define(
     """
     if not callable(function):
         raise BadArgument("objective", function, "it cannot be called", "give a function of one argument, the trial")
-    if name is None:
-        raise BadArgument("name", None, "a search with an objective of its own needs a name")
+    if name is None or name.endswith(".toml"):
+        raise BadArgument("name", name, "a search with an objective of its own needs a name", "no study file is read")
     given = {"direction": direction, **options}
     plain: dict[str, Any] = {"objective": {key: value for key, value in given.items() if value is not None}}
     plain["trials"] = {key: value for key, value in (("seed", seed), ("sampler", sampler)) if value is not None}

@@ -5,25 +5,28 @@ from __future__ import annotations
 import math
 import operator
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from hpsearch.errors import BadArgument
-from hpsearch.records import Direction, Stage
+from hpsearch.records import Action, Argument, Completed, Direction, Failed, Sentence, Stage
 from hpsearch.search.stage import check_counts
 from hpsearch.store.leases import utc_now
 from hpsearch.store.schema import STOP
-from hpsearch.text import either, seconds_of
+from hpsearch.text import counted, duration, either, seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from hpsearch.store import Owner, Store
+    from hpsearch.records import Outcome
+    from hpsearch.store import Counts, Owner, Store
 
 # What ended a run: the stage has its trials; a signal; a request from elsewhere; or a limit, by its name in `Limits`.
 EndedBy: TypeAlias = Literal["trials", "signal", "stop", "timeout", "until", "max_failures"]
 _COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 _SENSE: Mapping[Direction, tuple[str, str]] = {"maximize": (">=", ">"), "minimize": ("<=", "<")}
+_LOOK_S = 2.0  # seconds between looks at what others have written: requests to stop, scores
 _GOAL = re.compile(r"\s*(\S.*?)\s*(>=|<=|>|<)\s*(\S+)\s*")
 
 
@@ -92,6 +95,85 @@ def _goal(text: str) -> Goal:
     if not math.isfinite(goal.value):
         raise BadArgument("until", text, 'write a comparison with a number, such as "score >= 0.9"')
     return goal
+
+
+class Ending:
+    """The end of a run by its limits, a signal or a request; what was reached once stays so.
+
+    Args:
+        limits: The limits.
+        began: When the time that is limited began, of `time.monotonic`; None: now.
+        stopping: Whether a signal has come; asked every time.
+        stop_requested: Whether somebody has asked the run to stop; asked every `_LOOK_S`.
+        best: The best score so far, of all runs, or nothing; likewise, where the limit is a score.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        began: float | None = None,
+        stopping: Callable[[], bool],
+        stop_requested: Callable[[], bool],
+        best: Callable[[], Sequence[float]],
+    ) -> None:
+        self._limits, self._stopping, self._stop_requested, self._best = limits, stopping, stop_requested, best
+        seconds = math.inf if limits.seconds is None else limits.seconds
+        self._deadline = (time.monotonic() if began is None else began) + seconds
+        self._looked = -math.inf
+        self._failures: list[Failed] = []  # in a row, up to the last outcome
+        self._enough = False  # whether a trial has the score of the limit
+        self._by: EndedBy | None = None
+        self.all_fail: Sentence | None = None  # that all trials fail in this run and not in others, if so
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Add outcomes that were recorded, in their order."""
+        for outcome in outcomes:
+            if len(self._failures) != self._limits.max_failures:  # that is the end, whatever comes with it
+                self._failures = [*self._failures, outcome] if isinstance(outcome, Failed) else []
+            if self._limits.until is not None and isinstance(outcome, Completed):
+                self._enough |= self._limits.until.reached(outcome.score)
+
+    def reached(self) -> EndedBy | None:
+        """Return what ends the run now; None: nothing does."""
+        if self._by is None:
+            self._by = self._reached()
+        return self._by
+
+    def _reached(self) -> EndedBy | None:
+        if self._stopping():
+            return "signal"
+        now = time.monotonic()
+        if now - self._looked > _LOOK_S:
+            self._looked = now
+            if self._stop_requested():
+                return "stop"
+            if self._limits.until is not None:
+                self._enough |= any(map(self._limits.until.reached, self._best()))
+        if self._enough:
+            return "until"
+        if self.all_fail is not None or len(self._failures) == self._limits.max_failures:
+            return "max_failures"
+        return "timeout" if now >= self._deadline else None
+
+    def words(self, stage: Stage, counts: Counts, *, until: int, given_back: int, by: EndedBy) -> Sentence | None:
+        """Return what ended a run, and the state of its stage; None where that is no limit and no request."""
+        state = f"{stage.name} has {counts.finished} of {counted(until, 'trial')}, all recorded"
+        state += f"; {given_back} that had begun were given back" if given_back else ""
+        match by:
+            case "trials" | "signal":
+                return None
+            case "stop":
+                return Sentence(f"stopped by `{{}}`: {state}", (Action("stop", {"search": stage.search}),))
+            case "max_failures" if self.all_fail is not None:
+                return Sentence(f"{self.all_fail.text}; {state}", self.all_fail.mentions)
+            case "max_failures":
+                show, again = (Action(kind, {"search": stage.name}) for kind in ("trials", "retry"))
+                text = f"{{}}: as many trials in a row failed, the last because {self._failures[-1].reason}; {state}. "
+                text += "`{}` gives every reason; once the cause is mended, `{}` gives the failed trials back"
+                return Sentence(text, (Argument(by, self._limits.max_failures), show, again))
+        value = self._limits.until if by == "until" else duration(self._limits.seconds or 0)
+        return Sentence(f"{{}} is reached: {state}", (Argument(by, value),))
 
 
 class StopRequests:

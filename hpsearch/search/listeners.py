@@ -7,9 +7,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from hpsearch.search.notebook import Bar, display
-from hpsearch.search.one_trial import OneTrial, read
 from hpsearch.search.workflow import Listener
 from hpsearch.store import open_store
+from hpsearch.store.one_trial import OneTrial, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,8 +24,9 @@ from hpsearch.search.range_analysis import (
 )
 from hpsearch.search.stage import actions_for, confirmation_of, made_from, pick, unscored
 from hpsearch.serialization import to_plain
-from hpsearch.space import Categorical, Parameter
+from hpsearch.space import Categorical, Parameter, describe
 from hpsearch.statistics.hits import matching_bytes
+from hpsearch.store.queries import html
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def hits_of(store: Store, stage: Stage, trials: Finished, examples: int) -> NDAr
     return np.array([np.frombuffer(of_trial, np.bool_) for of_trial in hits if of_trial])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class NextStage:
     """The next stage, made by narrowing another."""
 
@@ -174,6 +175,23 @@ class NextStage:
     def pruned(self) -> int:
         """Number of them that were pruned."""
         return int(self.narrowing.rule.get("pruned", 0))
+
+    def __repr__(self) -> str:
+        name = "nothing written" if self.stage is None else self.stage.name
+        ranges = ", ".join(f"{parameter}: {describe(range_)}" for parameter, range_ in self.narrowing.space.items())
+        return f"<{name}, narrowed from {self.parent.name}: {ranges}>"
+
+    def _repr_html_(self) -> str:
+        """Return the ranges as a table, for notebooks."""
+        ranges = self.narrowing.ranges
+        columns = {
+            "parameter": list(ranges),
+            "range": [describe(range_.before) for range_ in ranges.values()],
+            "next range": [describe(range_.after) for range_ in ranges.values()],
+            "kept": [f"{range_.kept:.0%}" for range_ in ranges.values()],
+            "p": [range_.evidence for range_ in ranges.values()],
+        }
+        return html(columns)
 
 
 def narrow_stage(

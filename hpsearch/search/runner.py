@@ -14,8 +14,6 @@ from hpsearch.executors.base import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import (
     DEVICE,
     Action,
-    Argument,
-    Completed,
     Failed,
     Outcome,
     Paused,
@@ -25,11 +23,11 @@ from hpsearch.records import (
     Trial,
 )
 from hpsearch.search.batches import Batches, Cohorts
-from hpsearch.search.limits import NONE, EndedBy, Limits
+from hpsearch.search.limits import NONE, EndedBy, Ending, Limits
 from hpsearch.search.quarantine import Quarantine
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
-from hpsearch.text import counted, duration
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.25  # length of one wait for events; Ctrl-C is checked at least this often
 _MOST_LEGS = 4  # batches for each worker in one claim that are trained to a first rung: other runners need some too
-_LOOK_S = 2.0  # seconds between looks at what others have written: requests to stop, scores
 _SUSPICIOUS = 3  # with so many lost trials and none finished, the machine is at fault, not the trials
 
 
@@ -89,8 +86,8 @@ class Runner:
     """A loop that brings a stage to ``until`` finished trials. Several runners may work on one stage.
 
     After a run that ended before the stage was complete the executor may still be at work: close it. ``stopping`` is
-    called often, ``stop_requested`` and the score in the database every `_LOOK_S`; either may end the run, and so may a
-    limit, after everything finished has been recorded.
+    called often, ``stop_requested`` every few seconds; either may end the run, and so may a limit, after everything
+    finished has been recorded.
     """
 
     store: Store
@@ -119,13 +116,13 @@ class Runner:
         self._recorded = self._lost = 0
         self._broken: list[Failed] = []
         self._counts = Counts()
-        began, seconds = self.began, self.limits.seconds
-        self._deadline = (time.monotonic() if began is None else began) + (math.inf if seconds is None else seconds)
-        self._failures: list[Failed] = []  # in a row, up to the last outcome that was recorded
-        self._enough = False  # whether a trial has the score of the limit
-        self._here: Sentence | None = None  # that all trials fail here, if so
-        self._looked = -math.inf
-        self._ended: EndedBy | None = None
+        self._ending = Ending(
+            self.limits,
+            began=self.began,
+            stopping=self.stopping,
+            stop_requested=self.stop_requested,
+            best=lambda: self.store.columns(self.stage, top=1)["score"],
+        )
 
     def run(self) -> Summary:
         """Run until the stage has enough finished trials, or until asked to stop.
@@ -159,56 +156,15 @@ class Runner:
             seconds=time.monotonic() - began,
             store_seconds=self.store.database.seconds - store_began,
             ended_by=ended_by,
-            reason=self._reason(ended_by, counts, given_back),
+            reason=self._ending.words(self.stage, counts, until=self.until, given_back=given_back, by=ended_by),
         )
 
     def _beat(self) -> None:
         if ids := list(self._ids.values()):
             self.store.beat(self.stage, ids, owner=self._owner)
 
-    def _ending(self) -> EndedBy | None:
-        """Return what ends the run now; None: nothing does."""
-        if self._ended is None:
-            self._ended = self._limit_reached()
-        return self._ended
-
-    def _limit_reached(self) -> EndedBy | None:
-        if self.stopping():
-            return "signal"
-        now = time.monotonic()
-        if now - self._looked > _LOOK_S:
-            self._looked = now
-            if self.stop_requested():
-                return "stop"
-            if (goal := self.limits.until) is not None:  # other runs' trials count, and those of earlier runs
-                self._enough |= any(map(goal.reached, self.store.columns(self.stage, top=1)["score"]))
-        if self._enough:
-            return "until"
-        if self._here is not None:
-            return "max_failures"
-        if len(self._failures) == self.limits.max_failures:
-            return "max_failures"
-        return "timeout" if now >= self._deadline else None
-
-    def _reason(self, ended_by: EndedBy, counts: Counts, given_back: int) -> Sentence | None:
-        if ended_by in ("trials", "signal"):
-            return None
-        state = f"{self.stage.name} has {counts.finished} of {counted(self.until, 'trial')}, all recorded"
-        state += f"; {given_back} that had begun were given back" if given_back else ""
-        if ended_by == "max_failures" and self._here is not None:
-            return Sentence(f"{self._here.text}; {state}", self._here.mentions)
-        if ended_by == "max_failures":
-            show, again = (Action(kind, {"search": self.stage.name}) for kind in ("trials", "retry"))
-            text = f"{{}}: as many trials in a row failed, the last because {self._failures[-1].reason}; {state}. "
-            text += "`{}` gives every reason; once the cause is mended, `{}` gives the failed trials back"
-            return Sentence(text, (Argument("max_failures", self.limits.max_failures), show, again))
-        if ended_by == "stop":
-            return Sentence(f"stopped by `{{}}`: {state}", (Action("stop", {"search": self.stage.search}),))
-        value = self.limits.until if ended_by == "until" else duration(self.limits.seconds or 0)
-        return Sentence(f"{{}} is reached: {state}", (Argument(ended_by, value),))
-
     def _loop(self, renew_leases: Callable[[], None]) -> EndedBy:
-        while (ended := self._ending()) is None:
+        while (ended := self._ending.reached()) is None:
             self._refill()
             self.executor.expect(len(self._batches.ready) + self._unclaimed())  # each trial may be a batch, if need be
             if self._broken:
@@ -292,10 +248,10 @@ class Runner:
             self._quarantine.put(worker)
             self.note(Sentence(f"{worker} is given no more trials: {text}", (action,)))
         else:
-            self._here = Sentence(f"this run ends: {text}", (action,))
+            self._ending.all_fail = Sentence(f"this run ends: {text}", (action,))
 
     def _refill(self) -> None:
-        while self.executor.free > 0 and self._ending() is None:
+        while self.executor.free > 0 and self._ending.reached() is None:
             if not self._batches.ready and not self._decide() and not self._claim():
                 return
             self.executor.submit(self._batches.ready.popleft())
@@ -357,11 +313,7 @@ class Runner:
         self._lost += len(outcomes) - len(recorded)
         self._counts = self.store.counts(self.stage)
         kept = tuple(outcome for outcome in outcomes if outcome.number in recorded)
-        for outcome in kept:
-            if len(self._failures) != self.limits.max_failures:  # that is the end, whatever came with it
-                self._failures = [*self._failures, outcome] if isinstance(outcome, Failed) else []
-            if self.limits.until is not None and isinstance(outcome, Completed):
-                self._enough |= self.limits.until.reached(outcome.score)
+        self._ending.add(kept)
         self.on_tick(Tick(self._counts, kept))
 
     def _settle_broken(self) -> None:

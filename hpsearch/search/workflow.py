@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, EvaluationFailure, nearest
-from hpsearch.executors.base import Executor, InlineExecutor
+from hpsearch.executors.base import Executor, InlineExecutor, child_threads
 from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.files import make_folder
@@ -373,16 +373,17 @@ def workers(
         raise BadInput(problem, Argument("jobs", job.jobs), Argument("scheduler", scheduler))
     jobs = min(job.jobs or cores(), most or 10**9)
     preload = (kind or kinds.DEFAULT).preload
-    executor: Executor
-    if job.engine == "inline":
-        executor = InlineExecutor()
-    elif job.engine == "dask":
-        executor = dask_executor(scheduler, jobs=jobs, preload=preload, note=note)
-    else:
-        executor = PoolExecutor(jobs, preload=preload)
-    try:
-        yield executor
-    except BaseException:
-        executor.close(kill=True)
-        raise
-    executor.close()
+    with child_threads(max(1, cores() // jobs) if job.engine != "inline" and jobs > 1 else None):
+        executor: Executor
+        if job.engine == "inline":
+            executor = InlineExecutor()
+        elif job.engine == "dask":
+            executor = dask_executor(scheduler, jobs=jobs, preload=preload, note=note)
+        else:
+            executor = PoolExecutor(jobs, preload=preload)
+        try:
+            yield executor
+        except BaseException:
+            executor.close(kill=True)
+            raise
+        executor.close()

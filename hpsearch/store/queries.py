@@ -360,6 +360,12 @@ def frame(columns: Mapping[str, Any], types: Mapping[str, str] | None = None) ->
     return pd.DataFrame(columns).astype(types or {})
 
 
+def html(columns: Mapping[str, Any]) -> str:
+    """Return columns as a table in HTML, for notebooks; of many rows the first and the last."""
+    table = frame(columns)
+    return str(table.to_html(index=False, border=0, max_rows=20, na_rep="", float_format="{:.4g}".format))
+
+
 def trials_frame(columns: Columns) -> pd.DataFrame:
     """Return trials' columns as a DataFrame."""
     times = dict.fromkeys(("started", "finished"), "datetime64[us]")

@@ -18,8 +18,18 @@ from bounded import alive, until
 from user_functions import BAD
 
 from hpsearch.errors import BadStudyFile
-from hpsearch.executors.base import Batch, Done, Executor, InlineExecutor, Lost
-from hpsearch.objectives.user.child import Device
+from hpsearch.executors import base
+from hpsearch.executors.base import (
+    VARIABLES,
+    Batch,
+    Done,
+    Executor,
+    InlineExecutor,
+    Lost,
+    child_threads,
+    pinned_children,
+)
+from hpsearch.objectives.user.child import Device, environment
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective, name_of
 from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.records import ENDED, OUTPUT, Completed, Failed, Outcome, Paused, Pruned, Report, Trial, draw_seed
@@ -211,6 +221,25 @@ def test_two_processes_have_two_devices_and_a_third_shares() -> None:
     assert [device.name for device in devices] == [names[0], names[1], names[0]]
     devices[1].close()
     assert Device(names).name == names[1]
+
+
+@pytest.mark.parametrize(
+    ("users", "count", "threads"), [({}, None, None), ({}, 4, "4"), ({"OMP_NUM_THREADS": "3"}, 4, "3")]
+)
+def test_processes_of_the_user_s_have_the_threads_that_the_user_set(
+    users: dict[str, str], count: int | None, threads: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_before_pin", None)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in users.items():
+        monkeypatch.setenv(name, value)
+    with child_threads(count):
+        with pinned_children():
+            inside = environment(None)
+        assert inside.get("OMP_NUM_THREADS") == threads
+        assert inside.get("MKL_NUM_THREADS") == (None if users else threads)
+    assert environment(None) == dict(os.environ)
 
 
 FILE = """

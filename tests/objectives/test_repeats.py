@@ -228,7 +228,7 @@ class Stops(Listener):
 def test_a_run_that_is_stopped_leaves_no_process_of_the_user_s(
     tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpsearch.search.runner._LOOK_S", 0.1)
+    monkeypatch.setattr("hpsearch.search.limits._LOOK_S", 0.1)
     hangs = search(tmp_path, "hangs", 2, "")
     ((_, summary),) = hangs.start(engine=engine, jobs=2, lanes=1, listener=Stops(tmp_path))
     assert (summary.ended_by, summary.recorded) == ("stop", 0)

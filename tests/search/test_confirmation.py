@@ -128,7 +128,7 @@ def test_lanes_processes_a_stop_and_the_way_of_growing_make_no_difference(copy: 
 def test_a_request_stops_a_confirmation_which_ranks_what_it_has(
     copy: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpsearch.search.runner._LOOK_S", 0.0)
+    monkeypatch.setattr("hpsearch.search.limits._LOOK_S", 0.0)
     storage = copy()
 
     class Asks(Listener):

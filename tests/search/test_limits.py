@@ -17,7 +17,6 @@ from hpsearch import Search
 from hpsearch.errors import BadArgument, EvaluationFailure
 from hpsearch.executors.base import InlineExecutor
 from hpsearch.records import Completed, Failed, Stage, Trial
-from hpsearch.search import runner
 from hpsearch.search.limits import Goal, Limits, StopRequests, limits_of, request_stop
 from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.store import Counts, Owner, Store, open_store
@@ -133,7 +132,7 @@ def test_a_score_that_is_good_enough_ends_a_run_whoever_reached_it(store: Store,
 
 
 def test_another_run_s_score_ends_a_run(store: Store, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_LOOK_S", 0.0)
+    monkeypatch.setattr("hpsearch.search.limits._LOOK_S", 0.0)
     other = Owner.current()
     (theirs,) = store.claim(stage, until=9, most=1, owner=other).trials
 
@@ -164,7 +163,7 @@ def test_time_that_is_over_ends_a_run_and_gives_back_what_is_under_way(
 def test_a_request_ends_the_runs_that_are_under_way_and_no_later_one(
     store: Store, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_LOOK_S", 0.0)
+    monkeypatch.setattr("hpsearch.search.limits._LOOK_S", 0.0)
     asked: list[Any] = []
 
     def ask(tick: Tick) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
+import json
 import os
 import selectors
 import signal
 import subprocess
 import tempfile
 from typing import IO, TYPE_CHECKING, Any
+
+from hpsearch.records import CHILD_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -223,5 +226,10 @@ class Device:
 
 
 def environment(device: Device | None) -> dict[str, str]:
-    """Return the environment of a child process on a device."""
-    return {**os.environ, **({} if device is None else {"CUDA_VISIBLE_DEVICES": device.name})}
+    """Return the environment of a child process on a device; its libraries have more threads than this one's."""
+    variables = dict(os.environ)
+    for name, value in json.loads(variables.pop(CHILD_THREADS, "{}")).items():
+        variables.pop(name, None)
+        if value is not None:
+            variables[name] = value
+    return variables | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device.name})

@@ -10,7 +10,7 @@ from hpsearch.space import Value, present
 
 if TYPE_CHECKING:
     from hpsearch.records import Stage
-    from hpsearch.store import Store
+    from hpsearch.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
