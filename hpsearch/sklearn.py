@@ -194,7 +194,8 @@ n_features_in_, feature_names_in_
             self.refit if isinstance(self.refit, str) else None,
             objects,
         )
-        fingerprint: str = digest((X, y, params, folds.folds), hash_name="sha1")
+        # A temporary database is not met again.
+        fingerprint = "" if self.storage is None else digest((X, y, params, folds.folds), hash_name="sha1")
         rows: list[_Row] = []
         self.spaces_ = []
         try:
