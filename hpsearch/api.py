@@ -321,10 +321,8 @@ class Search:
             EvaluationFailure: ``max_failures`` trials in a row have failed; everything finished is recorded.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
-        from hpsearch.search import (
-            listeners,
-            workflow,
-        )  # NumPy, and processes that are started: quick commands do without
+        # NumPy, and processes that are started: quick commands do without.
+        from hpsearch.search import listeners, workflow
 
         limits = limits_of(timeout, until, max_failures)
         study, number = resolve_stage(self.name, stage, keep_path=True)

@@ -14,7 +14,9 @@ import pytest
 pytest.importorskip("sklearn")
 pytest.importorskip("scipy")
 
+import pandas as pd
 from joblib import parallel_config
+from scipy.sparse import csr_array
 from scipy.stats import loguniform, randint
 from sk_estimators import Counting
 from sklearn import config_context
@@ -129,6 +131,18 @@ def test_a_pipeline_with_choices_that_are_objects_and_dicts_of_ranges() -> None:
     chosen = [params["standardscaler"] for params in fitted.cv_results_["params"] if "standardscaler" in params]
     assert {type(one) for one in chosen} <= {StandardScaler, MinMaxScaler, str, type(None)}
     assert len({type(one) for one in chosen}) > 1
+
+
+@pytest.mark.parametrize("form", [pd.DataFrame, csr_array, list])
+def test_data_in_other_forms_are_known_again(form: Any, tmp_path: Path) -> None:
+    x = form(X, columns=list("abcd")) if form is pd.DataFrame else form(X)
+    made = search(n_iter=4, storage=str(tmp_path / "kept.db"))
+    first = made.fit(x, Y).best_score_
+    Counting.fits = 0
+    again = made.fit(x.copy(), Y)
+    assert (again.best_score_, Counting.fits) == (first, 1)
+    assert again.n_features_in_ == 4
+    assert list(getattr(again, "feature_names_in_", "abcd")) == list("abcd")
 
 
 def test_metadata_are_routed() -> None:

@@ -33,10 +33,8 @@ if TYPE_CHECKING:
     from hpsearch.objectives.user.trial import Trial as TrialOfFunction
     from hpsearch.records import Outcome, Paused, Report
 
-GRID = (
-    "param_distributions"  # the parameter that says from which of several dicts of distributions a trial's values are
-)
-TEST = "test_"
+GRID = "param_distributions"  # the parameter that says which of several dicts of ranges a trial's values are of
+TEST = "test_"  # what the results of `cross_validate` with scores begin with
 MEAN = "mean_test_"  # what the columns of ``cv_results_`` with mean scores begin with
 _MOST = 256  # trials in a batch
 _BATCH_S = 1.0  # seconds of work in a batch: what a killed run loses
@@ -54,11 +52,15 @@ def made(name: str, folder: str) -> Any:
         NotFound: There is nothing of that name.
         TypeError: It makes no estimator.
     """
-    make: Callable[..., Any] = imported(Setup(name, (folder, os.getcwd()), b""))
-    estimator = make()
+    estimator = _maker(name, folder, os.getcwd())()
     if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
         raise TypeError(f"it makes a {type(estimator).__name__}, which is no scikit-learn estimator")
     return estimator
+
+
+@cache
+def _maker(name: str, *folders: str) -> Callable[..., Any]:
+    return imported(Setup(name, folders, b""))
 
 
 def check_scorers(estimator: Any, scoring: str | Sequence[str] | None) -> None:
