@@ -305,9 +305,7 @@ def go_on(stage: Stage) -> str:
     """Return how a search that was run elsewhere goes on after it was narrowed."""
     known = kinds.kind_of(stage.study_file).parameters
     if unknown := ", ".join(name for name in stage.space if known is not None and name not in known):
-        return (
-            f"start it with a study file of your own function or command: the network has no hyperparameter {unknown}"
-        )
+        return f"start it with a study file of your own function or command: hpsearch itself has no hyperparameter {unknown}"
     where = "run elsewhere" if stage.imported else "fitted from Python"
     return f"start it with a study file of your own: these trials were {where}"
 

@@ -158,7 +158,7 @@ def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> Non
     imported(cli, "old.csv", "--metric", "accuracy", *NAMED, "--parameter", "optimizer", "--parameter", "momentum")
     assert cli.json("narrow --top 5 --dry-run")["ranges"]["momentum"]["top"] == 5
     own = "start it with a study file of your own function or command"
-    where = f"{own}: the network has no hyperparameter units, act, nesterov"
+    where = f"{own}: hpsearch itself has no hyperparameter units, act, nesterov"
     assert f"made old/stage-02; next: {where}" in cli.ok("narrow --top 5")
     cli.refused("start old", says=f"narrow it, then {where}")
     assert "-" not in cli.ok("trials").split()  # no column of losses or seconds, of which nothing is known
