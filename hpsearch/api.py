@@ -358,7 +358,13 @@ class Search:
         if no_database_yet(self.storage):
             return self._definition.study([])
         with closing(open_store(self.storage)) as store:
-            return self._definition.study(store.stages(self.name))
+            stages = store.stages(self.name)
+            if not stages and store.has_study(self._definition.name):
+                raise StageConflict(
+                    f"{store.where} has an Optuna study {self.name} that was run without hpsearch; import_trials reads "
+                    "it as a search, to be narrowed and continued; or give the search another name"
+                )
+            return self._definition.study(stages)
 
     def _engine(self, engine: str | None, jobs: int | None, listener: Listener) -> str:
         if self._definition is None or not self._definition.local:

@@ -188,10 +188,11 @@ def test_a_function_is_called_with_each_trial_that_is_recorded(storage: str, cap
 
     def on_trial(trial: Any) -> None:
         seen[trial.number] = (trial.state, trial.score, trial.params)
+        assert trial.delivered == trial.params | {"fixed": 1}
         if trial.number == 1:
             raise ValueError("not this one")
 
-    made = search(storage, function=declares, space=None)
+    made = search(storage, function=declares, space=None, fixed={"fixed": 1})
     made.start(6, engine="inline", on_trial=on_trial)
     table = made.trials().table()
     assert sorted(seen) == table["trial"]
@@ -235,6 +236,9 @@ def test_optuna_goes_on_with_our_study_and_we_with_optuna_s(storage: str) -> Non
     theirs.optimize(declares, n_trials=4)
     assert ours.status()[0].counts.complete == 12
     assert ours.best.score == theirs.best_value
+    optuna.create_study(study_name="theirs", storage=url)
+    with pytest.raises(StageConflict, match="an Optuna study theirs that was run without hpsearch; import_trials"):
+        search(storage, "theirs").start(1)
     narrowed = ours.narrow(top=4)
     assert narrowed.stage is not None
     ((_, summary),) = ours.start(4, engine="inline")

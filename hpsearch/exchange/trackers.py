@@ -12,9 +12,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import BadArgument, MissingExtra, OutputFailure, nearest
-from hpsearch.objectives import kinds
 from hpsearch.records import METRICS, STD_ERROR, Stage
-from hpsearch.space import delivered
 from hpsearch.store.one_trial import OneTrial, read
 
 if TYPE_CHECKING:
@@ -68,7 +66,6 @@ def hand_over(store: Store, stages: Sequence[Stage], to: str, *, project: str | 
 
 
 def _runs(store: Store, stage: Stage) -> Iterator[_Run]:
-    fixed = kinds.settings(stage)
     for numbers in _chunks(store.columns(stage, states=_FINISHED)["number"], _READ):
         for trial in read(store, stage, numbers):
             points = list(trial.curve)
@@ -80,8 +77,7 @@ def _runs(store: Store, stage: Stage) -> Iterator[_Run]:
             facts = {"hpsearch.stage": stage.name, "hpsearch.state": trial.state}
             if trial.row["reason"]:
                 facts["hpsearch.reason"] = str(trial.row["reason"])
-            values = {**fixed, **delivered(stage.space, trial.params)}
-            yield _Run(f"{stage.name}/{trial.number}", trial, values, points, metrics, facts)
+            yield _Run(f"{stage.name}/{trial.number}", trial, trial.delivered, points, metrics, facts)
 
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}

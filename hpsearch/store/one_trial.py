@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.space import Value, present
+from hpsearch.objectives import kinds
+from hpsearch.space import Value, delivered, present
 
 if TYPE_CHECKING:
     from hpsearch.records import Stage
@@ -43,6 +44,11 @@ class OneTrial:
         """Return its values by parameter, of those that it has."""
         values = {name: self.row[f"param:{name}"] for name in self.stage.space}
         return {name: values[name] for name in present(self.stage.space, values)}
+
+    @property
+    def delivered(self) -> dict[str, Value]:
+        """Return its values as the objective gets them: with the fixed ones, and ranges per value under one name."""
+        return {**kinds.settings(self.stage), **delivered(self.stage.space, self.params)}
 
 
 def read(store: Store, stage: Stage, numbers: Sequence[int]) -> list[OneTrial]:

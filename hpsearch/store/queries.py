@@ -96,6 +96,11 @@ def stages(connection: Connection) -> list[Stage]:
     return [stage for stage in made if stage is not None]
 
 
+def has_study(connection: Connection, name: str) -> bool:
+    """Return whether there is a study of that name."""
+    return connection.execute(select(t.studies.c.study_id).where(t.studies.c.study_name == name)).first() is not None
+
+
 def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
     """Return a user attribute of a stage's study; None where it has none of that key."""
     of_study = t.study_user_attributes.c

@@ -130,6 +130,10 @@ class Store:
         """Return the stages of one search, or of all, by search and number; without confirmations."""
         return [stage for stage in self._of(search) if stage.plan is None]
 
+    def has_study(self, name: str) -> bool:
+        """Return whether there is an Optuna study of that name, whoever made it."""
+        return bool(self._read(queries.has_study, name))
+
     def confirmations(self, search: str | None = None) -> list[Stage]:
         """Return the confirmations of one search's stages, or of all, by search and number."""
         return [stage for stage in self._of(search) if stage.plan is not None]
