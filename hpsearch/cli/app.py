@@ -30,7 +30,7 @@ COMMANDS = {
     "evaluate": ("models:evaluate", "Train the chosen values and score them on the test set, once."),
     "predict": ("models:predict", "Classify new examples with a saved model."),
     "compare": ("narrow:compare", "Compare two searches or stages."),
-    "export": ("db:export", "Write trials and learning curves to a file."),
+    "export": ("db:export", "Write trials and learning curves to a file, or to MLflow or Weights & Biases."),
     "import": ("db:import_", "Read trials that were run elsewhere as a search."),
     "delete": ("db:delete", "Remove a stage, a confirmation or a whole search."),
     "dashboard": ("report:dashboard", "Serve the Optuna dashboard on this machine."),

@@ -304,10 +304,10 @@ def no_study_file(stage: Stage) -> StageConflict:
 def go_on(stage: Stage) -> str:
     """Return how a search that was run elsewhere goes on after it was narrowed."""
     known = kinds.kind_of(stage.study_file).parameters
+    own = "start it with a study file of your own"
     if unknown := ", ".join(name for name in stage.space if known is not None and name not in known):
-        return f"start it with a study file of your own function or command: hpsearch itself has no hyperparameter {unknown}"
-    where = "run elsewhere" if stage.imported else "fitted from Python"
-    return f"start it with a study file of your own: these trials were {where}"
+        return f"{own} function or command: hpsearch itself has no hyperparameter {unknown}"
+    return f"{own}: these trials were {'run elsewhere' if stage.imported else 'fitted from Python'}"
 
 
 def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: str | None) -> Stage:
