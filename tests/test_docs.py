@@ -4,10 +4,13 @@ Commands run in a folder whose ``mnist`` trains in milliseconds, so that their l
 ``python tests/test_docs.py [PAGE ...]`` runs them with the real one and writes what they print into the pages;
 ``python tests/test_docs.py tables`` only renews the tables of options and of exported columns.
 
+A block of another kind with a file's name behind it, as in ``python train.py``, is written to that file.
+
 A block of commands may carry a word behind ``console``:
 
 * ``serves``: a server, which is asked for a page and then interrupted;
 * ``exits=2``: the command ends with this exit code;
+* ``needs=torch``: run where that package is installed (the extra `[examples]`);
 * one of `NOT_RUN`.
 
 A line ``...`` in the shown output stands for any lines.
@@ -27,6 +30,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
@@ -44,7 +48,7 @@ from hpsearch.constraints import FUNCTIONS
 ROOT = Path(__file__).resolve().parents[1]
 MANUAL = ROOT / "hpsearch" / "docs"
 PAGES = {"README": ROOT / "README.md", **{path.stem: path for path in sorted(MANUAL.glob("*.md"))}}
-FROM_NOTHING = ("README", "tutorial")
+FROM_NOTHING = ("README", "tutorial", "howto-objectives", "howto-switch")
 """Pages that begin without a database; the others begin with what the tutorial leaves."""
 NOT_RUN = {
     "ci": ".ci/run runs it word for word on a fresh machine",
@@ -53,7 +57,7 @@ NOT_RUN = {
     "measures": "takes minutes to measure; tests/test_benchmarks.py runs the parts",
     "terminal": "fills a terminal until it is interrupted; tests/cli looks at its frames",
 }
-_FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python)(?P<note>[^\n]*)\n", re.M)
+_FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python|sh|yaml)(?P<note>[^\n]*)\n", re.M)
 TUTORIAL = ("start --trials 100", "narrow --top 5 --expand", "start", "confirm", "evaluate --save best.npz")
 """The commands of the tutorial that write."""
 GAP = re.compile(r"^\.\.\.\n", re.M)  # stands in a block for lines that are not shown
@@ -79,6 +83,17 @@ class Block:
         """Each command with the output that is shown."""
         parts = re.split(r"^\$ ", self.body, flags=re.M)[1:]
         return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block is."""
+        return self.note if self.kind != "console" and self.note else None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the block can be run here."""
+        package = self.note.removeprefix("needs=")
+        return self.note not in NOT_RUN and (package == self.note or find_spec(package) is not None)
 
 
 def read(page: str) -> str:
@@ -172,7 +187,7 @@ class Shell:
         """Run one command of a block and return what it prints."""
         if block.note == "serves":
             return self.serve(command)
-        code = re.fullmatch(r"exits=(\d+)|", block.note)
+        code = re.fullmatch(r"exits=(\d+)|needs=\w+|", block.note)
         assert code, f"```console {block.note} is no mark"
         return self.run(command, code=int(code[1] or 0))
 
@@ -198,9 +213,11 @@ def agree(printed: str, shown: str) -> bool:
 def played(shell: Shell, page: str) -> Iterator[tuple[str, str, str]]:
     """Run everything that a page shows; yield each command, the output that is shown, and what it has printed."""
     for block in blocks(page):
-        if block.note in NOT_RUN:
+        if not block.runs:
             continue
-        if block.kind == "toml":
+        if block.file is not None:
+            (shell.folder / block.file).write_text(block.body, encoding="utf-8")
+        elif block.kind == "toml":
             shell.check(block.body)
         elif block.kind == "python":
             shell.script(block.body)
