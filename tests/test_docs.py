@@ -44,6 +44,7 @@ from hpsearch import Search
 from hpsearch.__main__ import main
 from hpsearch.cli.docs import rendered, topics
 from hpsearch.constraints import FUNCTIONS
+from hpsearch.objectives.user.sections import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 MANUAL = ROOT / "hpsearch" / "docs"
@@ -287,13 +288,16 @@ def walk() -> Iterator[tuple[str, Any]]:
     yield from below("hpsearch", app)
 
 
+def sections_of(page: str) -> dict[str, str]:
+    """Return a page's sections by their headings."""
+    parts = re.split(r"^## (.+)$", read(page), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 def sections() -> dict[str, str]:
     """Return the manual's sections about a command, by the command's name."""
-    made = {}
-    for path in MANUAL.glob("*.md"):
-        parts = re.split(r"^## (hpsearch .+)$", path.read_text(encoding="utf-8"), flags=re.M)
-        made.update({name: body.partition("\n## ")[0] for name, body in zip(parts[1::2], parts[2::2], strict=True)})
-    return made
+    every = [section for page in PAGES.keys() - {"README"} for section in sections_of(page).items()]
+    return {name: body for name, body in every if name.startswith("hpsearch ")}
 
 
 def test_every_command_and_every_option_is_in_the_manual() -> None:
@@ -354,6 +358,12 @@ def test_every_key_of_a_study_file_is_explained() -> None:
             for key in section:
                 assert re.search(rf"^(# )?{key} = ", whole.body, re.M), f"[{name}] {key}"
                 assert name != "data" or re.search(rf"^\| .*`{key}`.* \|", read("howto-data"), re.M), key
+
+
+def test_every_key_of_an_objective_of_one_s_own_is_explained() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", sections_of("study-files")["Your own objective"], re.M)
+    known = {key for kind in SECTIONS.values() for key in kind.model_fields["objective"].annotation.model_fields}
+    assert sorted(rows) == sorted(known)
 
 
 def test_every_function_of_a_constraint_is_explained() -> None:
