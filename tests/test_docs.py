@@ -58,7 +58,9 @@ NOT_RUN = {
     "measures": "takes minutes to measure; tests/test_benchmarks.py runs the parts",
     "terminal": "fills a terminal until it is interrupted; tests/cli looks at its frames",
 }
-_FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python|sh|yaml)(?P<note>[^\n]*)\n", re.M)
+_FENCE = re.compile(
+    r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python|sh|yaml)(?P<note>[^\n]*)\n", re.M
+)
 TUTORIAL = ("start --trials 100", "narrow --top 5 --expand", "start", "confirm", "evaluate --save best.npz")
 """The commands of the tutorial that write."""
 GAP = re.compile(r"^\.\.\.\n", re.M)  # stands in a block for lines that are not shown
