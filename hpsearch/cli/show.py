@@ -34,8 +34,8 @@ from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial, Overview
-    from hpsearch.search.one_trial import OneTrial
     from hpsearch.statistics.intervals import Interval
+    from hpsearch.store.one_trial import OneTrial
     from hpsearch.store.queries import Columns
 
 _SHOWN = (
