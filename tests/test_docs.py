@@ -4,10 +4,13 @@ Commands run in a folder whose ``mnist`` trains in milliseconds, so that their l
 ``python tests/test_docs.py [PAGE ...]`` runs them with the real one and writes what they print into the pages;
 ``python tests/test_docs.py tables`` only renews the tables of options and of exported columns.
 
+A block of another kind with a file's name behind it, as in ``python train.py``, is written to that file.
+
 A block of commands may carry a word behind ``console``:
 
 * ``serves``: a server, which is asked for a page and then interrupted;
 * ``exits=2``: the command ends with this exit code;
+* ``needs=torch``: run where that package is installed (the extra `[examples]`);
 * one of `NOT_RUN`.
 
 A line ``...`` in the shown output stands for any lines.
@@ -27,6 +30,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
@@ -40,11 +44,12 @@ from hpsearch import Search
 from hpsearch.__main__ import main
 from hpsearch.cli.docs import rendered, topics
 from hpsearch.constraints import FUNCTIONS
+from hpsearch.objectives.user.sections import Command, Estimator, Function
 
 ROOT = Path(__file__).resolve().parents[1]
 MANUAL = ROOT / "hpsearch" / "docs"
 PAGES = {"README": ROOT / "README.md", **{path.stem: path for path in sorted(MANUAL.glob("*.md"))}}
-FROM_NOTHING = ("README", "tutorial")
+FROM_NOTHING = ("README", "tutorial", "howto-objectives", "howto-switch")
 """Pages that begin without a database; the others begin with what the tutorial leaves."""
 NOT_RUN = {
     "ci": ".ci/run runs it word for word on a fresh machine",
@@ -53,7 +58,9 @@ NOT_RUN = {
     "measures": "takes minutes to measure; tests/test_benchmarks.py runs the parts",
     "terminal": "fills a terminal until it is interrupted; tests/cli looks at its frames",
 }
-_FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python)(?P<note>[^\n]*)\n", re.M)
+_FENCE = re.compile(
+    r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python|sh|yaml)(?P<note>[^\n]*)\n", re.M
+)
 TUTORIAL = ("start --trials 100", "narrow --top 5 --expand", "start", "confirm", "evaluate --save best.npz")
 """The commands of the tutorial that write."""
 GAP = re.compile(r"^\.\.\.\n", re.M)  # stands in a block for lines that are not shown
@@ -79,6 +86,17 @@ class Block:
         """Each command with the output that is shown."""
         parts = re.split(r"^\$ ", self.body, flags=re.M)[1:]
         return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block is."""
+        return self.note if self.kind != "console" and self.note else None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the block can be run here."""
+        package = self.note.removeprefix("needs=")
+        return self.note not in NOT_RUN and (package == self.note or find_spec(package) is not None)
 
 
 def read(page: str) -> str:
@@ -172,7 +190,7 @@ class Shell:
         """Run one command of a block and return what it prints."""
         if block.note == "serves":
             return self.serve(command)
-        code = re.fullmatch(r"exits=(\d+)|", block.note)
+        code = re.fullmatch(r"exits=(\d+)|needs=\w+|", block.note)
         assert code, f"```console {block.note} is no mark"
         return self.run(command, code=int(code[1] or 0))
 
@@ -198,9 +216,11 @@ def agree(printed: str, shown: str) -> bool:
 def played(shell: Shell, page: str) -> Iterator[tuple[str, str, str]]:
     """Run everything that a page shows; yield each command, the output that is shown, and what it has printed."""
     for block in blocks(page):
-        if block.note in NOT_RUN:
+        if not block.runs:
             continue
-        if block.kind == "toml":
+        if block.file is not None:
+            (shell.folder / block.file).write_text(block.body, encoding="utf-8")
+        elif block.kind == "toml":
             shell.check(block.body)
         elif block.kind == "python":
             shell.script(block.body)
@@ -270,13 +290,16 @@ def walk() -> Iterator[tuple[str, Any]]:
     yield from below("hpsearch", app)
 
 
+def sections_of(page: str) -> dict[str, str]:
+    """Return a page's sections by their headings."""
+    parts = re.split(r"^## (.+)$", read(page), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 def sections() -> dict[str, str]:
     """Return the manual's sections about a command, by the command's name."""
-    made = {}
-    for path in MANUAL.glob("*.md"):
-        parts = re.split(r"^## (hpsearch .+)$", path.read_text(encoding="utf-8"), flags=re.M)
-        made.update({name: body.partition("\n## ")[0] for name, body in zip(parts[1::2], parts[2::2], strict=True)})
-    return made
+    every = [section for page in PAGES.keys() - {"README"} for section in sections_of(page).items()]
+    return {name: body for name, body in every if name.startswith("hpsearch ")}
 
 
 def test_every_command_and_every_option_is_in_the_manual() -> None:
@@ -337,6 +360,12 @@ def test_every_key_of_a_study_file_is_explained() -> None:
             for key in section:
                 assert re.search(rf"^(# )?{key} = ", whole.body, re.M), f"[{name}] {key}"
                 assert name != "data" or re.search(rf"^\| .*`{key}`.* \|", read("howto-data"), re.M), key
+
+
+def test_every_key_of_an_objective_of_one_s_own_is_explained() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", sections_of("study-files")["Your own objective"], re.M)
+    known = {key for kind in (Command, Estimator, Function) for key in kind.model_fields}
+    assert sorted(rows) == sorted(known)
 
 
 def test_every_function_of_a_constraint_is_explained() -> None:

@@ -25,9 +25,10 @@ from hpsearch.objectives.network.onnx_export import export_onnx
 from hpsearch.objectives.network.predicting import Predictions
 from hpsearch.objectives.network.predicting import predict as classify
 from hpsearch.objectives.network.runtime import settings_words, train_once, with_settings
-from hpsearch.reports.tables import chart, share_error
+from hpsearch.reports.tables import chart
 from hpsearch.search.stage import check_seed
 from hpsearch.space import shown
+from hpsearch.statistics.intervals import share_error
 from hpsearch.study_file import find
 from hpsearch.text import counted
 

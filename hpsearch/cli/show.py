@@ -13,7 +13,7 @@ from hpsearch.cli import options
 from hpsearch.cli.options import Format
 from hpsearch.cli.render import emit, emit_object, emit_record, least_width, say, screen_width, terminal
 from hpsearch.errors import Argument, BadArgument, BadInput
-from hpsearch.objectives.kinds import epochs, used
+from hpsearch.objectives.kinds import epochs, reports_noise, used
 from hpsearch.records import CURVES, HITS, OUTPUT, REASON, SECONDS, VALIDATION_LOSS
 from hpsearch.reports.tables import (
     RECENT,
@@ -25,7 +25,6 @@ from hpsearch.reports.tables import (
     run_by,
     run_by_line,
     shows_blocks,
-    standard_error,
     status_table,
     trials_table,
     with_error,
@@ -210,7 +209,7 @@ def best(search: str | None, stage: int | None, storage: str | None, output: For
                 "stage": best.stage,
                 "trial": best.trial,
                 best.metric: best.score,
-                "standard_error": standard_error(best.of, best.score),
+                "standard_error": best.error,
                 "interval": best.interval,
                 "corrected": best.corrected,
                 "corrected_interval": best.corrected_interval,
@@ -238,7 +237,7 @@ def best(search: str | None, stage: int | None, storage: str | None, output: For
 
 def _say_best(best: BestTrial) -> None:
     error = "" if best.interval is None else " (one standard error)"
-    say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(best.of, best.score)}{error}")
+    say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(best.of, best.score, best.error)}{error}")
     effective = used(best.of, best.params)
     for name in effective:
         say(f"  {name} = {shown(best.params[name])}")
@@ -250,6 +249,8 @@ def _say_best(best: BestTrial) -> None:
         say(f"corrected for selection {rounded(best.corrected, 2)}, {_ends(best.corrected_interval)}")
     if best.ties and best.known:
         say(best.ties_sentence())
+    elif best.ties and reports_noise(best.of):
+        say("noise unknown: not all trials report folds or a standard error; `hpsearch confirm` measures it")
     if best.left_out is not None:
         say(best.left_out)
 

@@ -72,6 +72,11 @@ def evaluates(stage: NewStage) -> bool:
     return not foreign(stage) and kind_of(stage.study_file).evaluates
 
 
+def reports_noise(stage: NewStage) -> bool:
+    """Return whether the noise of its scores is what trials report of it, as folds or a standard error."""
+    return kind_of(stage.study_file) is not DEFAULT
+
+
 def keeps_losses(stage: NewStage) -> bool:
     """Return whether its trials may have a validation loss beside their scores."""
     kind = kind_of(stage.study_file)

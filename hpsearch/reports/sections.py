@@ -86,7 +86,7 @@ def _range_words(finding: NarrowedRange, word: Callable[[Action | Argument], str
 
 
 def best_trials(material: Material) -> Section | None:
-    """Return the best trials of all stages, with an interval each where the score is a share of examples."""
+    """Return the best trials of all stages, with an interval each where its noise is known."""
     direction = material.stages[0].stage.direction
     trials = [(of.stage, trial) for of in material.compared for trial in of.complete.head(TOP).to_dict("records")]
     trials.sort(key=lambda of: rank_key(direction, of[1]["score"], of[1]["validation_loss"], of[0].number))
@@ -122,6 +122,9 @@ def _trial_row(material: Material, stage: Stage, trial: Mapping[Any, Any]) -> di
         ties = "yes" if of_stage and trial["number"] in material.findings.tied else None
         cells["tied"] = "best" if of_stage and trial["number"] == best.trial else ties
     count = material.examples
+    noise = None if count or best is None else best.noise.get(stage.name)
+    if noise is not None and trial["number"] in noise.scores and (interval := noise.interval(trial["number"])):
+        cells["95 % interval"] = ends(interval, 2)
     if count and 0 <= trial["score"] <= 1:
         cells["95 % interval"] = ends(wilson(round(trial["score"] * count), count), 2)
     if material.metric != "validation loss":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.objectives.kinds import curve_bounds, examples, foreign, keeps_losses, used
 from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
+from hpsearch.statistics.intervals import share_error
 from hpsearch.text import counted, is_missing
 
 if TYPE_CHECKING:
@@ -32,25 +33,15 @@ def by_column(rows: Sequence[Mapping[str, Any]]) -> Columns:
     return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 
-def share_error(share: float, count: int) -> float:
-    """Return one standard error of a share of so many examples, sqrt(p (1 - p) / n).
-
-    Of none or all it is that of two more of each kind (Agresti & Coull 1998), since 0 would pretend certainty.
-    """
-    if not 0 < share < 1:
-        share, count = ((share >= 1) * count + 2) / (count + 4), count + 4
-    return math.sqrt(share * (1 - share) / count)
-
-
 def standard_error(stage: NewStage, score: float) -> float | None:
     """Return one standard error of a score that is a share of the validation examples; None of any other."""
     count = examples(stage)
     return None if count is None else share_error(score, count)
 
 
-def with_error(stage: NewStage, score: float) -> str:
+def with_error(stage: NewStage, score: float, error: float | None = None) -> str:
     """Return a score as people read it: ``0.79 +- 0.04`` with one standard error, where that is known."""
-    error = standard_error(stage, score)
+    error = standard_error(stage, score) if error is None else error
     if error is None:
         return f"{score:.4g}"
     return f"{score:.4g} +- {error:.2f}" if error >= 0.005 else f"{score:.4g} +- {error:.1g}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, ConfirmationPlan, Direction, Setting, Stage, draw_seed, stage_name
+from hpsearch.search.noise import Noise, noise_of
 from hpsearch.search.stage import (
     actions_for,
     best_among,
@@ -29,8 +30,8 @@ from hpsearch.search.stage import (
     unscored,
 )
 from hpsearch.space import delivered
-from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
-from hpsearch.statistics.intervals import LEVEL, Interval, wilson, wilson_of_share
+from hpsearch.statistics.hits import is_tied
+from hpsearch.statistics.intervals import LEVEL, Interval
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 Covers = Literal["seeds and examples", "seeds"]
 MOST = 100  # number of a stage's best trials that are compared with the best one
 _NAMED = 5  # number of tied trials that are named
-_LEAST = 10  # with fewer examples no score is corrected for selection
 TOP, REPEATS = 5, 10  # number of settings that a confirmation trains again by default, and of repeats
 
 
@@ -52,11 +52,11 @@ class BestTrial:
     stage: str
     trial: int
     score: float
-    # Wilson's interval of that score, as if the trial had not been chosen for it; None where the score is no share of
-    # examples, or their number is not known
+    # the interval of that score, as if the trial had not been chosen for it: Wilson's of a share of examples, Student's
+    # by folds or a standard error; None where none of these is known
     interval: Interval | None
     # the score corrected for selection: the expected score of the best trial of such a selection on examples that had
-    # no part in choosing it. None where the hits on single examples are not stored.
+    # no part in choosing it. None where neither hits on single examples nor scores on folds are stored.
     corrected: float | None
     corrected_interval: Interval | None
     params: Mapping[str, Value]
@@ -66,9 +66,11 @@ class BestTrial:
     columns: Columns = field(repr=False)  # that stage's best trials, best first (`hpsearch.store.Store.columns`)
     # for each of these trials but the first, whether it is statistically tied with it; None: not known
     ties: tuple[bool | None, ...] = field(default=(), repr=False)
-    paired: bool = field(default=False, repr=False)  # whether all of them were compared on the same examples
+    paired: bool = field(default=False, repr=False)  # whether all of them were compared on the same examples or folds
     trials: int = field(default=1, repr=False)  # number of sampled trials, of which this one came out best
     left_out: str | None = field(default=None, repr=False)  # a sentence on stages that do not compare with its own
+    # the noise of these scores and of those of other stages, by stage, where it is known
+    noise: Mapping[str, Noise] = field(default_factory=dict, repr=False)
 
     @property
     def delivered(self) -> dict[str, Value]:
@@ -80,6 +82,11 @@ class BestTrial:
         """The numbers of the trials tied with it, best first."""
         numbers = self.columns["number"][1:]
         return tuple(number for number, tied in zip(numbers, self.ties, strict=True) if tied)
+
+    @property
+    def error(self) -> float | None:
+        """One standard error of its score; None where that is not known."""
+        return self.noise[self.stage].error(self.trial) if self.stage in self.noise else None
 
     @property
     def known(self) -> bool:
@@ -98,7 +105,11 @@ class BestTrial:
             return f"no other trial of {self.stage} is statistically tied with it"
         named = ", ".join(map(str, tied[:_NAMED])) + (" ..." if len(tied) > _NAMED else "")
         count = f"{len(tied)} or more trials" if self.open_ended else counted(len(tied), "other trial")
-        how = "" if self.paired else "; not all have their hits stored, which would separate more of them"
+        how = (
+            ""
+            if self.paired or not self.examples
+            else "; not all have their hits stored, which would separate more of them"
+        )
         return f"{count} of the stage {'is' if len(tied) == 1 else 'are'} statistically tied with it: {named}{how}"
 
 
@@ -112,25 +123,25 @@ def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True
     if best is None:
         return None
     stage, columns = best
-    number, score, examples = columns["number"][0], columns["score"][0], kinds.examples(stage)
+    number, examples = columns["number"][0], kinds.examples(stage)
     rivals = [item for item in candidates if item[0] is stage or _same_examples(item[0], stage)]
     trials = sum(store.sampled(rival) for rival, _ in rivals)
-    tied: tuple[bool | None, ...] = (None,) * (len(columns["number"]) - 1)
-    interval = corrected = corrected_interval = None
-    paired = False
-    if examples is not None and 0 <= score <= 1:
-        hits = {rival.name: hits_of(of_rival, examples) for rival, of_rival in rivals}
-        tied, paired = ties(columns, hits[stage.name], examples, trials)
-        interval = wilson(round(score * examples), examples)
-        corrected = _corrected(stage, rivals, hits, examples) if correcting else None
-        corrected_interval = None if corrected is None else wilson_of_share(corrected, examples)
+    noise = {of.name: noise for of, its in candidates if (noise := noise_of(store, of, its)) is not None}
+    tied, paired = ties(columns["number"], noise.get(stage.name), trials)
+    interval, corrected = None, None
+    if (own := noise.get(stage.name)) is not None:
+        interval = own.interval(number)
+        if correcting and all(rival.name in noise or not its["number"] for rival, its in rivals):
+            of_rivals = [noise[rival.name] for rival, _ in rivals if rival.name in noise]
+            seed = draw_seed(stage.seed, 0, "images")  # as in 0.2
+            corrected = own.corrected(of_rivals, number, most=MOST, seed=seed)
     return BestTrial(
         stage=stage.name,
         trial=number,
-        score=score,
+        score=columns["score"][0],
         interval=interval,
-        corrected=corrected,
-        corrected_interval=corrected_interval,
+        corrected=corrected and corrected[0],
+        corrected_interval=corrected and corrected[1],
         params=params_at(stage, columns, 0),
         examples=examples,
         metric=stage.metric,
@@ -140,30 +151,17 @@ def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True
         paired=paired,
         trials=trials,
         left_out=left_out(stages, stage),
+        noise=noise,
     )
 
 
-def hits_of(columns: Columns, examples: int) -> dict[int, int]:
-    """Return the stored hits of trials that match their scores, as whole numbers, by trial number.
-
-    A trial whose hits are missing, of other examples or of another epoch than its score is left out.
-    """
-    trials = zip(columns["number"], columns["score"], columns[HITS], strict=True)
-    hits = ((number, matching(text, examples, score)) for number, score, text in trials)
-    return {number: of_trial for number, of_trial in hits if of_trial is not None}
-
-
-def ties(columns: Columns, hits: Mapping[int, int], examples: int, trials: int) -> tuple[tuple[bool, ...], bool]:
+def ties(numbers: Sequence[int], noise: Noise | None, trials: int) -> tuple[tuple[bool | None, ...], bool]:
     """Return for each trial but the first whether it is tied with the first, and whether all were compared in pairs."""
-    numbers, scores = columns["number"], columns["score"]
-    tied, paired = [], True
-    for number, score in zip(numbers[1:], scores[1:], strict=True):
-        if numbers[0] in hits and number in hits:
-            p = paired_p(hits[numbers[0]], hits[number])
-        else:
-            p, paired = unpaired_p(scores[0], score, examples), False
-        tied.append(is_tied(p, trials))
-    return tuple(tied), paired
+    if noise is None:
+        return (None,) * (len(numbers) - 1), False
+    ps = [noise.p(numbers[0], number) for number in numbers[1:]]
+    paired = all(noise.paired(numbers[0], number) for number in numbers[1:])
+    return tuple(None if p is None else is_tied(p, trials) for p in ps), paired
 
 
 def ties_of(store: Store, stage: Stage, columns: Columns) -> tuple[bool | None, ...]:
@@ -171,30 +169,18 @@ def ties_of(store: Store, stage: Stage, columns: Columns) -> tuple[bool | None, 
 
     Those beyond the first `MOST` are not compared. ``columns`` have the ``hits``.
     """
-    others, examples = len(columns["number"]) - 1, kinds.examples(stage)
-    if examples is None or others < 1 or not 0 <= columns["score"][0] <= 1:
-        return (None,) * others
+    others = len(columns["number"]) - 1
     near = {name: columns[name][:MOST] for name in ("number", "score", HITS)}
-    tied, _ = ties(near, hits_of(near, examples), examples, store.sampled(stage))
+    noise = noise_of(store, stage, near) if others > 0 else None
+    if noise is None:
+        return (None,) * others
+    tied, _ = ties(near["number"], noise, store.sampled(stage))
     return (*tied, *[None] * (others - len(tied)))
 
 
 def _same_examples(stage: Stage, other: Stage) -> bool:
     same = bool(stage.fingerprint) and stage.fingerprint == other.fingerprint
     return same and kinds.examples(stage) == kinds.examples(other)
-
-
-def _corrected(
-    stage: Stage,
-    rivals: Sequence[tuple[Stage, Columns]],
-    hits: Mapping[str, Mapping[int, int]],
-    examples: int,
-) -> float | None:
-    """Return the best score corrected for selection over all stages that share its examples; None where hits miss."""
-    if examples < _LEAST or any(len(hits[rival.name]) < len(columns["number"]) for rival, columns in rivals):
-        return None
-    every = sorted((h for of_rival in hits.values() for h in of_rival.values()), key=int.bit_count, reverse=True)
-    return corrected_share(every[:MOST], examples, seed=draw_seed(stage.seed, 0, "images"))  # as in 0.2
 
 
 @dataclass(frozen=True, slots=True)

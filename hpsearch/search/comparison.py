@@ -11,10 +11,12 @@ import numpy as np
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, SECONDS, Direction, Stage
+from hpsearch.search.noise import folds_of, noise_of
 from hpsearch.search.stage import best_of
 from hpsearch.statistics.comparisons import expected_best, mann_whitney, superiority
+from hpsearch.statistics.folds import corrected_error, upper_p
 from hpsearch.statistics.hits import discordant, matching, mcnemar
-from hpsearch.statistics.intervals import Interval, wilson
+from hpsearch.statistics.intervals import Interval
 from hpsearch.study_file import differences
 from hpsearch.text import counted
 
@@ -46,7 +48,7 @@ class Side:
     best_stage: str
     best_trial: int
     best: float
-    # the 95 % interval of that score; None where it is no share of a known number of examples
+    # the 95 % interval of that score; None where its noise is not known
     interval: Interval | None
     # lowest, first quartile, median, third quartile and highest of the scores
     quartiles: tuple[float, float, float, float, float]
@@ -79,6 +81,20 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
+class PairedFolds:
+    """The two best trials, fold by fold."""
+
+    folds: int
+    difference: float  # b's mean over the folds less a's
+    p: float  # two-sided, of the corrected resampled t-test
+
+    def sentence(self) -> str:
+        """Return the comparison as a sentence."""
+        verdict = "they differ significantly" if self.p < SIGNIFICANT else "they are statistically tied"
+        return f"on the same {self.folds} folds B's best is {self.difference:+.2g} from A's ({_p(self.p)}): {verdict}"
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two searches or stages compared; ``b`` against ``a``."""
 
@@ -92,7 +108,7 @@ class Comparison:
     drawn: int | None
     expected: tuple[float, float] | None  # the expected best of so many random trials of each
     # the two best trials example by example; None where they were not scored on the same examples, or that is not known
-    paired: Paired | None
+    paired: Paired | PairedFolds | None
     remarks: tuple[str, ...]  # obstacles to the comparison
     sentences: tuple[str, ...]
 
@@ -157,11 +173,10 @@ def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
             f"{entrant.name} in {store.where} has no trial with a score, so there is nothing to compare"
         )
     stage, top = best
-    score, examples = top["score"][0], kinds.examples(stage)
+    score, noise = top["score"][0], noise_of(store, stage, {HITS: [None], **top})
     counts = [store.counts(stage) for stage in stages]
     stored = [value for stage in stages for _, value in store.attributes(stage, SECONDS)]
     seconds = [float(value) for value in stored if type(value) in (int, float) and math.isfinite(value)]
-    interval = None if examples is None or not 0 <= score <= 1 else wilson(round(score * examples), examples)
     lowest, lower, median, upper, highest = np.quantile(scores, (0, 0.25, 0.5, 0.75, 1)).tolist()
     return Side(
         name=entrant.name,
@@ -177,13 +192,13 @@ def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
         best_stage=stage.name,
         best_trial=top["number"][0],
         best=score,
-        interval=interval,
+        interval=None if noise is None else noise.interval(top["number"][0]),
         quartiles=(lowest, lower, median, upper, highest),
     )
 
 
-def _paired(a: Entrant, b: Entrant, side_a: Side, side_b: Side) -> Paired | None:
-    data, hits = [], []
+def _paired(a: Entrant, b: Entrant, side_a: Side, side_b: Side) -> Paired | PairedFolds | None:
+    data, hits, folds = [], [], []
     for entrant, side in ((a, side_a), (b, side_b)):
         stage = next(stage for stage in entrant.stages if stage.name == side.best_stage)
         examples = stage.sizes.get("validation", 0)
@@ -191,7 +206,16 @@ def _paired(a: Entrant, b: Entrant, side_a: Side, side_b: Side) -> Paired | None
         score = None if kinds.examples(stage) is None else side.best  # of another metric the hits cannot be checked
         data.append((stage.fingerprint, examples))
         hits.append(matching(text, examples, score))
-    if not data[0][0] or data[0] != data[1] or hits[0] is None or hits[1] is None:
+        of_trial, ratio = folds_of(entrant.store, stage, {side.best_trial: side.best})
+        folds.append(of_trial.get(side.best_trial, ()))
+    if not data[0][0] or data[0] != data[1]:
+        return None
+    if folds[0] and len(folds[0]) == len(folds[1]):
+        gains = [of_b - of_a for of_a, of_b in zip(*folds, strict=True)]
+        gain = math.fsum(gains) / len(gains)
+        p = 2 * upper_p(abs(gain), corrected_error(gains, ratio), len(gains) - 1)
+        return PairedFolds(len(gains), gain, min(p, 1.0))
+    if hits[0] is None or hits[1] is None:
         return None
     only_a, only_b = discordant(hits[0], hits[1])
     return Paired(data[0][1], only_a, only_b, mcnemar(only_a, only_b))

@@ -10,7 +10,9 @@ examples that are the same for independent ones. The mean squares of the two-way
 
     Var(mean) = (MS(seeds) + MS(examples) - MS(rest)) / (R N)
 
-with Satterthwaite's (1946) degrees of freedom. Settings are compared by the differences of their hits, repeat by repeat
+with Satterthwaite's (1946) degrees of freedom. The scores on the folds of a cross-validation take the place of hits
+where trials report them; MS(folds) is then corrected for training parts that overlap (`hpsearch.statistics.folds`).
+Settings are compared by the differences of their hits, repeat by repeat
 and example by example, in the same way: repeats of one number have the same seeds in all settings, and effects of
 seeds and examples that both settings share cancel.
 """
@@ -30,6 +32,7 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import Confirmed, Covers, Overview, in_order, overview
 from hpsearch.search.limits import StopRequests
+from hpsearch.search.noise import folds_of
 from hpsearch.search.runner import Runner, Summary, interrupted
 from hpsearch.search.stage import (
     check_counts,
@@ -47,8 +50,17 @@ from hpsearch.search.stage import (
 )
 from hpsearch.search.workflow import ConfirmJob, Listener, stopping, workers
 from hpsearch.space import contains
+from hpsearch.statistics.folds import error_interval
 from hpsearch.statistics.hits import matching_bytes
-from hpsearch.statistics.intervals import LEVEL, Interval, mean_interval, student_cdf, student_quantile
+from hpsearch.statistics.intervals import (
+    LEVEL,
+    MOST_FREEDOM,
+    Interval,
+    mean_interval,
+    student_cdf,
+    student_quantile,
+    whole,
+)
 from hpsearch.store import Store, open_store
 from hpsearch.store.schema import PLAN_KEY
 from hpsearch.text import counted
@@ -57,20 +69,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_MOST_FREEDOM = 1000  # Student's t with more degrees of freedom differs from the normal distribution in the third digit
 _LEAST_P = 1e-15  # smaller probabilities are rounding error
 # Repeats that two settings must have in common: the spread of fewer is known so badly that too many differences would
 # be claimed (in simulations of five equal settings up to 9 % at 3 repeats, at most 5.5 % from 4 on).
 _LEAST_TO_COMPARE = 4
 
-SettingHits = Mapping[int, "NDArray[np.bool_]"]  # the hits of one setting, (N,) each, by repeat
+# The hits of one setting, (N,) each, or its scores on folds, by repeat.
+SettingHits = Mapping[int, "NDArray[np.bool_] | NDArray[np.float64]"]
 
 
 def assess(store: Store, confirmation: Stage) -> Overview:
     """Return the state of a confirmation with the uncertainty of its means."""
     state, examples = overview(store, confirmation), kinds.examples(confirmation)
-    hits: dict[int, dict[int, NDArray[np.bool_]]] = {of.trial: {} for of in state.ranking}
-    if examples is not None:
+    hits: dict[int, dict[int, NDArray[np.bool_] | NDArray[np.float64]]] = {of.trial: {} for of in state.ranking}
+    ratio = 0.0
+    if examples is None:
+        scores = {number: of.scores[repeat] for of in state.ranking for repeat, number in of.numbers.items()}
+        folds, ratio = folds_of(store, confirmation, scores)
+        sizes = {len(of_trial) for of_trial in folds.values()}
+        for of in state.ranking if len(sizes) == 1 else ():
+            hits[of.trial] = {r: np.array(folds[number]) for r, number in of.numbers.items() if number in folds}
+    else:
         numbers = [number for of in state.ranking for number in of.numbers.values()]
         texts = store.attribute(confirmation, numbers, HITS)
         for of in state.ranking:
@@ -78,7 +97,8 @@ def assess(store: Store, confirmation: Stage) -> Overview:
                 stored = matching_bytes(texts.get(number), examples, of.scores[repeat])
                 if stored is not None:
                     hits[of.trial][repeat] = np.frombuffer(stored, np.bool_)
-    ranking = rank_confirmed(state.ranking, direction=confirmation.direction, examples=examples, hits=hits)
+    given: dict[str, Any] = {"examples": examples, "hits": hits} if examples is not None else {"folds": (hits, ratio)}
+    ranking = rank_confirmed(state.ranking, direction=confirmation.direction, **given)
     return replace(state, ranking=ranking)
 
 
@@ -88,43 +108,45 @@ def rank_confirmed(
     direction: Direction,
     examples: int | None = None,
     hits: Mapping[int, SettingHits] | None = None,
+    folds: tuple[Mapping[int, SettingHits], float] = ({}, 0.0),
 ) -> tuple[Confirmed, ...]:
     """Return the settings that have a score, best first (`hpsearch.search.best.in_order`), with their uncertainty.
 
     Where the scores are shares of ``examples``, ``hits`` are theirs by the setting's trial and by repeat. Where a
     repeat's are missing, its setting's interval adds the most that the examples' own variance can be, p (1 - p)/N, and
-    it is compared over seeds alone.
+    it is compared over seeds alone. Of other scores ``folds`` are those on folds, with the `split_ratio` of these.
     """
     ranked = in_order(repeats, direction)
     pairs = len(ranked) * (len(ranked) - 1) // 2
-    known = (hits or {}) if examples is not None else {}
+    known, ratio = (hits or {}, 0.0) if examples is not None else folds
     confirmed = []
     for place, of in enumerate(ranked):
         own = known.get(of.trial, {})
-        interval, covers = _interval(of, own, examples)
+        interval, covers = _interval(of, own, examples, ratio)
         p, compared = None, covers
         if place:
             first = ranked[0]
-            p, compared = _difference_p(first, of, known.get(first.trial, {}), own)
+            p, compared = _difference_p(first, of, known.get(first.trial, {}), own, ratio)
             p = None if p is None else min(1.0, pairs * p)
         confirmed.append(replace(of, interval=interval, covers=covers, p=p, compared=compared))
     return tuple(confirmed)
 
 
-def crossed_variance(values: NDArray[np.float64]) -> tuple[float, float]:
+def crossed_variance(values: NDArray[np.float64], ratio: float = 0.0) -> tuple[float, float]:
     """Return the variance of the mean of values with seeds by row and examples by column, and its degrees of freedom.
 
-    There are at least two of both. A part whose estimate is negative counts as none.
+    There are at least two of both. A part whose estimate is negative counts as none. Of folds in place of examples the
+    mean square is corrected by their `split_ratio`.
     """
     rows, columns = values.shape
     by_row, by_column, mean = values.mean(axis=1), values.mean(axis=0), values.mean()
     seeds = columns * float(np.var(by_row, ddof=1))
-    examples = rows * float(np.var(by_column, ddof=1))
+    examples = rows * float(np.var(by_column, ddof=1)) * (1 + columns * ratio)
     freedom = (rows - 1) * (columns - 1)
     rest = float(np.sum((values - by_row[:, None] - by_column + mean) ** 2)) / freedom
     total = max(seeds + examples - rest, seeds, examples)
     if total <= 0:
-        return 0.0, _MOST_FREEDOM
+        return 0.0, MOST_FREEDOM
     spread = seeds**2 / (rows - 1) + examples**2 / (columns - 1) + rest**2 / freedom
     return total / values.size, total**2 / spread
 
@@ -135,7 +157,7 @@ def share_interval(share: float, variance: float, freedom: float, examples: int)
     A symmetric interval would leave [0, 1] near its ends. With Student's t for the normal quantile, as the variance
     is an estimate with these degrees of freedom (after Korn & Graubard 1998).
     """
-    t = student_quantile(0.5 + LEVEL / 2, _whole(freedom))
+    t = student_quantile(0.5 + LEVEL / 2, whole(freedom))
     own = share * (1 - share)
     effective = own / variance if variance > 0 and own > 0 else examples
     shrink = 1 + t * t / effective
@@ -144,24 +166,27 @@ def share_interval(share: float, variance: float, freedom: float, examples: int)
     return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
 
 
-def _interval(of: Confirmed, hits: SettingHits, examples: int | None) -> tuple[Interval | None, Covers]:
+def _interval(of: Confirmed, hits: SettingHits, examples: int | None, ratio: float) -> tuple[Interval | None, Covers]:
     covers: Covers = "seeds" if examples is None else "seeds and examples"
     scores = list(of.scores.values())
     if len(scores) < 2:
         return None, covers
     if examples is None:
-        return mean_interval(scores), covers
+        if not of.scores.keys() <= hits.keys():
+            return mean_interval(scores), covers
+        variance, freedom = crossed_variance(_stack(hits, of.scores), ratio)
+        return error_interval(of.mean, math.sqrt(variance), freedom), "seeds and examples"
     if of.scores.keys() <= hits.keys() and examples > 1:
         variance, freedom = crossed_variance(_stack(hits, of.scores))
     else:
         over_seeds = float(np.var(scores, ddof=1)) / len(scores)
         variance = over_seeds + of.mean * (1 - of.mean) / examples
-        freedom = _MOST_FREEDOM if over_seeds == 0 else (variance / over_seeds) ** 2 * (len(scores) - 1)
+        freedom = MOST_FREEDOM if over_seeds == 0 else (variance / over_seeds) ** 2 * (len(scores) - 1)
     return share_interval(of.mean, variance, freedom, examples), covers
 
 
 def _difference_p(
-    first: Confirmed, other: Confirmed, first_hits: SettingHits, hits: SettingHits
+    first: Confirmed, other: Confirmed, first_hits: SettingHits, hits: SettingHits, ratio: float
 ) -> tuple[float | None, Covers]:
     """Return the two-sided p of the difference of two settings' means over their common repeats, and its scope."""
     common = sorted(first.scores.keys() & other.scores.keys())
@@ -172,23 +197,18 @@ def _difference_p(
         covers = "seeds and examples"
         values = _stack(first_hits, common) - _stack(hits, common)
         mean = float(values.mean())
-        variance, freedom = crossed_variance(values)
+        variance, freedom = crossed_variance(values, ratio)
     else:
         differences = [first.scores[repeat] - other.scores[repeat] for repeat in common]
         mean = float(np.mean(differences))
         variance, freedom = float(np.var(differences, ddof=1)) / len(common), len(common) - 1
     if variance == 0:
         return (1.0 if mean == 0 else 0.0), covers
-    return max(2 * student_cdf(-abs(mean) / math.sqrt(variance), _whole(freedom)), _LEAST_P), covers
+    return max(2 * student_cdf(-abs(mean) / math.sqrt(variance), whole(freedom)), _LEAST_P), covers
 
 
 def _stack(hits: SettingHits, repeats: Mapping[int, float] | Sequence[int]) -> NDArray[np.float64]:
     return np.array([hits[repeat] for repeat in sorted(repeats)], dtype=np.float64)
-
-
-def _whole(freedom: float) -> int:
-    """Return degrees of freedom rounded down, which makes intervals wider."""
-    return max(1, min(_MOST_FREEDOM, int(freedom)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Findings:
     stages: Sequence[Stage] = field(default=(), repr=False)  # all stages of the search, by number
     latest: Stage = field(repr=False)  # the latest stage that has trials
     counts: Counts = field(default_factory=Counts, repr=False)  # of the stage's trials
+    measure: Action | None = field(default=None, repr=False)  # to confirm the best trial's stage, where that is to do
     # whether only some of the search's stages are considered, so that actions must name the stage
     part: bool = field(default=False, repr=False)
 
@@ -157,6 +158,10 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
     known = best is not None and best.known and len(best.ties) >= top - 1
     every = store.stages(stage.search)
     latest = latest_with_trials(store, every)
+    measure = None
+    if best is not None and confirmation is None and not kinds.foreign(best.of):
+        number = None if best.of.number == latest.number else best.of.number
+        measure = actions_for(store, stage.search)("confirm", stage=number)
     return Findings(
         search=stage.search,
         stage=stage.name,
@@ -172,6 +177,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
         stages=every,
         latest=latest,
         counts=counts,
+        measure=measure,
         part=len(every) > len(stages),
     )
 
@@ -247,9 +253,12 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
         confirm = action("confirm", **confirmed.as_begun | {"stage": stage})
         words = f"bring {confirmed.confirmation.name} to its end ({{}}): {confirmed.left} trials are left"
         return NextStep("confirm", f"{nothing}; {words}", (confirm,))
-    if confirmed is None and any(best.ties):
+    if at.measure is not None and any(best.ties):
         words = "train the best trials again with other seeds to choose among them ({}), or score them on more"
-        return NextStep("confirm", f"{nothing}; {words} validation examples", (action("confirm", stage=stage),))
+        return NextStep("confirm", f"{nothing}; {words} validation examples", (at.measure,))
+    if at.measure is not None and best.ties and not best.known and not kinds.evaluates(best.of):
+        words = "run the best trials again with other seeds to measure how uncertain their scores are ({})"
+        return NextStep("confirm", f"{nothing}; {words}", (at.measure,))
     if confirmed is not None and not confirmed.ranking:
         return NextStep("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
     trial = best.trial if confirmed is None else confirmed.ranking[0].trial
@@ -296,7 +305,7 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
         *map(Sentence, _few(at)),
         *(_edge(name, made, at, step) for name, made in at.ranges.items() if made.edges),
     ]
-    plain: list[str] = []
+    plain: list[str | Sentence] = []
     if at.confirmed is not None and confirmed:
         plain += [] if over else _confirmed_ties(at, at.confirmed)
     elif at.level:
@@ -311,7 +320,12 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
     plain += [effect for name, made in effects if (effect := _effect(name, made, within, over))]
     plain += [] if over else uncertain_ends(at.ranges)
     following = Sentence(f"next: {step.words}", step.actions)
-    return (*figures, *sentences, *map(Sentence, plain), following), figures
+    return (
+        *figures,
+        *sentences,
+        *(Sentence(text) if isinstance(text, str) else text for text in plain),
+        following,
+    ), figures
 
 
 def _figures(at: Findings, best: BestTrial) -> Iterator[str]:
@@ -397,14 +411,20 @@ def _edge(name: str, made: NarrowedRange, at: Findings, step: NextStep) -> Sente
     return Sentence(f"{start}a further stage would widen the range to {wider}")
 
 
-def _ties(at: Findings, best: BestTrial) -> list[str]:
+def _ties(at: Findings, best: BestTrial) -> list[str | Sentence]:
     if not best.ties:
         return []
+    if not best.known and kinds.reports_noise(best.of):
+        missing = "trials report neither folds nor a standard error" + (" of all scores" if best.noise else "")
+        if at.measure is None:
+            return [f"noise unknown: {missing}"]
+        return [Sentence(f"noise unknown: {missing}; {{}} measures it", (at.measure,))]
     if not best.known:
         return [f"noise unknown: no hits on single examples are stored by which to compare trials by {best.metric}"]
     count, near = len(best.tied), best.ties[: at.top - 1]
-    on = f"on {best.examples} examples"
-    how = "" if best.paired else " (compared without their hits on single examples, which are not stored of all)"
+    on, how = best.noise[best.stage].words, ""
+    if not best.paired and best.examples is not None:
+        how = " (compared without their hits on single examples, which are not stored of all)"
     if not count:
         return [f"{at.trial(best.trial)} differs significantly from every other trial {on}{how}"]
     more = "or more " if best.open_ended else ""
@@ -414,16 +434,17 @@ def _ties(at: Findings, best: BestTrial) -> list[str]:
 
 
 def _selection(at: Findings, best: BestTrial) -> list[str]:
-    if best.corrected is None or best.corrected_interval is None or best.examples is None:
+    if best.corrected is None or best.corrected_interval is None:
         return []
     inside = best.corrected_interval
     words = (
         f"expect about {rounded(best.corrected, 2)} of {at.trial(best.trial)} on new examples ("
         f"{rounded(inside.low, 2)} to {rounded(inside.high, 2)})"
     )
-    if best.score - best.corrected < 0.5 / best.examples:
+    if abs(best.score - best.corrected) < (0.5 / best.examples if best.examples else 1e-9 * abs(best.score)):
         return [words]
-    return [f"{words}, not {best.score:.4g}: it was chosen for its score, which selection biases upwards"]
+    way = "upwards" if best.of.direction == "maximize" else "downwards"
+    return [f"{words}, not {best.score:.4g}: it was chosen for its score, which selection biases {way}"]
 
 
 def _effect(name: str, made: NarrowedRange, within: str, over: bool) -> str | None:

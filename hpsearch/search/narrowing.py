@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name, draw_seed, stage_seed
 from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
+from hpsearch.search.noise import measured
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
     Finished,
@@ -114,15 +115,17 @@ def analyse_ranges(
         wide = narrowed(True).space
         ranges = {name: replace(made, widened=wide[name]) if made.edges else made for name, made in ranges.items()}
     if bootstrap:
-        k, examples, hits = len(narrowing.used), kinds.examples(stage), None
+        k, examples, hits, spread = len(narrowing.used), kinds.examples(stage), None, None
         best = trials.best(within_reach(k), stage.direction)
-        if examples is not None and len(best) <= _MOST_HITS:
-            hits = hits_of(store, stage, best, examples)
+        if len(best) <= _MOST_HITS:
+            hits = None if examples is None else hits_of(store, stage, best, examples)
+            spread = spread_of(store, stage, best) if examples is None else None
         users = {
             name: best.users(name, known[name].used_by if name in known else None, settings) for name in stage.space
         }
         seed = draw_seed(stage.seed, k, "movement")
-        moves = movement(narrowing, best, users, stages[0].space, total=len(trials), hits=hits, seed=seed)
+        noise: dict[str, Any] = {"hits": hits, "spread": spread, "direction": stage.direction}
+        moves = movement(narrowing, best, users, stages[0].space, total=len(trials), seed=seed, **noise)
         ranges = {name: replace(made, movement=moves.get(name)) for name, made in ranges.items()}
     return replace(narrowing, ranges=ranges)
 
@@ -153,6 +156,22 @@ def hits_of(store: Store, stage: Stage, trials: Finished, examples: int) -> NDAr
     if None in hits:
         return None
     return np.array([np.frombuffer(of_trial, np.bool_) for of_trial in hits if of_trial])
+
+
+def spread_of(store: Store, stage: Stage, trials: Finished) -> tuple[NDArray[np.float64], str] | None:
+    """Return a matrix, (len(trials), M), that makes the scores' covariance, and its source; None unless all is known.
+
+    Trials with the same number of folds vary together on each fold, by the corrected covariance (Nadeau & Bengio 2003).
+    """
+    numbers = trials.number.tolist()
+    noise = measured(store, stage, dict(zip(numbers, trials.score.tolist(), strict=True)))
+    if noise is None or noise.errors.keys() != set(numbers):
+        return None
+    if len({len(noise.folds.get(number, ())) for number in numbers}) > 1 or not noise.folds:
+        return np.diag([noise.errors[number][0] for number in numbers]), "standard errors"
+    folds = np.array([noise.folds[number] for number in numbers], dtype=float)
+    count = folds.shape[1]
+    return (folds - folds.mean(axis=1, keepdims=True)) * np.sqrt((1 / count + noise.ratio) / (count - 1)), "folds"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

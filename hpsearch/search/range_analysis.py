@@ -152,6 +152,7 @@ class Movement:
     high_often: float  # whose upper one does
     # whether validation examples were resampled too; otherwise trials alone, for lack of stored hits
     examples: bool = field(metadata={"json": "images"})  # as in 0.2
+    noise: str = field(default="", repr=False)  # by which scores were drawn anew otherwise: folds, or standard errors
 
     def sentence(self, parameter: Parameter) -> str:
         """Return it in words: ``low end uncertain by x1.22, high end by x1.05 (bootstrap SD over ...)``."""
@@ -162,7 +163,8 @@ class Movement:
     @property
     def resampled(self) -> str:
         """The resampled things, in words."""
-        return "trials and examples" if self.examples else "trials"
+        noise = "examples" if self.examples else self.noise
+        return f"trials and {noise}" if noise else "trials"
 
 
 def distance(parameter: Parameter, by: float) -> str:
@@ -506,20 +508,30 @@ def movement(
     total: int,
     hits: NDArray[np.bool_] | None,
     seed: int,
+    spread: tuple[NDArray[np.float64], str] | None = None,
+    direction: Direction = "maximize",
 ) -> dict[str, Movement]:
     """Bootstrap the whole narrowing, and return how uncertain the ends of each range are that was narrowed.
 
-    Trials are resampled, each one's score is counted again on resampled validation examples, and the best of these make
-    new ends. A trial that is drawn twice counts once, for the ends rest on how far apart k trials lie. Expansion is
-    left out. tests/benchmarks/interval_coverage.py compares the result with the spread over simulated searches.
+    Trials are resampled, each one's score is counted again on resampled validation examples, or drawn anew from a
+    normal distribution with the covariance that is known of them, and the best of these make new ends. A trial that is
+    drawn twice counts once, for the ends rest on how far apart k trials lie. Expansion is left out.
+    tests/benchmarks/interval_coverage.py compares the result with the spread over simulated searches.
 
     Args:
         ranked: The best of the trials, as many as are `within_reach`, best first.
         users: The places among them of those that use a parameter, by name.
         hits: The hits of ``ranked``, shape (len(ranked), examples); None where they are not stored.
+        spread: Where there are none, a matrix whose product with its transpose is the covariance of their scores, shape
+            (len(ranked), M), and in words what it is from; None where it is not known.
     """
     k, reach = len(narrowing.used), len(ranked)
-    chosen, order = _resamples(reach, total, hits, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    chosen, order = _resamples(reach, total, hits, rng)
+    if spread is not None:
+        scores = ranked.score + rng.standard_normal((len(chosen), spread[0].shape[1])) @ spread[0].T
+        order = np.argsort(-scores if direction == "maximize" else scores, axis=1, kind="stable")
+    words = "" if spread is None else spread[1]
     in_order = np.take_along_axis(chosen, order, axis=1)
     among_best = np.empty_like(chosen)
     np.put_along_axis(among_best, order, in_order & (np.cumsum(in_order, axis=1) <= k), axis=1)
@@ -538,7 +550,7 @@ def movement(
         width = to_scale(before, before.high) - to_scale(before, before.low)
         often = np.mean(np.abs(ends - at) > FAR * width, axis=0)
         low, high = ends.std(axis=0)
-        movements[name] = Movement(float(low), float(high), float(often[0]), float(often[1]), hits is not None)
+        movements[name] = Movement(float(low), float(high), float(often[0]), float(often[1]), hits is not None, words)
     return movements
 
 

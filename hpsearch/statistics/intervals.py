@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LEVEL = 0.95
+MOST_FREEDOM = 1000  # Student's t with more degrees of freedom differs from the normal distribution in the third digit
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,16 @@ class Interval:
     low: float
     high: float
     level: float = LEVEL  # share of such intervals that hold the true value
+
+
+def share_error(share: float, count: int) -> float:
+    """Return one standard error of a share of so many examples, sqrt(p (1 - p) / n).
+
+    Of none or all it is that of two more of each kind (Agresti & Coull 1998), since 0 would pretend certainty.
+    """
+    if not 0 < share < 1:
+        share, count = ((share >= 1) * count + 2) / (count + 4), count + 4
+    return math.sqrt(share * (1 - share) / count)
 
 
 def wilson(hits: int, examples: int) -> Interval:
@@ -84,3 +95,8 @@ def student_quantile(probability: float, freedom: int) -> float:
         else:
             high = middle
     return (low + high) / 2
+
+
+def whole(freedom: float) -> int:
+    """Return degrees of freedom rounded down, which makes intervals wider."""
+    return max(1, min(MOST_FREEDOM, int(freedom)))

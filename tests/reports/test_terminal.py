@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.reports.tables import BLOCKS, WIDTH, Scale, chart, share_error, shows_blocks
+from hpsearch.reports.tables import BLOCKS, WIDTH, Scale, chart, shows_blocks
+from hpsearch.statistics.intervals import share_error
 
 curves = st.lists(st.floats(0, 1), min_size=1, max_size=400)
 CURVES = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), min_size=1, max_size=5)

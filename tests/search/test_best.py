@@ -11,7 +11,8 @@ from made_stages import edgeless
 
 from hpsearch.errors import BadInput
 from hpsearch.records import HITS, VALIDATION_LOSS, Completed
-from hpsearch.search.best import MOST, BestTrial, best_trial, choose, hits_of, ties_of
+from hpsearch.search.best import MOST, BestTrial, best_trial, choose, ties_of
+from hpsearch.search.noise import hits_of
 from hpsearch.space import Value
 from hpsearch.statistics import wilson
 from hpsearch.statistics.hits import pack

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ import user_functions
 
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors.base import InlineExecutor
+from hpsearch.executors.pool import PoolExecutor
 from hpsearch.objectives.user.function import FunctionObjective, LocalObjective
 from hpsearch.objectives.user.trial import Study
 from hpsearch.optuna_sampler import KeyedRandomSampler
 from hpsearch.records import SECONDS, Completed, Failed, Stage, Trial
 from hpsearch.search.batches import Batches
 from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.pruning import plan_of
+from hpsearch.search.runner import Runner
 from hpsearch.search.stage import begin
 from hpsearch.search.workflow import Job, run
 from hpsearch.space import Categorical, Float, Int
@@ -231,3 +236,29 @@ def f(trial):
         trial.set_user_attr("note", 1)
     return trial.suggest_float("x", 0, 1)
 """
+
+
+@pytest.mark.parametrize("function", ["counting", "ignorant"])
+def test_what_is_pruned_does_not_depend_on_stops(function: str, tmp_path: Path) -> None:
+    """Stopped after ever more looks of the runner, and gone on with, until a run comes to its end."""
+    ended = []
+    for stops in (False, True):
+        with closing(open_store(str(tmp_path / f"{stops}.db"), create=True, write=True)) as store:
+            section = {"function": f"user_functions:{function}", "direction": "minimize", "epochs": 10}
+            space = {"x": {"low": 0, "high": 1}}
+            pruning = {"rule": "halving", "cohort": 6, "reduction_factor": 2}
+            given = study(objective=section, space=space, pruning=pruning, trials={"count": 12})
+            stage, _ = begin(store, given, given.load())
+            for looks in count(6 if stops else 10**5, 25):
+                objective = given.objective(given.load(), seed=stage.seed, space=stage.ranges)
+                left = iter([*repeat(False, looks), *repeat(True, 1000)])
+                options: dict[str, Any] = {"until": 12, "plan": plan_of(given)}
+                executor = PoolExecutor(2)
+                Runner(store, stage, objective, executor, stopping=partial(next, left), **options).run()
+                executor.close(kill=True)
+                if store.counts(stage).finished == 12:
+                    break
+        trials = frozen(tmp_path / f"{stops}.db")
+        ended.append([(trial.state.name, trial.value, trial.intermediate_values) for trial in trials])
+    assert ended[0] == ended[1]
+    assert {state for state, *_ in ended[0]} == ({"PRUNED", "COMPLETE"} if function == "counting" else {"COMPLETE"})
