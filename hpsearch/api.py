@@ -488,6 +488,7 @@ class Search:
         job = workflow.ConfirmJob(
             storage=self.storage,
             search=name,
+            given=self._study(),
             stage=number,
             top=top,
             repeats=repeats,

@@ -235,6 +235,9 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
             raise no_study_file(parent)
         settings = best_settings(store, parent, job.top)
         study = kept_study(parent)
+        if job.given is not None:
+            study = study.run_as(job.given, "function")
+        study.check_names()
         data = study.load(data_dir=job.data_dir)
         check_fingerprint(parent, data.fingerprint)
         stage = planned(store, parent, settings, job.repeats)

@@ -82,6 +82,7 @@ class ConfirmJob(Execution):
     """A job of one confirmation; the fields are those of `hpsearch.Search.confirm`."""
 
     search: str | None = None
+    given: StudyFile | None = None  # as a job's
     stage: int | None = None
     top: int = TOP
     repeats: int = REPEATS
