@@ -126,9 +126,9 @@ def test_a_search_goes_on_with_what_is_given_again(storage: str) -> None:
     assert moved.state.ranking[0].repeats == 2
     with pytest.raises(StageConflict, match=r"stage-01 was begun with other settings \(trials.seed: 3 -> 4\); give"):
         search(storage, seed=4).start(6)
-    with pytest.raises(StageConflict, match="space.lr: .* -> none"):
+    with pytest.raises(StageConflict, match=r"space.lr: .* -> none"):
         search(storage, space={"x": Float(0, 1)}).start(6)
-    with pytest.raises(StageConflict, match="direction: .?minimize.? -> .?maximize"):
+    with pytest.raises(StageConflict, match=r"direction: .?minimize.? -> .?maximize"):
         search(storage, direction="maximize").start(6)
 
 
