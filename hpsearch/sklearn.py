@@ -65,8 +65,8 @@ class StagedRandomSearchCV(RandomizedSearchCV):  # type: ignore[misc]  # scikit-
         Number of candidates of all stages together, at least two a stage.
 
     stages : int, default=2
-        Number of stages; 1 is a plain random search. About 12 candidates a stage are enough: 3 stages for 40, 4 for
-        100 (measured on smooth scores of 2 to 6 parameters).
+        Number of stages; 1 is a plain random search. Give each at least 10 candidates: with 5 or fewer a stage is no
+        better than plain random search in simulations.
 
     top : int, default=None
         Number of a stage's best candidates that the next stage's ranges are made from. None: a quarter of them, from 3
