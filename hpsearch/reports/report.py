@@ -223,7 +223,7 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     if best.interval is None:
         yield f"{whose} with a score; no interval is known for it."
         if reports_noise(best.of) and not foreign(best.of):
-            yield "Noise unknown: trials report neither folds nor a standard error; `hpsearch confirm` measures it."
+            yield "Noise unknown: trials report neither folds nor a standard error; a confirmation measures it."
     else:
         count = f" on {counted(material.examples, 'validation example')}" if material.examples else ""
         if not count and best.stage in best.noise:
