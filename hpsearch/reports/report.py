@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import examples, foreign, reports_noise, used
+from hpsearch.objectives.kinds import examples, foreign, used
 from hpsearch.records import ancestry
 from hpsearch.reports import MOST_CURVES, sections
 from hpsearch.reports.figures import StageTrials
@@ -222,8 +222,6 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     whose = f"The best of {counted(number, 'trial')}" if number > 1 else "The only trial"
     if best.interval is None:
         yield f"{whose} with a score; no interval is known for it."
-        if reports_noise(best.of) and not foreign(best.of):
-            yield "Noise unknown: trials report neither folds nor a standard error; a confirmation measures it."
     else:
         count = f" on {counted(material.examples, 'validation example')}" if material.examples else ""
         if not count and best.stage in best.noise:

@@ -6,6 +6,7 @@ import io
 import sys
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,3 +175,26 @@ def test_versions_are_named_where_they_differ() -> None:
     recent = run_by_line([{new: 60}, {replace(new, host="b"): 1}], recent=True)
     assert recent == f"run by (the last 10,000 of a stage): {new.host} 60, b 1"
     assert run_by_line([{new: 60}, {replace(new, run="c"): 1}]) is None
+
+
+@pytest.mark.parametrize(
+    ("returns", "score", "said"),
+    [
+        ('{"score": x, "std_error": 0.1}', "+- 0.10 (one standard error)", "statistically tied"),
+        ("x", "", "noise unknown: not all trials report folds or a standard error; `hpsearch confirm` measures it"),
+    ],
+)
+def test_best_says_the_noise_that_trials_report_or_that_it_is_not_known(
+    cli: Cli, tmp_path: Path, returns: str, score: str, said: str
+) -> None:
+    (tmp_path / "train.py").write_text(
+        f'def of(trial):\n    x = trial.suggest_float("x", 0, 1)\n    return {returns}'
+    )
+    objective = '[objective]\nfunction = "train.py:of"\ndirection = "maximize"\n'
+    (tmp_path / "mine.toml").write_text(f'name = "mine"\n{objective}[trials]\ncount = 5\n')
+    cli.ok("start mine.toml --engine inline")
+    first, *rest = cli.ok("best").splitlines()
+    assert first.endswith(score)
+    assert ("+-" in first) is bool(score)
+    assert said in rest[-1]
+    assert (cli.json("best")["standard_error"] is None) is (not score)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from hpsearch.records import FOLDS, REPEATS, STD_ERROR, Completed, Stage
+from hpsearch.reports.report import gather
+from hpsearch.reports.sections import best_trials
 from hpsearch.search.best import BestTrial, best_trial, ties_of
 from hpsearch.search.comparison import Entrant, PairedFolds, compare
 from hpsearch.search.confirmation import assess, best_settings, planned
@@ -209,3 +211,12 @@ def test_a_confirmation_with_folds_covers_other_examples_too(store: Store, known
     assert second.p < 0.001  # the same folds are hard for both
     assert {first.covers, second.compared} == {"seeds and examples" if known else "seeds"}
     assert (first.interval.high - first.interval.low > 0.1) is known
+
+
+def test_the_report_gives_each_trial_the_interval_of_its_own_noise(store: Store) -> None:
+    reported(store, errors)
+    section = best_trials(gather(store, "mine"))
+    assert section is not None
+    columns = section.tables[0].columns
+    assert columns["score"][:2] == [0.9, 0.89]
+    assert columns["95 % interval"][:2] == ["0.86 to 0.94", "0.85 to 0.93"]
