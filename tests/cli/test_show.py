@@ -187,9 +187,7 @@ def test_versions_are_named_where_they_differ() -> None:
 def test_best_says_the_noise_that_trials_report_or_that_it_is_not_known(
     cli: Cli, tmp_path: Path, returns: str, score: str, said: str
 ) -> None:
-    (tmp_path / "train.py").write_text(
-        f'def of(trial):\n    x = trial.suggest_float("x", 0, 1)\n    return {returns}'
-    )
+    (tmp_path / "train.py").write_text(f'def of(trial):\n    x = trial.suggest_float("x", 0, 1)\n    return {returns}')
     objective = '[objective]\nfunction = "train.py:of"\ndirection = "maximize"\n'
     (tmp_path / "mine.toml").write_text(f'name = "mine"\n{objective}[trials]\ncount = 5\n')
     cli.ok("start mine.toml --engine inline")
