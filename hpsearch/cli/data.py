@@ -54,21 +54,7 @@ def init(name: str, what: str | None, force: bool, output: Format, **of_file: An
     of_file = {key: value for key, value in of_file.items() if value is not None}
     if of_file and what is None:
         raise BadInput(f"--{next(iter(of_file))} says how --data is read; give --data FILE, too")
-    section: Any = None
-    sentences: Sequence[Sentence] = ()
-    read = ""
-    if what is not None:
-        section = {"path": what, **of_file}
-        if not (text := " ".join(map(str, section.values()))).isprintable():
-            raise BadInput(f"a study file cannot hold {text!r}; give it a plain name")
-        dataset = load(path=Path(what), **of_file)
-        tested = 0 if dataset.labels_test is None else len(dataset.labels_test)
-        parts: dict[str, Any] = {"train": 0.8 if tested else 0.6, "validation": 0.2, "test": tested or 0.2}
-        if len(dataset.x) > _MOST:
-            parts = {part: int(_MOST * of) if isinstance(of, float) else of for part, of in parts.items()}
-        section |= parts
-        sentences = split(dataset, **parts, seed=0).notes  # and refused here, where too few
-        read = f"read {what}: {_summary(dataset)}, {counted(dataset.classes, 'class')}"
+    section, sentences, read = (None, (), "") if what is None else _own_data(what, of_file)
     path = write_study(name, section, force=force)
     for sentence in sentences:
         note(worded(sentence))
@@ -80,6 +66,20 @@ def init(name: str, what: str | None, force: bool, output: Format, **of_file: An
     say(f"wrote {path}")
     say(f"edit it, then: {command(Action('check', {'path': path}))}")
     say(f"               hpsearch start {name}")
+
+
+def _own_data(what: str, of_file: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Sentence], str]:
+    """Return the keys of ``[data]`` for a file, what was decided in reading it, and what it holds in words."""
+    section = {"path": what, **of_file}
+    if not (text := " ".join(map(str, section.values()))).isprintable():
+        raise BadInput(f"a study file cannot hold {text!r}; give it a plain name")
+    dataset = load(path=Path(what), **of_file)
+    tested = 0 if dataset.labels_test is None else len(dataset.labels_test)
+    parts: dict[str, Any] = {"train": 0.8 if tested else 0.6, "validation": 0.2, "test": tested or 0.2}
+    if len(dataset.x) > _MOST:
+        parts = {part: int(_MOST * of) if isinstance(of, float) else of for part, of in parts.items()}
+    said = split(dataset, **parts, seed=0).notes  # and refused here, where too few
+    return section | parts, said, f"read {what}: {_summary(dataset)}, {counted(dataset.classes, 'class')}"
 
 
 @click.command()
