@@ -178,7 +178,7 @@ def test_a_folder_around_the_folder_and_what_is_left_out_is_said(tmp_path: Path)
     words = " ".join(map(str, dataset.notes))
     assert (len(dataset.x), dataset.class_names) == (3, ("cat", "dog"))
     assert "left out, without classes: test" in words
-    assert "left out, no .png or .jpg or .jpeg: 2.webp" in words
+    assert "left out, no .png, .jpg or .jpeg: 2.webp" in words
 
 
 def test_colours_stay_and_grey_pictures_join_them(tmp_path: Path) -> None:
