@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import io
 import os
 import stat
 import tempfile
@@ -87,12 +88,12 @@ def content(path: Path) -> bytes:
             raise BadData(f"{path} is no data but Git LFS's pointer to it; get the file with git lfs pull")
         if not data.startswith(b"\x1f\x8b"):
             return data
-        size = 0
-        with gzip.open(path) as unpacked:  # counted first, for the header does not say the size
+        whole = io.BytesIO()
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacked:  # in pieces, for its header does not say the size
             while part := unpacked.read(2**20):
-                size += len(part)
-                check_size(path, size, packed=len(data))
-        return gzip.decompress(data)
+                whole.write(part)
+                check_size(path, whole.tell(), packed=len(data))
+        return whole.getvalue()
     except (OSError, EOFError, zlib.error) as error:
         raise BadData(f"cannot read {path}: {first_line(error)}") from error
 

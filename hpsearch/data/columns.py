@@ -32,9 +32,9 @@ def is_text(column: Cells) -> bool:
     return getattr(column.dtype, "kind", "O") not in "buif"
 
 
-def column_of(x: Raw | None, position: int) -> Cells:
+def column_of(x: Raw, position: int) -> Cells:
     """Return a column of a table."""
-    return x[:, position] if isinstance(x, np.ndarray) else x.iloc[:, position]  # type: ignore[union-attr]
+    return x[:, position] if isinstance(x, np.ndarray) else x.iloc[:, position]
 
 
 def numbers_of(column: Cells) -> npt.NDArray[np.float64]:
@@ -56,9 +56,13 @@ def to_numbers(x: Raw, names: Sequence[str]) -> npt.NDArray[np.float64]:
 
 def texts(column: Cells) -> tuple[npt.NDArray[np.intp], list[str]]:
     """Return codes (N,), -1 where a cell is missing, and the texts that they stand for, without a whole number's .0."""
-    array = isinstance(column, np.ndarray)
-    codes, values = np.unique(column, return_inverse=True)[::-1] if array else column.factorize()  # type: ignore[union-attr]
-    return codes, [str(int(of) if isinstance(of, float) and of.is_integer() else of) for of in values.tolist()]
+    if isinstance(column, np.ndarray):
+        unique, codes = np.unique(column, return_inverse=True)
+        values = unique.tolist()
+    else:
+        codes, index = column.factorize()
+        values = index.tolist()
+    return codes, [str(int(of) if isinstance(of, float) and of.is_integer() else of) for of in values]
 
 
 def _numbers_rows(name: str, column: Cells) -> bool:

@@ -369,6 +369,6 @@ def encode(values: npt.NDArray[Any], names: tuple[str, ...], where: str) -> npt.
         if str(value) not in code:
             raise BadData(
                 f"{where}: the test part has a label {str(value)!r} that no training example has; "
-                f"known: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
+                f"known: {listed(names, 12)}"
             )
     return np.array([code[str(value)] for value in different], dtype=np.int64)[inverse]

@@ -82,7 +82,7 @@ def read(path: Path, *, labelled: bool = True, resize: int | None = None, **tabl
     if given and kind not in TABLES:
         raise BadData(f"{given[0]} is for tables, and {path} is none; leave it out")
     if resize is not None and (kind not in ("folder", ".parquet") or not 1 <= resize <= MAX_SIDE):
-        raise BadData(f"resize = {resize}: it is for pictures, and 1 to {MAX_SIDE:,}")
+        raise BadData(f"resize = {resize}: pictures alone are scaled, to 1 to {MAX_SIDE:,} pixels a side")
     if kind == ".npz":
         return read_npz(path, labelled=labelled)
     if kind == "folder" and (folder := find_idx_folder(path)):

@@ -15,7 +15,7 @@ from hpsearch import files
 from hpsearch.data import formats
 from hpsearch.errors import BadData, MissingExtra
 from hpsearch.records import Sentence
-from hpsearch.text import listed
+from hpsearch.text import either, listed
 
 PICTURES = (".png", ".jpg", ".jpeg")
 _OTHER_PICTURES = (".bmp", ".gif", ".heic", ".jfif", ".tif", ".tiff", ".webp")  # not read, which is said
@@ -111,10 +111,10 @@ def read_folder(folder: Path, resize: int | None = None) -> formats.Arrays:
     """Read a folder of pictures by class: a subfolder a class, or such subfolders below each of `formats.PARTS`."""
     while len(below := folders_in(folder)) == 1 and not files_in(below[0]):  # as some archives unpack
         folder = below[0]
-    parts = {part: folders_in(path) for part, path in parts_in(folder).items()}
-    if "training" not in parts or not any(map(files_in, parts["training"])):
-        parts = {"training": below}
-    classes = {part: {path.name: files for path in paths if (files := files_in(path))} for part, paths in parts.items()}
+    parts = {part: {path: files_in(path) for path in folders_in(of)} for part, of in parts_in(folder).items()}
+    if not any(parts.get("training", {}).values()):
+        parts = {"training": {path: files_in(path) for path in below}}
+    classes = {part: {path.name: files for path, files in of.items() if files} for part, of in parts.items()}
     if not classes["training"]:
         raise BadData(
             f"{folder} holds no data: give a folder with a subfolder of {', '.join(PICTURES)} pictures for each class "
@@ -126,12 +126,12 @@ def read_folder(folder: Path, resize: int | None = None) -> formats.Arrays:
             arrays[part, "x"] = stacked(((file, None) for files in of_class.values() for file in files), resize)
             arrays[part, "labels"] = np.repeat(list(of_class), [len(files) for files in of_class.values()])
     read = formats.joined(folder, arrays, labelled=True)
-    paths = [path for of_part in parts.values() for path in of_part]
-    others = [file.name for path in paths for file in path.iterdir() if file.suffix.lower() in _OTHER_PICTURES]
+    found = {path: files for of in parts.values() for path, files in of.items()}
+    others = [file.name for path in found for file in path.iterdir() if file.suffix.lower() in _OTHER_PICTURES]
     left = {
-        "without pictures": [path.name for path in paths if not files_in(path)],
+        "without pictures": [path.name for path, files in found.items() if not files],
         "without classes": [part for part, of_class in classes.items() if not of_class],
-        f"no {' or '.join(PICTURES)}": sorted(others),
+        f"no {either(PICTURES)}": sorted(others),
     }
     notes = [Sentence(f"left out, {why}: {listed(names)}") for why, names in left.items() if names]
     return formats.Arrays(read.x, read.labels, read.x_test, read.labels_test, notes=(*read.notes, *notes))

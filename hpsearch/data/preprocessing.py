@@ -97,9 +97,8 @@ class Table:
     def cells(self, raw: Raw) -> tuple[Numbers, list[tuple[npt.NDArray[np.intp], list[str]]]]:
         """Return the numbers (N, K), NaN where one is missing, and the columns of texts (`columns.texts`)."""
         numbers = to_numbers(self.pick(raw, self.numbers), [self.name(position) for position in self.numbers])
-        of_texts = [position for position, _ in self.texts]
-        columns = self.pick(raw, of_texts) if of_texts else None
-        return numbers, [texts(column_of(columns, k)) for k in range(len(of_texts))]
+        columns = self.pick(raw, [position for position, _ in self.texts])
+        return numbers, [texts(column_of(columns, k)) for k in range(len(self.texts))]
 
     def encode(self, raw: Raw) -> tuple[Numbers, npt.NDArray[np.float32]]:
         """Return the numbers (N, K), medians in place of missing values, and the 0/1 columns (N, L)."""

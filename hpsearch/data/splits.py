@@ -69,7 +69,7 @@ def split(
         test: Likewise, 0 allowed, of the data set's own test part, if there is one: None takes the whole of that.
         seed: Of the shuffling.
         stratify: Give each split the data set's proportion of every class.
-        scale: As for `Preprocessing.fit`, and so is ``text``.
+        scale, text: As for `Preprocessing.fit`.
 
     Raises:
         BadData: More examples requested than there are, none requested, or too few of a class to stratify.

@@ -40,8 +40,8 @@ DELIMITERS = "\t;|,"  # the first that cuts every row into equally many cells; e
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked at
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
-_OTHERS = {  # what no table begins with: the way to one
-    "\0": "UTF-16 needs its byte order mark; a workbook is saved as CSV UTF-8",
+_OTHERS = {  # what no table begins with, or holds: the way to one
+    r"[^\0]*\0": "UTF-16 needs its byte order mark; a workbook is saved as CSV UTF-8",
     r"<([!?]|(html|head|body|table|div|script)\b)": "it looks like a web page",
     r"\[?{\s*[\"\[{]": "it looks like JSON: convert it with pandas' read_json and to_csv",
     r"(%.*\n|\s)*@relation": "it looks like ARFF: keep the lines below @data",
@@ -96,8 +96,9 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str,
         if sample.lower().startswith("sep="):  # Excel's
             content = content[content.index(b"\n") + 1 :] if b"\n" in content else b""
             sample = sample[sample.find("\n") + 1 :]
-        for beginning, remedy in _OTHERS.items():
-            if re.match(beginning, sample.lstrip(), re.IGNORECASE) or "\0" in sample:
+        beginning = sample.lstrip()
+        for pattern, remedy in _OTHERS.items():
+            if re.match(pattern, beginning, re.IGNORECASE):
                 raise BadData(f"{path} is no table of text: it begins with {sample[:20]!r}; {remedy}")
         start = re.split(r"[\r\n]", sample.lstrip(), maxsplit=1)[0]
         check_columns(path, 1 + max(start.count(mark) for mark in DELIMITERS))
@@ -202,7 +203,9 @@ def _pandas(path: Path, look: dict[str, Any], **options: Any) -> pd.DataFrame:
         frame: pd.DataFrame = pd.read_csv(**options, index_col=False, keep_default_na=False, skipinitialspace=True)
         if look["ends"] and not frame.pop(_END).isin([np.nan, ""]).all():
             raise BadData(f"{path} is ragged: some rows have more fields than its header")
-        texts = look["header"] == 0 and all(is_text(frame[name]) for name in frame)  # as numbers below it become
+        texts = look["header"] == 0 and all(
+            is_text(frame[name]) for name in frame
+        )  # a second header makes texts of numbers
         if texts and (again := (frame == look["names"]).all(axis=1).to_numpy()).any():
             raise BadData(f"{path}: row {int(again.argmax()) + 1} repeats the header; take it out of the table")
         frame.attrs["decimal"] = look["decimal"]  # for cells that are read as text
@@ -298,7 +301,7 @@ def read_table(
         table = read_parquet(path)
         pictures = _pictures_of(path, table)
         if left := [f.name for f in table.schema if arrow(path).types.is_nested(f.type) and f.name != pictures]:
-            notes.append(f"left out, as they hold lists or records: {', '.join(map(repr, left[:10]))}")
+            notes.append(f"left out, as they hold lists or records: {listed([*map(repr, left)], 10)}")
         names = _unique(path, [str(name) for name in table.column_names if name not in left])
         candidates = _label_columns(path, [n for n in names if n != pictures], label, columns, required=labelled)
         frame = table.drop_columns(left).to_pandas(ignore_metadata=True)
@@ -342,7 +345,7 @@ def read_table(
     features = [name for name in names if name != target]
     if pictures is not None:
         if others := [name for name in features if name != pictures]:
-            notes.append(f"left out, beside the pictures in {pictures!r}: {', '.join(map(repr, others[:10]))}")
+            notes.append(f"left out, beside the pictures in {pictures!r}: {listed([*map(repr, others)], 10)}")
         return Arrays(stacked(_encoded(path, frame[pictures]), resize), labels, notes=tuple(map(Sentence, notes)))
     if resize is not None:
         raise BadData(f"resize = {resize} is for pictures, and {path} holds none; leave it out")

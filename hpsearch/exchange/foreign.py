@@ -42,6 +42,7 @@ from hpsearch.records import (
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, contains, describe, has_none, parameter_from_dict
 from hpsearch.store.schema import FINISHED
 from hpsearch.study_file import check_name
+from hpsearch.text import listed
 
 # A warning for everyone who narrows trials that were run elsewhere.
 RANDOM = Sentence(
@@ -233,7 +234,7 @@ def foreign_trials(
     for argument in request.ranges:
         name, equals, form = argument.partition("=")
         if not equals or not name:
-            raise BadArgument("ranges", argument, "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other")
+            raise BadArgument("ranges", argument, _FORM)
         given[name.removeprefix(tool.prefix)] = form
     names = _parameter_columns(path, columns, tool, score, request.parameters, given)
     named = [name.removeprefix(tool.prefix) for name in request.parameters]
@@ -352,7 +353,7 @@ def _direction(path: Path, tool: Tool, score: str, metric: str, own: str, notes:
 
 def _some(columns: Iterable[str]) -> str:
     names = [name for name in columns if name and not name.startswith("Unnamed: ")]
-    return (", ".join(names[:12]) or "none") + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return listed(names, 12) or "none"
 
 
 def _parameter_columns(

@@ -32,6 +32,7 @@ from hpsearch.records import Action, Argument, PastTrials, Sentence
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, hull
 from hpsearch.store.engine import as_permitted, parse_url, show, sqlite_file, translated
 from hpsearch.store.schema import RANGES
+from hpsearch.text import listed
 
 _MAX_STEP = 2**31 - 1
 
@@ -97,8 +98,8 @@ def _named(storage: Any, where: str, study_name: str | None) -> str:
     if study_name is None:
         if len(known) == 1:
             return str(known[0])
-        listed = f": {', '.join(known[:10])}{' ...' if len(known) > 10 else ''}" if known else ""
-        raise BadInput(f"{where} holds {len(known)} studies; name one with {{}}{listed}", Argument("study_name"))
+        names = f": {listed(known, 10)}" if known else ""
+        raise BadInput(f"{where} holds {len(known)} studies; name one with {{}}{names}", Argument("study_name"))
     if study_name not in known:
         raise BadInput(f"no study {study_name!r} in {where}{nearest(study_name, known)}")
     return study_name

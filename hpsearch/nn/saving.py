@@ -98,7 +98,7 @@ def save(
         network: One lane, over all inputs (`Network.widened`).
         path: ``NAME.npz``; written whole or not at all, the same bytes for the same network.
         about: Where the network comes from, as JSON-able data without NaN or infinity.
-        preprocessing: See `Model`, and so for ``class_names``.
+        preprocessing, class_names: As in `Model`.
 
     Raises:
         BadInput: One of these does not fit the network, numbers are not finite, or the file cannot be written.

@@ -366,7 +366,7 @@ def _figure(key: str, title: str, caption: str, figure: go.Figure, **more: Any) 
     plain = plain_figure(figure)
     if note := without_key(plain):
         caption += f" {note[:1].upper()}{note[1:]}."
-    derived = {"alt": figures.describe(figure), "narrow": _narrowed(figure)}
+    derived = {"alt": figures.describe(figure), "narrow": narrowed(plain["layout"])}
     return PageFigure(key=key, title=title, caption=caption, figure=plain, **{**derived, **more})
 
 

@@ -12,7 +12,7 @@ from hpsearch.objectives.kinds import curve_bounds, examples, foreign, keeps_los
 from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.statistics.intervals import share_error
-from hpsearch.text import counted, is_missing
+from hpsearch.text import counted, is_missing, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -266,9 +266,8 @@ def run_by_line(finishers: Iterable[Mapping[Owner, int]], *, recent: bool = Fals
     for (host, hpsearch, numpy), trials in machines:
         versions = f" (hpsearch {hpsearch}, NumPy {numpy})" if hpsearch else " (version not stored)"
         words.append(f"{host} {trials}{versions if several else ''}")
-    more = f" and {len(words) - _MOST_MACHINES} more" if len(words) > _MOST_MACHINES else ""
     which = f" (the last {RECENT:,} of a stage)" if recent else ""
-    return f"run by{which}: {', '.join(words[:_MOST_MACHINES])}{more}"
+    return f"run by{which}: {listed(words, _MOST_MACHINES)}"
 
 
 def owned_columns(owned: Mapping[int, Owned], numbers: Sequence[int]) -> Columns:

@@ -99,7 +99,7 @@ def store_for_import(storage: str) -> Iterator[Store]:
     url = engine.parse_url(storage)
     file = engine.sqlite_file(url)
     with contextlib.ExitStack() as stack:
-        # Options of a URL may name a file's own way to be opened.
+        # A URL's options may say how the very file is opened: such a one is made in place.
         if file is not None and not url.query and not engine.check_there(file, create=True):
             with engine.translated(url, door=True):
                 made = stack.enter_context(t.created_file(file))

@@ -479,7 +479,7 @@ def old_schema() -> None:
         ),
         (lambda: two_trials(lambda t: t.suggest_float("score", 0, 1)), "", "rename it"),
         (two_studies, "", "name one with --study-name: another, theirs"),
-        (lambda: two_studies(*"012345678"), "", "--study-name: 0, 1, 2, 3, 4, 5, 6, 7, 8, another ..."),
+        (lambda: two_studies(*"012345678"), "", "--study-name: 0, 1, 2, 3, 4, 5, 6, 7, 8, another and 1 more"),
         (two_studies, "--study-name thiers", "did you mean 'theirs'"),
         (two_studies, "--study-name another", "no trial with a score"),
         (lambda: two_trials(study_name="größe ü"), "", "--name"),

@@ -8,6 +8,7 @@ import pickle
 import struct
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_a_continuous_target_is_refused_in_every_format(values: Any, classes: in
             names.add(load(path=path).class_names)
             assert [*map(len, names)] == [classes]
         else:
-            refused(lambda path=path: load(path=path), str(tmp_path / "a") if ending != "npz" else "a: ")  # type: ignore[misc]
+            refused(partial(load, path=path), str(tmp_path / "a") if ending != "npz" else "a: ")
 
 
 def test_uint8_stays_and_other_whole_numbers_become_floats(tmp_path: Path) -> None:
@@ -333,7 +334,7 @@ def test_other_encodings_are_read_where_they_are_named(tmp_path: Path) -> None:
     refused(lambda: load(path=path), "not UTF-8 text", 'encoding = "cp949"')
     assert frame_of(path, encoding="cp949")[1] == ["개", "고양이"]
     for name in ("klingon", "base64"):
-        refused(lambda name=name: load(path=path, encoding=name), f"no encoding {name!r}")  # type: ignore[misc]
+        refused(partial(load, path=path, encoding=name), f"no encoding {name!r}")
 
 
 def test_limits_hold_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +352,7 @@ def test_limits_hold_before_anything_is_read(tmp_path: Path, monkeypatch: pytest
     refused(lambda: read_idx(tmp_path / "train-images-idx3-ubyte.gz"), "200 times the file's own size")
     pd.DataFrame({"a": ["x" * 10_000] * 1000, "label": [0, 1] * 500}).to_parquet(tmp_path / "texts.parquet")
     for name in ("bomb.npz", "bomb.csv.gz", "bomb.parquet", "texts.parquet"):
-        refused(lambda name=name: formats.read(tmp_path / name), "200 times the file's own size")  # type: ignore[misc]
+        refused(partial(formats.read, tmp_path / name), "200 times the file's own size")
     monkeypatch.setattr(files, "MAX_BYTES", 100)
     refused(lambda: load(path=table(tmp_path, CSV * 10)), "at most 100 are read")
 

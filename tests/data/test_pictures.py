@@ -178,7 +178,7 @@ def test_a_folder_around_the_folder_and_what_is_left_out_is_said(tmp_path: Path)
     words = " ".join(map(str, dataset.notes))
     assert (len(dataset.x), dataset.class_names) == (3, ("cat", "dog"))
     assert "left out, without classes: test" in words
-    assert "left out, no .png or .jpg or .jpeg: 2.webp" in words
+    assert "left out, no .png, .jpg or .jpeg: 2.webp" in words
 
 
 def test_colours_stay_and_grey_pictures_join_them(tmp_path: Path) -> None:
@@ -202,7 +202,10 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             read_examples(tmp_path / name, (8, 8), adjustments=Adjustments(resize=True))[0].x[0], x[i]
         )
-    refused(lambda: load(path=tmp_path, resize=1001), "resize = 1001: it is for pictures, and 1 to 1,000")
+    refused(
+        lambda: load(path=tmp_path, resize=1001),
+        "resize = 1001: pictures alone are scaled, to 1 to 1,000 pixels a side",
+    )
     (tmp_path / "cat" / "9.png").write_bytes(b"")
     refused(lambda: load(path=tmp_path), "9.png is no whole .png or .jpg picture")
     refused(lambda: load(path=tmp_path / "dog"), "holds no data: give a folder with a subfolder of .png")

@@ -36,7 +36,7 @@ GREY: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
-def written(folder: Path, x: npt.NDArray[Any], form: str, options: dict[str, str]) -> Path:
+def written(folder: Path, x: npt.NDArray[Any], form: str, options: dict[str, Any]) -> Path:
     path = folder / f"a.{form}"
     frame = pd.DataFrame(x, columns=[f"c{i}" for i in range(x.shape[1])]).assign(label=LABELS)
     match form:
@@ -51,7 +51,7 @@ def written(folder: Path, x: npt.NDArray[Any], form: str, options: dict[str, str
             (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS.astype("u1")))
             return folder
         case _:
-            frame.to_csv(path, index=False, **options)  # type: ignore[call-overload]
+            frame.to_csv(path, index=False, **options)
     return path
 
 

@@ -15,7 +15,7 @@ from hpsearch.data.preprocessing import GREY_LEVELS, SCALES, Table
 from hpsearch.errors import BadData
 from hpsearch.nn import parameter_count
 from hpsearch.statistics import Interval, wilson
-from hpsearch.text import counted, printable
+from hpsearch.text import counted, listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,8 +78,9 @@ def _labels(part: Examples, names: Sequence[str]) -> Sequence[str | None]:
         return [None] * len(part.x)
     labels = [str(value) for value in part.labels.tolist()]
     if unknown := sorted(set(labels) - set(names)):
-        known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise BadData(f"{part.source} has a label {unknown[0]!r} that the network does not know; known: {known}")
+        raise BadData(
+            f"{part.source} has a label {unknown[0]!r} that the network does not know; known: {listed(names, 12)}"
+        )
     return labels
 
 
