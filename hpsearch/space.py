@@ -264,19 +264,22 @@ def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
     return plain
 
 
-def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float") -> Parameter:
+def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str | None = None) -> Parameter:
     """Return a parameter from plain data; the inverse of `parameter_to_dict`.
 
     Args:
         plain: ``type`` (float, int or categorical) and the keys of that type. Without ``type``, a mapping
             with ``choices`` is categorical and any other is of ``default_type``. ``none = true`` adds None to the
             choices, for TOML has no word for it.
-        default_type: ``"float"`` or ``"int"``: the type of the hyperparameter that the range is for.
+        default_type: ``"float"`` or ``"int"``: the type of the hyperparameter that the range is for. None: ``"int"``
+            where the bounds and the step are whole numbers, ``2`` and not ``2.0``.
 
     Raises:
         BadSpace: An unknown type or key, a missing key, or values that make no range.
     """
     given = dict(plain)
+    whole = all(type(given.get(key, 1)) is int for key in ("low", "high", "step"))
+    default_type = default_type or ("int" if whole else "float")
     kind = given.pop("type", "categorical" if "choices" in given else default_type)
     if not isinstance(kind, str) or kind not in _KINDS:
         raise BadSpace(f"type = {_short(kind)}{nearest(str(kind), _KINDS)}")

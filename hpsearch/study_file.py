@@ -363,7 +363,7 @@ def parse_parameter(name: str, plain: object, kind: Kind) -> Parameter:
         form = f"choices = [{examples}]" if natural.type in _LISTED else "low = ..., high = ..., log = true"
         raise BadStudyFile(f"[space] {name} = {repr(plain)[:60]}; write {{ {form} }}")
     try:
-        parameter = parameter_from_dict(plain, default_type="int" if natural.type == "int" else "float")
+        parameter = parameter_from_dict(plain, default_type="float" if natural.type in _LISTED else natural.type)
         if isinstance(parameter, Categorical):
             values: tuple[Any, ...] = parameter.choices
         elif natural.type in _LISTED:

@@ -120,7 +120,7 @@ def test_optunas_distribution_is_the_same_range(parameter: Parameter) -> None:
         ({"type": "int", "low": 1, "high": 10, "step": 4}, "step = 4 does not divide high - low = 9; make high 9"),
         ({"type": "int", "low": 1, "high": 10, "step": 0}, "step = 0; a step is at least 1"),
         ({"low": 0, "high": 1, "step": 0.3}, "step = 0.3 does not divide high - low = 1; make high 0.9"),
-        ({"low": 0, "high": 1, "step": 3}, "step = 3 does not divide high - low = 1; make high 3.0"),
+        ({"low": 0, "high": 1, "step": 3}, "step = 3 does not divide high - low = 1; make high 3"),
         ({"low": 1, "high": 2, "step": 0.5, "log": True}, "step = 0.5 on a log scale; leave out one of them"),
         ({"low": 1, "high": 2, "step": "a"}, "step = 'a'; give a number"),
         ({"type": "int", "low": 1, "high": 10, "step": 3.0}, "step = 3.0; give a whole number"),
@@ -151,9 +151,15 @@ def test_refused(plain: dict[str, Any], says: str) -> None:
 
 def test_what_is_close_and_allowed() -> None:
     assert parameter_from_dict({"choices": ["1", 1]}) == Categorical(("1", 1))
-    assert parameter_from_dict({"low": 1, "high": 2}) == Float(1.0, 2.0)
-    assert isinstance(parameter_from_dict({"low": 1, "high": 2}), Float)
-    assert parameter_from_dict({"low": 1, "high": 2}, default_type="int") == Int(1, 2)
+    for written, range_ in (
+        ({"low": 2, "high": 8}, Int(2, 8)),
+        ({"low": 1, "high": 64, "log": True}, Int(1, 64, log=True)),
+        ({"low": 2, "high": 8, "step": 2}, Int(2, 8, step=2)),
+        ({"low": 2, "high": 8, "step": 0.5}, Float(2, 8, step=0.5)),
+        ({"low": 2, "high": 8.0}, Float(2, 8)),
+    ):
+        assert repr(parameter_from_dict(written)) == repr(range_)
+    assert repr(parameter_from_dict({"low": 1, "high": 2}, default_type="float")) == repr(Float(1, 2))
     assert repr(parameter_from_dict({"type": "int", "low": 1.0, "high": 3.0})) == repr(Int(1, 3))
     assert parameter_from_dict({"low": 1.0, "high": 2.0, "limit": (1.0, 2.0)}) == Float(1.0, 2.0, limit=(1.0, 2.0))
 
@@ -191,7 +197,7 @@ def test_a_condition_is_plain_data_and_none_where_there_is_none() -> None:
     assert "when" not in plain["optimizer"]
     assert space_from_dict(plain) == CONDITIONAL
     assert hash(CONDITIONAL["momentum"]) == hash(Float(0.5, 0.99))
-    assert parameter_from_dict({"low": 0, "high": 1, "when": {"optimizer": "sgd"}}) == Float(0, 1, when=SGD)
+    assert parameter_from_dict({"low": 0.0, "high": 1, "when": {"optimizer": "sgd"}}) == Float(0, 1, when=SGD)
 
 
 def test_none_is_a_choice() -> None:

@@ -471,18 +471,19 @@ def test_conditions_and_ranges_per_value_are_spelled_out() -> None:
 
 
 def test_a_condition_on_what_is_fixed_is_decided_when_the_file_is_read() -> None:
-    given = own(space={"m": {"low": 0, "high": 1, "when": {"mode": ["a"], "optimizer": ["sgd"]}}}, fixed={"mode": "a"})
+    given = own(space={"m": {"low": 0.0, "high": 1, "when": {"mode": ["a"], "optimizer": ["sgd"]}}}, fixed={"mode": "a"})
     assert parse(given, source="").space["m"] == Float(0, 1, when={"optimizer": ("sgd",)})
-    alone = own(space={"m": {"low": 0, "high": 1, "when": {"mode": ["a"]}}}, fixed={"mode": "a"})
+    alone = own(space={"m": {"low": 0.0, "high": 1, "when": {"mode": ["a"]}}}, fixed={"mode": "a"})
     assert parse(alone, source="").space["m"] == Float(0, 1)
 
 
 def test_ranges_per_value_of_a_number_and_of_a_boolean() -> None:
-    by_number = {"by": "n", "1": {"low": 0, "high": 1}, "2": {"low": 1, "high": 2}, "when": {"optimizer": ["sgd"]}}
-    space = {"n": {"type": "int", "low": 1, "high": 2}, "x": by_number}
+    by_number = {"by": "n", "1": {"low": 0.0, "high": 1.0}, "2": {"low": 1, "high": 2}, "when": {"optimizer": ["sgd"]}}
+    space = {"n": {"low": 1, "high": 2}, "x": by_number}
     space |= {"b": {"choices": [False, True]}, "y": {"by": "b", "true": {"choices": ["p", "q"]}}}
     study = parse(own(space=space), source="")
-    assert study.space["x[2]"] == Float(1, 2, when={"optimizer": ("sgd",), "n": (2,)})
+    assert isinstance(study.space["x[1]"], Float)
+    assert study.space["x[2]"] == Int(1, 2, when={"optimizer": ("sgd",), "n": (2,)})
     assert study.space["y[true]"] == Categorical(("p", "q"), when={"b": (True,)})
 
 

@@ -46,8 +46,8 @@ PLAIN: dict[str, Any] = {
             "sgd": {"low": 1e-5, "high": 1e-2, "log": True},
             "adam": {"low": 1e-6, "high": 1e-3, "log": True},
         },
-        "units": {"type": "int", "low": 8, "high": 512},
-        "layers": {"type": "int", "low": 1, "high": 8},
+        "units": {"low": 8, "high": 512},
+        "layers": {"low": 1, "high": 8},
     },
 }
 
@@ -153,7 +153,7 @@ def test_evidence_of_constrained_parameters_is_by_permutation(store: Store) -> N
 
 
 def test_ranges_in_which_hardly_a_draw_meets_the_constraints_are_refused(store: Store, file: Path) -> None:
-    thin = {"x": {"low": 0, "high": 1}, "y": {"low": 0, "high": 1}}
+    thin = {"x": {"low": 0.0, "high": 1.0}, "y": {"low": 0.0, "high": 1.0}}
     plain = PLAIN | {"space": thin, "constraints": ["y < 0.2 or abs(x - y) < 0.001"]}
     study = parse(plain, source="a test")
     study.check_names()

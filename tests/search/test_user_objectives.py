@@ -168,7 +168,7 @@ def test_values_that_somebody_enqueued_are_used(store: Store, tmp_path: Path) ->
 
 def test_a_function_may_declare_more_than_the_study_file_has(store: Store) -> None:
     """And a later run samples it from the same range as the first."""
-    given = study(space={"x": {"low": 0, "high": 1}})
+    given = study(space={"x": {"low": 0.0, "high": 1.0}})
     stage, _ = begin(store, given, given.load())
 
     def call(trial: Any) -> float:
@@ -245,7 +245,7 @@ def test_what_is_pruned_does_not_depend_on_stops(function: str, tmp_path: Path) 
     for stops in (False, True):
         with closing(open_store(str(tmp_path / f"{stops}.db"), create=True, write=True)) as store:
             section = {"function": f"user_functions:{function}", "direction": "minimize", "epochs": 10}
-            space = {"x": {"low": 0, "high": 1}}
+            space = {"x": {"low": 0.0, "high": 1.0}}
             pruning = {"rule": "halving", "cohort": 6, "reduction_factor": 2}
             given = study(objective=section, space=space, pruning=pruning, trials={"count": 12})
             stage, _ = begin(store, given, given.load())
