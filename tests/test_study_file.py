@@ -471,7 +471,9 @@ def test_conditions_and_ranges_per_value_are_spelled_out() -> None:
 
 
 def test_a_condition_on_what_is_fixed_is_decided_when_the_file_is_read() -> None:
-    given = own(space={"m": {"low": 0.0, "high": 1, "when": {"mode": ["a"], "optimizer": ["sgd"]}}}, fixed={"mode": "a"})
+    given = own(
+        space={"m": {"low": 0.0, "high": 1, "when": {"mode": ["a"], "optimizer": ["sgd"]}}}, fixed={"mode": "a"}
+    )
     assert parse(given, source="").space["m"] == Float(0, 1, when={"optimizer": ("sgd",)})
     alone = own(space={"m": {"low": 0.0, "high": 1, "when": {"mode": ["a"]}}}, fixed={"mode": "a"})
     assert parse(alone, source="").space["m"] == Float(0, 1)
