@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpsearch.errors import BadSpace
 from hpsearch.space import Categorical, Float, Int, Parameter, Value
 
+MAX_INT = 2**53  # the whole numbers that a float can hold, as which a database keeps them
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _TAKEN = (
     "hpsearch.Float, Int or Categorical, an Optuna distribution, loguniform, uniform or randint of scipy.stats, or a "
@@ -32,12 +33,12 @@ def parameter_of(name: str, given: Any) -> tuple[Parameter, Mapping[Value, Any]]
     if isinstance(given, Float | Int | Categorical):
         return given, {}
     if type(given).__module__ == "optuna.distributions":
-        return _of_optuna(name, given)
+        return choices_of(name, given.choices) if hasattr(given, "choices") else (numbers_of(given), {})
     if hasattr(given, "dist") and hasattr(given, "support"):
         return _of_scipy(name, given), {}
     if isinstance(given, str | bytes | Mapping) or not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
         raise BadSpace(f"{name}: {stable_repr(given)} is no range; give {_TAKEN}")
-    return _of_choices(name, given)
+    return choices_of(name, given)
 
 
 def stable_repr(value: object) -> str:
@@ -45,15 +46,20 @@ def stable_repr(value: object) -> str:
     return _ADDRESS.sub("", repr(value))
 
 
-def _of_optuna(name: str, given: Any) -> tuple[Parameter, Mapping[Value, Any]]:
-    match type(given).__name__:
-        case "FloatDistribution":
-            return Float(given.low, given.high, given.log, step=given.step), {}
-        case "IntDistribution":
-            return Int(given.low, given.high, given.log, given.step), {}
-        case "CategoricalDistribution":
-            return _of_choices(name, given.choices)
-    raise BadSpace(f"{name}: {given!r} is deprecated by Optuna; give FloatDistribution or IntDistribution")
+def numbers_of(distribution: Any) -> Parameter:
+    """Return the range of one of Optuna's distributions of numbers; that of a single number is a choice.
+
+    Raises:
+        BadSpace: It has whole numbers that a float cannot hold.
+    """
+    low, high, log, step = distribution.low, distribution.high, distribution.log, distribution.step
+    if low == high:
+        return Categorical((low,))
+    if isinstance(low, float):
+        return Float(low, high, log, step=step)
+    if max(abs(low), abs(high)) > MAX_INT:
+        raise BadSpace(f"{str(distribution)[:80]} has whole numbers that a float cannot hold")
+    return Int(low, high, log, step)
 
 
 def _of_scipy(name: str, given: Any) -> Parameter:
@@ -76,11 +82,13 @@ def _of_scipy(name: str, given: Any) -> Parameter:
     )
 
 
-def _of_choices(name: str, given: Sequence[Any]) -> tuple[Parameter, Mapping[Value, Any]]:
+def choices_of(name: str, given: Iterable[Any]) -> tuple[Categorical, Mapping[Value, Any]]:
+    """Return a list of choices as a parameter, and what those stand for that are no plain values."""
     choices: dict[Value, Any] = {}
     for each in given:
         value = each.item() if getattr(each, "shape", None) == () and hasattr(each, "item") else each  # NumPy's scalars
-        plain = isinstance(value, Value) and not (isinstance(value, float) and not math.isfinite(value))
+        # A subclass of theirs could not be read again where its module is not.
+        plain = type(value) in (str, int, float, bool, type(None)) and not (isinstance(value, float) and not math.isfinite(value))
         label = value if plain else stable_repr(value)
         if label not in choices:
             choices[label] = value

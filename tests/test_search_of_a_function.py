@@ -157,7 +157,7 @@ def test_what_no_other_process_can_import_runs_in_this_one(storage: str, caplog:
         ({"name": "a.toml"}, BadArgument, "name=a.toml: .* needs a name; no study file is read"),
         ({"name": "a/b"}, BadStudyFile, "'a/b' .* is not a name for a search"),
         ({"function": None}, BadArgument, "space=.*: it belongs to an objective; give objective too, or a study file"),
-        ({"direction": None}, BadArgument, 'direction: only you know which scores are better; give "maximize"'),
+        ({"direction": None}, BadStudyFile, 'objective.direction: missing; add direction = "maximize" or "minimize"'),
         ({"direction": "up"}, BadStudyFile, "boosting: objective.direction = 'up'; known: maximize, minimize"),
         ({"space": {"a": 3}}, BadSpace, "a: 3 is no range; give hpsearch.Float"),
         ({"space": {"a": [object]}}, BadSpace, "a: choice .* is no string, .* give each choice a name"),

@@ -17,11 +17,12 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 
 from hpsearch.data.formats import TABLES
 from hpsearch.data.tables import arrow, read_parquet
+from hpsearch.distributions import MAX_INT
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange.exporting import typed_cells
 from hpsearch.exchange.foreign import STATES, ForeignTrials, ImportRequest, curves_only, foreign_trials, settled
 from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, Type, iso, parse_header
-from hpsearch.exchange.tools import MAX_INT, keras_tuner, read_csv_columns, unpacked
+from hpsearch.exchange.tools import keras_tuner, read_csv_columns, unpacked
 from hpsearch.files import first_line, kind_of
 from hpsearch.records import (
     CURVES,

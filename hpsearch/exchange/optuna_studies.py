@@ -16,20 +16,20 @@ from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
-    IntDistribution,
     distribution_to_json,
 )
 from optuna.trial import FrozenTrial
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from hpsearch.errors import BadInput, BadSpace, BadStorage, HpsearchError, nearest
+from hpsearch.distributions import MAX_INT, numbers_of
+from hpsearch.errors import BadInput, BadStorage, HpsearchError, nearest
 from hpsearch.exchange.foreign import ForeignTrials, metric_name
 from hpsearch.exchange.layout import is_plain
-from hpsearch.exchange.tools import MAX_INT, choice, utc
+from hpsearch.exchange.tools import choice, utc
 from hpsearch.files import first_line
 from hpsearch.records import Action, Argument, PastTrials, Sentence
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, hull
+from hpsearch.space import Categorical, Float, Parameter, Value, hull
 from hpsearch.store.engine import as_permitted, parse_url, show, sqlite_file, translated
 from hpsearch.store.schema import RANGES
 from hpsearch.text import listed
@@ -208,13 +208,6 @@ def _choice(plain: Any, *, none: str | None) -> Value:
 
 
 def _parameter(distribution: BaseDistribution, known: Callable[[Any], Value]) -> Parameter:
-    match distribution:
-        case CategoricalDistribution():
-            return Categorical(tuple(map(known, distribution.choices)))
-        case FloatDistribution() | IntDistribution() if distribution.low == distribution.high:
-            return Categorical((distribution.low,))
-        case FloatDistribution():
-            return Float(distribution.low, distribution.high, distribution.log, step=distribution.step)
-        case IntDistribution() if max(abs(distribution.low), abs(distribution.high)) <= MAX_INT:
-            return Int(distribution.low, distribution.high, distribution.log, distribution.step)
-    raise BadSpace(f"{str(distribution)[:80]} is no range that hpsearch knows")
+    if isinstance(distribution, CategoricalDistribution):
+        return Categorical(tuple(map(known, distribution.choices)))
+    return numbers_of(distribution)

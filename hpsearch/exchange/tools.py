@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from hpsearch.data.tables import csv_header, read_csv
+from hpsearch.distributions import MAX_INT
 from hpsearch.errors import BadInput, BadSpace
 from hpsearch.exchange.layout import is_plain
 from hpsearch.files import first_line, kind_of
@@ -68,7 +69,6 @@ _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")  # a number with a decimal c
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>"}  # texts of a missing number
 _LONGEST = 1000  # characters of a choice that is a text in place of another value
 _BOOLEANS = {"true": True, "false": False}
-MAX_INT = 2**53  # the whole numbers that a float can hold
 
 
 def recognise(columns: Iterable[str]) -> Tool:

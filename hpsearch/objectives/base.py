@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from hpsearch.records import Outcome, Paused, Report, Sentence, Trial
+    from hpsearch.records import NewStage, Outcome, Paused, Report, Sentence, Trial
     from hpsearch.space import Space
 
 
@@ -180,8 +180,8 @@ class Runtime(Protocol):
     def objective(self, sections: Any, data: Any, *, seed: int, space: Space, name: str = "") -> Objective:
         """Return the objective of a stage with this seed, these ranges, and this name in the database, if any."""
 
-    def estimate(self, sections: Any, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
-        """Time one batch of the most expensive trials, of at most ``lanes``."""
+    def estimate(self, sections: Any, data: Any, *, stage: NewStage, lanes: int) -> Estimate:
+        """Time one batch of a stage's most expensive trials, of at most ``lanes``."""
 
     def with_values(self, sections: Any, params: Mapping[str, Any], *, epochs: int | None = None) -> Any:
         """Return the sections with a trial's values in their places; ``epochs`` of another length if it is given.

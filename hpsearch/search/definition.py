@@ -33,8 +33,7 @@ class Definition:
             stages: The search's stages in the database.
 
         Raises:
-            BadArgument: A new search without a direction.
-            BadStudyFile: Something that was given makes no sense.
+            BadStudyFile: Something that was given makes no sense, or a new search has no direction.
             StageConflict: The search was begun with other settings.
         """
         kept = next((stage for stage in reversed(stages) if kinds.trainable(stage)), None)
@@ -49,10 +48,6 @@ class Definition:
         for section in ("objective", "trials"):
             plain[section] = {**base.get(section, {}), **self.plain.get(section, {})}
         plain["objective"] |= {_KIND: self.registered(), "folder": os.getcwd()}
-        if plain["objective"].get("direction") is None:
-            raise BadArgument(
-                "direction", None, "only you know which scores are better", 'give "maximize" or "minimize"'
-            )
         study = parse(plain, source=self.name)
         if kept is not None:
             # The function is the same by what the caller says: it may have moved from a notebook to a module.

@@ -18,7 +18,7 @@ from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
-from hpsearch.records import Argument, Sentence, Stage
+from hpsearch.records import Argument, NewStage, Sentence, Stage
 from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.limits import NONE, Limits, StopRequests
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
@@ -315,7 +315,8 @@ def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> tuple[E
     """Estimate the cost of a trial, and the seconds of a stage, by timing one batch of its most expensive trials."""
     study.check_names()
     rounds = math.ceil(trials / jobs)
-    trial = study.kind.runtime().estimate(study.sections, data, seed=study.trials.seed, space=study.space, lanes=rounds)
+    stage = NewStage(study.name, 1, study.direction, study.trials.seed, study.space, study.to_dict())
+    trial = study.kind.runtime().estimate(study.sections, data, stage=stage, lanes=rounds)
     plan = plan_of(study)
     share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)
     return trial, trial.seconds_per_trial * rounds * share

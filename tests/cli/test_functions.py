@@ -57,7 +57,7 @@ def test_what_cannot_be_done(cli: Cli, mine: Path) -> None:
     for command, says in {
         "trials --trial 9 --storage x.db": "--trial 9: mine/stage-01 has 4 trials, numbered from 0",
         "trials --trial 1 --top 2 --storage x.db": "--trial 1 is one trial; leave out --top 2",
-        "evaluate --storage x.db": "hpsearch knows no test examples of it; evaluate it yourself",
+        "evaluate --storage x.db": "hpsearch has no test set for an objective of your own",
         "train mine.toml": "the objective of mine is a function of your own, and no model of it is known here",
     }.items():
         cli.refused(command, says=says)
@@ -71,7 +71,7 @@ def test_check_runs_one_trial(cli: Cli, mine: Path) -> None:
     (mine / "mine.py").write_text("def f(trial):\n    return trial.suggest_int('n', 1, 3)\n")
     assert "1 .. 3, as trial 0 declares it" in cli.ok("check mine.toml")
     (mine / "mine.py").write_text("def f(trial):\n    return None\n")
-    assert "trial 0 failed: it returned None" in cli.ok("check mine.toml")
+    assert "trial 0 failed: the objective returned None" in cli.ok("check mine.toml")
     (mine / "mine.py").write_text("import nothing_of_that_name\n")
     cli.refused("check mine.toml", says="importing mine.py failed: ModuleNotFoundError")
 

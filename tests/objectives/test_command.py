@@ -184,7 +184,7 @@ def test_where_nothing_complains_the_end_of_standard_output_is_kept() -> None:
 def test_facts_of_the_last_line() -> None:
     line = {"score": 1, "step": 9, "loss": 2, "folds": [1, 3], "std_error": 0.5, "file": "x.pt", "reason": "mine"}
     end = outcome(shell(f"echo '{json.dumps(line)}'"))
-    facts = {"folds": [1.0, 3.0], "std_error": 0.5, "metrics": {"loss": 2.0}, "file": "x.pt"}
+    facts = {"folds": [1.0, 3.0], "std_error": 0.5, "metrics": {"loss": 2.0}, "file": "x.pt", "user_reason": "mine"}
     assert end.attributes == {**facts, "seconds": end.attributes["seconds"]}
     assert end.intermediate == (1.0,)
 
@@ -258,11 +258,11 @@ def study_file(command: Any, **sections: Any) -> dict[str, Any]:
         (study_file(["train", "{lr}", "{momentun}"]), "'{momentun}': momentun is neither sampled nor fixed; known: "),
         (study_file(["train", "{lrr}"]), "did you mean 'lr'?"),
         (study_file(["awk", "{print}"]), "for braces as they stand, write {{print}}"),
-        (study_file("train.py {lr}"), 'give a list, for no shell reads it: ["train.py", "{lr}"]'),
+        (study_file("train.py {lr}"), 'command must be a list, as it runs without a shell: ["train.py", "{lr}"]'),
         (study_file([]), "objective.command: tuple should have at least 1 item"),
         (study_file(["{lr}"]), "the program must be a fixed name"),
         (study_file(["train"], objective={"score_pattern": "acc"}), "it has 0 groups; put the score"),
-        (study_file(["train"], objective={"score_pattern": "(acc"}), "no regular expression (missing )"),
+        (study_file(["train"], objective={"score_pattern": "(acc"}), "not a regular expression (missing )"),
         (study_file(["train"], objective={"workdir": "{serach}/{trial}"}), "did you mean 'search'?"),
         (study_file(["train"], fixed={"seed": 3}), "seed is no name for a parameter of a command: {seed} is the"),
         (study_file(["train"], fixed={"LR": 3}), "have one environment variable, HPSEARCH_PARAM_LR; rename one"),

@@ -20,6 +20,7 @@ from hpsearch.errors import BadData, BadStudyFile, StageConflict
 from hpsearch.objectives.user import estimator
 from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.records import FOLDS, METRICS, Completed, Failed
+from hpsearch.records import Trial as Claimed
 from hpsearch.sklearn import StagedRandomSearchCV
 from hpsearch.store import open_store
 from hpsearch.study_file import parse
@@ -53,7 +54,7 @@ def evaluated(plain: dict[str, Any], **params: Any) -> Any:
     """Return the outcome of a trial, in this process."""
     file = parse(plain, source="the file")
     objective: Any = file.objective(file.load(), seed=7, space=file.space)
-    return run(estimator.score, Task(0, params), objective.study, lambda report: None)
+    return run(estimator.score, Task(Claimed(0, 0, params)), objective.study, lambda report: None)
 
 
 def test_a_trial_s_score_is_the_mean_over_the_folds() -> None:
@@ -105,7 +106,7 @@ def test_other_data_where_a_trial_runs_fail_it(points: Path) -> None:
     file = parse(FILE, source="")
     objective: Any = file.objective(file.load(), seed=7, space=file.space)
     other = objective.study.user_attrs | {"fingerprint": "another"}
-    outcome = run(estimator.score, Task(0, {"C": 1.0}), Study("", "maximize", 7, {}, {}, other), lambda report: None)
+    outcome = run(estimator.score, Task(Claimed(0, 0, {"C": 1.0})), Study("", "maximize", 7, {}, {}, other), lambda report: None)
     assert isinstance(outcome, Failed)
     assert "the data are other ones where this trial runs" in outcome.reason
 

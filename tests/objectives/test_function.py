@@ -32,20 +32,25 @@ from hpsearch.executors.base import (
 from hpsearch.objectives.user.child import Device, environment
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective, name_of
 from hpsearch.objectives.user.trial import Study, Task, run
-from hpsearch.records import ENDED, OUTPUT, Completed, Failed, Outcome, Paused, Pruned, Report, Trial, draw_seed
-from hpsearch.space import Categorical, Float, Int
+from hpsearch.records import ENDED, OUTPUT, Completed, Failed, NewStage, Outcome, Paused, Pruned, Report, Trial, draw_seed
+from hpsearch.space import Categorical, Float, Int, Value
+from hpsearch.samplers import sampler_of
+from hpsearch.search.workflow import estimate
 from hpsearch.study_file import parse, read
 
 STUDY = Study("", "minimize", 7, {}, {})
+TRIAL = Trial(0, 0, {})
 
 
 def objective(name: str = "bad", **changes: Any) -> FunctionObjective:
     return replace(FunctionObjective(f"user_functions:{name}", "", STUDY), **changes)
 
 
-def called(call: Any, *, study: Study = STUDY, number: int = 0, **task: Any) -> tuple[Outcome | Paused, list[Report]]:
+def called(
+    call: Any, trial: Trial = TRIAL, study: Study = STUDY, **task: Any
+) -> tuple[Outcome | Paused, list[Report]]:
     points: list[Report] = []
-    return run(call, Task(number, task.pop("params", {}), **task), study, points.append), points
+    return run(call, Task(trial, **task), study, points.append), points
 
 
 def evaluated(objective: FunctionObjective | LocalObjective, trials: Sequence[Trial], **options: Any) -> dict[int, Any]:
@@ -135,29 +140,39 @@ def test_what_stands_beside_the_file_is_imported_as_in_a_script(tmp_path: Path) 
     assert done[0].score == 4.0
 
 
+class Name(str):
+    """A text of a class that other processes do not have."""
+
+
 def test_a_trial_is_usable_as_one_of_optuna_s() -> None:
+    given: dict[str, Value] = {"given": 0.5, "shape": "(2,)"}
     study = Study("mine/stage-01", "maximize", 7, {"lr": Float(0.1, 0.2)}, {"depth": 3})
 
     def call(trial: Any) -> dict[str, Any]:
-        assert (trial.number, trial.study.study_name, trial.study.directions) == (4, "mine/stage-01", ["maximize"])
+        assert (trial.number, trial.study.study_name, trial.study.direction) == (4, "mine/stage-01", "maximize")
         assert trial.seed == draw_seed(7, 4, "objective")
-        assert trial.params == {"depth": 3, "given": 0.5}
+        assert trial.params == {"depth": 3, **given}
         assert trial.suggest_int("depth", 1, 9) == 3  # fixed
         assert trial.suggest_float("given", 0, 1) == 0.5
         assert 0.1 <= trial.suggest_float("lr", 1e-5, 1, log=False) <= 0.2  # the stage's range, not the call's
-        assert trial.suggest_float("one", 2, 2) == 2.0
+        assert trial.suggest_float("one", 2, 2) == trial.params["one"] == 2.0
         assert trial.suggest_int("even", 2, 9, step=2) % 2 == 0
         assert trial.suggest_categorical("what", [None, True, "x"]) in (None, True, "x")
         assert round(10 * trial.suggest_float("third", 0.1, 0.85, step=0.3)) in (1, 4, 7)
         assert trial.distributions["even"].high == 8
-        trial.set_user_attr("note", [1, 2])
+        for _ in range(2):
+            assert trial.suggest_categorical("layers", [(50,), (50, 50)]) is trial.params["layers"] in {(50,), (50, 50)}
+        assert trial.suggest_categorical("shape", [(1,), (2,)]) == (2,)  # given by its name
+        trial.set_user_attr("note", (Name("a"), 2))
+        trial.set_user_attr("folds", 5)
         return {"score": 1, "folds": (0.5, 1.5), "std_error": 0.1, "loss": 3}
 
-    outcome, _ = called(call, study=study, number=4, params={"given": 0.5})
+    outcome, _ = called(call, Trial(0, 4, given), study)
     assert isinstance(outcome, Completed), outcome
     attributes = {**outcome.attributes, "seconds": None}
     assert attributes == {
-        "note": [1, 2],
+        "note": ["a", 2],
+        "user_folds": 5,
         "folds": [0.5, 1.5],
         "std_error": 0.1,
         "metrics": {"loss": 3.0},
@@ -169,31 +184,36 @@ def test_a_trial_is_usable_as_one_of_optuna_s() -> None:
         "even": Int(2, 8, step=2),
         "third": Float(0.1, 0.7, step=0.3),
         "what": Categorical((None, True, "x")),
+        "layers": Categorical(("(50,)", "(50, 50)")),
+        "shape": Categorical(("(1,)", "(2,)")),
     }
+    assert type(outcome.attributes["note"][0]) is str  # others could not be read without this module
+    assert outcome.suggested["layers"][1] in ("(50,)", "(50, 50)")
 
 
 def test_repeats_of_a_confirmation_share_their_seed() -> None:
-    seeds = [called(lambda trial: trial.seed, number=n, repeat=1)[0].score for n in (3, 9)]  # type: ignore[union-attr]
+    seeds = [called(lambda trial: trial.seed, Trial(0, n, {}, repeat=1))[0].score for n in (3, 9)]  # type: ignore[union-attr]
     assert seeds[0] == seeds[1] == draw_seed(7, 1, "objective")
 
 
 def test_pruning_calls_a_function_again_and_skips_what_is_known() -> None:
     trial = Trial(0, 0, {"x": 1.0})
     counting = user_functions.counting
-    at_rung, points = called(counting, params=trial.params, until=3)
+    at_rung, points = called(counting, trial, until=3)
     assert isinstance(at_rung, Paused)
     assert (at_rung.intermediate, [point.step for point in points]) == ((10.0, 9.0, 8.0), [1, 2, 3])
-    later, points = called(counting, params=trial.params, until=5, known=at_rung.intermediate, spent=100.0)
+    later, points = called(counting, trial, until=5, known=at_rung.intermediate, spent=100.0)
     assert isinstance(later, Paused)
     assert ([point.step for point in points], later.attributes["seconds"] > 100) == ([4, 5], True)
-    end, _ = called(counting, params=trial.params, known=later.intermediate)
+    end, _ = called(counting, trial, known=later.intermediate)
     assert isinstance(end, Completed)
     assert end.intermediate == tuple(range(10, 0, -1))
 
 
 def test_a_function_may_prune_itself_or_not_at_all() -> None:
     def gives_up(trial: Any) -> float:
-        trial.report(1, 0)
+        for step in (0, 0.5):  # as in Optuna, the same step
+            trial.report(1 + step, step)
         raise type("TrialPruned", (Exception,), {})
 
     own, _ = called(gives_up)
@@ -213,6 +233,27 @@ def test_a_lambda_is_called_in_this_process_alone() -> None:
     del LOCAL[name]
     with pytest.raises(BadStudyFile, match="was given from Python"):
         study.check_names()
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol"])
+def test_a_check_runs_trial_0_of_the_stage(sampler: str) -> None:
+    seen: list[dict[str, float]] = []
+    name = name_of(lambda trial: seen.insert(0, trial.params))  # trial 0 fails: None is no score
+    ranges = dict.fromkeys("ab", {"low": 0.0, "high": 1.0})
+    study = parse(
+        {
+            "name": "x",
+            "objective": {"function": name, "direction": "minimize"},
+            "space": ranges,
+            "constraints": ["a + b <= 0.3"],
+            "trials": {"sampler": sampler},
+        },
+        source="x",
+    )
+    estimate(study, study.load(), trials=8, jobs=1)
+    stage = NewStage("x", 1, "minimize", 0, study.space, study.to_dict())
+    assert seen == [sampler_of(stage).params(stage, 0)]
+    assert sum(seen[0].values()) <= 0.3
 
 
 def test_two_processes_have_two_devices_and_a_third_shares() -> None:
@@ -263,7 +304,7 @@ def test_a_study_file_without_ranges_keeps_its_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"direction": None}, 'objective.direction: only you know it; add direction = "maximize" or'),
+        ({"direction": None}, 'objective.direction: missing; add direction = "maximize" or "minimize"'),
         ({"function": "train.py"}, "give a file and a name, train.py:objective, or a module and a name"),
         ({"trial_timeout": "soon"}, "not a span of time; write 90, 90s, 10m, 1.5h or 1h30m"),
         ({"functoin": "x"}, "'functoin' is not a key of [objective]; did you mean 'function'?"),

@@ -100,8 +100,8 @@ def test_trials_are_pruned_by_their_first_repeat() -> None:
 def test_each_repeat_has_a_seed_of_its_own_and_the_first_that_of_no_repeats() -> None:
     study = Study("", "maximize", 7, {}, {})
 
-    def seed(**task: Any) -> int:
-        return Called(Task(4, {}, **task), study, print).seed
+    def seed(**claimed: Any) -> int:
+        return Called(Task(Trial(0, 4, {}, **claimed)), study, print).seed
 
     seeds = [seed(again=again) for again in range(3)]
     assert seeds[0] == seed()
@@ -118,11 +118,11 @@ def met(trial):
     end = time.monotonic() + {LIMIT_S}
     while time.monotonic() < end and not (here / f"here-{{1 - trial.number}}").exists():
         time.sleep(0.01)
-    trial.set_user_attr("device", os.environ["CUDA_VISIBLE_DEVICES"])
+    trial.set_user_attr("had", os.environ["CUDA_VISIBLE_DEVICES"])
     return 1.0
 
 def on_device(trial):
-    trial.set_user_attr("device", os.environ["CUDA_VISIBLE_DEVICES"])
+    trial.set_user_attr("had", os.environ["CUDA_VISIBLE_DEVICES"])
     return 1.0
 
 def hangs(trial):
@@ -168,7 +168,7 @@ def test_each_worker_has_a_device_of_its_own(tmp_path: Path, engine: str) -> Non
     met = search(tmp_path, "met", 2, f"devices = {devices}")
     ((stage, summary),) = met.start(jobs=2, engine=engine, lanes=1)
     assert summary.counts.complete == 2
-    assert sorted(attribute(met, stage, "device").values()) == devices
+    assert sorted(attribute(met, stage, "had").values()) == devices
 
 
 def attribute(search: Search, stage: Stage, key: str) -> dict[int, Any]:
@@ -251,7 +251,7 @@ def test_what_no_score_depends_on_is_that_of_the_run(tmp_path: Path) -> None:
     for count, device in ((1, "first"), (2, "second")):
         on_device = search(tmp_path, "on_device", count, f'devices = ["{tmp_path.name}-{device}"]\nretries = {count}')
         ((stage, _),) = on_device.start(engine="inline", listener=hears)
-    seen = attribute(on_device, stage, "device")
+    seen = attribute(on_device, stage, "had")
     assert seen == {number: f"{tmp_path.name}-{name}" for number, name in enumerate(("first", "second"))}
     assert hears.notes == []
     changed = search(tmp_path, "on_device", 3, "repeats = 2")

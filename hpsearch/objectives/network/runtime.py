@@ -32,7 +32,7 @@ from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.objectives.network.sections import NetworkSections
 from hpsearch.objectives.network.structure import build, check_names, largest_values
 from hpsearch.objectives.sections import explained
-from hpsearch.records import Trial
+from hpsearch.records import NewStage, Trial
 from hpsearch.space import possible, shown
 from hpsearch.text import counted, duration
 
@@ -98,8 +98,9 @@ def objective(sections: NetworkSections, data: Split, *, seed: int, space: Space
     )
 
 
-def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space, lanes: int) -> Estimate:
+def estimate(sections: NetworkSections, data: Split, *, stage: NewStage, lanes: int) -> Estimate:
     """Time one batch of the space's largest networks for a few epochs."""
+    seed, space = stage.seed, stage.space
     made = objective(sections, data, seed=seed, space=space)
     structure = made.largest()
     lanes = min(made.lanes(), lanes)

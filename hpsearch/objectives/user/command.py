@@ -20,8 +20,8 @@ from hpsearch.objectives.user.child import Child, Device, Guard, Tail, ended_wor
 from hpsearch.objectives.user.function import MOST, tasks_of
 from hpsearch.objectives.user.host import NotFound, find_file
 from hpsearch.objectives.user.placeholders import fill, fill_all, names, text_of, variable
-from hpsearch.objectives.user.trial import BadResult, Study, Task, Trial, read_result
-from hpsearch.records import DEVICE, ENDED, OUTPUT, RESULT, SECONDS, Completed, Failed, Outcome, Paused, Report
+from hpsearch.objectives.user.trial import BadResult, Study, Task, Trial, not_ours, read_result
+from hpsearch.records import DEVICE, ENDED, OUTPUT, SECONDS, Completed, Failed, Outcome, Paused, Report
 from hpsearch.records import Trial as Claimed
 
 if TYPE_CHECKING:
@@ -187,19 +187,19 @@ class CommandObjective:
         log.end()
         spent = {SECONDS: round(task.spent + time.monotonic() - began, 6)}
         if trial.should_prune():
-            yield [*points, Paused(task.number, trial.curve, spent)]
+            yield [*points, Paused(task.trial.number, trial.curve, spent)]
             return
         ended, reason = self._how(code, complaints)
         try:
             if ended == "result":
                 score, facts = self._read(scores.last or logged.last)
-                yield [*points, Completed(task.number, score, trial.curve, {**facts, **spent})]
+                yield [*points, Completed(task.trial.number, score, trial.curve, {**facts, **spent})]
                 return
         except BadResult as error:
             reason = str(error)
         output = str(complaints) if str(complaints).strip() else str(printed)
         attributes = {**spent, **slot.facts, OUTPUT: output, ENDED: ended}
-        yield [*points, Failed(task.number, reason, trial.curve, attributes)]
+        yield [*points, Failed(task.trial.number, reason, trial.curve, attributes)]
 
     def _start(
         self,
@@ -211,7 +211,7 @@ class CommandObjective:
     ) -> Child:
         own = {"seed": trial.seed, "trial": trial.number, "search": self.study.study_name}
         if scratch is not None and self._has_file:
-            file = scratch / f"{trial.number}-{task.again}.json"
+            file = scratch / f"{trial.number}-{task.trial.again}.json"
             file.write_text(json.dumps(trial.params))
             own["params_file"] = str(file)
         values = {**trial.params, **own}
@@ -243,7 +243,7 @@ class CommandObjective:
     def _working_folder(self, values: Mapping[str, Any], task: Task, scratch: Path | None) -> str | None:
         if self.workdir is None:
             return None
-        again = f"-{task.again}" if task.again else ""  # a repeat finds nothing of the one before
+        again = f"-{task.trial.again}" if task.trial.again else ""  # a repeat finds nothing of the one before
         # A trial that belongs to no stage only measures how long one takes, and leaves nothing.
         folder = Path(f"{fill(self.workdir, values)}{again}")
         if scratch is not None and not self.study.study_name:
@@ -276,12 +276,12 @@ class CommandObjective:
         if last is None:
             raise BadResult(f"nothing that it printed matches score_pattern = {self.pattern!r}")
         numbers = {key: value for key, value in last.items() if key in _NUMBERS or isinstance(value, int | float)}
-        others = {key: value for key, value in last.items() if key not in numbers and key not in RESULT}
+        others = {key: value for key, value in last.items() if key not in numbers}
         try:
             score, facts = read_result(numbers)
         except BadResult as error:
             raise BadResult(f"the last line with a score: {str(error).partition(';')[0]}") from error
-        return score, {**others, **facts}
+        return score, not_ours(others) | facts
 
 
 def _signal_of(code: int) -> int:

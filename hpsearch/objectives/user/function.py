@@ -30,7 +30,7 @@ _POLL_S = 0.05  # how often a child that says nothing is looked at
 def tasks_of(trials: Sequence[Trial], until: int | None, paused: Sequence[Paused]) -> list[Task]:
     """Return trials as they are sent to a function; see `hpsearch.objectives.base.Objective.evaluate`."""
     before = {pause.number: (pause.intermediate, pause.attributes[SECONDS]) for pause in paused}
-    return [Task(t.number, t.params, t.repeat, until, *before.get(t.number, ((), 0.0)), t.again) for t in trials]
+    return [Task(trial, until, *before.get(trial.number, ())) for trial in trials]
 
 
 @dataclass(eq=False)
@@ -251,8 +251,8 @@ class _Host:
                 self._stop()
                 task = tasks.pop(self._under_way(tasks))
                 attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._output.rest(), ENDED: ended}
-                curve = (*task.known, *points[task.number])
-                yield [Failed(task.number, reason, curve, {**attributes, **self._facts})]
+                curve = (*task.known, *points[task.trial.number])
+                yield [Failed(task.trial.number, reason, curve, {**attributes, **self._facts})]
                 return
 
     def _under_way(self, tasks: Sequence[Task]) -> int:
@@ -260,7 +260,7 @@ class _Host:
 
         Those before it have ended too, but their outcomes were not sent yet; they are run again.
         """
-        marked = next((place for place, task in enumerate(tasks) if task.number == self._output.last), -1)
+        marked = next((place for place, task in enumerate(tasks) if task.trial.number == self._output.last), -1)
         return min(marked + 1, len(tasks) - 1)
 
     def _next(self) -> list[Any]:

@@ -130,7 +130,7 @@ def _answer(connection: Connection[Any, Any]) -> None:
             outcome = run(call, task, study, send)
             sys.stdout.flush()
             sys.stderr.flush()
-            os.write(output, setup.mark + task.number.to_bytes(NUMBER, "big"))
+            os.write(output, setup.mark + task.trial.number.to_bytes(NUMBER, "big"))
             send(outcome)
             restore()  # the next trial begins as this one did
         send.flush()

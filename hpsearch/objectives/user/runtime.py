@@ -20,7 +20,7 @@ from hpsearch.objectives.user.placeholders import unused, variable
 from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study
 from hpsearch.records import SECONDS, NewStage, Outcome, Paused, Trial
-from hpsearch.samplers import RandomSampler
+from hpsearch.samplers import sampler_of
 from hpsearch.space import delivered_as, describe
 from hpsearch.text import duration
 
@@ -63,12 +63,11 @@ class UserRuntime:
         """Return that there are no data of ours."""
         return NoData()
 
-    def estimate(self, sections: Any, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
+    def estimate(self, sections: Any, data: Any, *, stage: NewStage, lanes: int) -> Estimate:
         """Time trial 0 of the stage, for some seconds at most."""
-        stage = NewStage("", 1, sections.direction, seed, space, {})
-        trial = Trial(0, 0, RandomSampler().params(stage, 0))
+        trial = Trial(0, 0, sampler_of(stage).params(stage, 0))
         began, outcome = time.monotonic(), None
-        evaluation = self.objective(sections, data, seed=seed, space=space).evaluate([trial])
+        evaluation = self.objective(sections, data, seed=stage.seed, space=stage.space).evaluate([trial])
         for items in evaluation:
             outcome = next((item for item in items if isinstance(item, Outcome | Paused)), None)
             if outcome is not None or time.monotonic() - began > _PROBE_S:
@@ -78,7 +77,7 @@ class UserRuntime:
         if outcome is not None:  # without the start of its process
             seconds = outcome.attributes.get(SECONDS, seconds)
         reason = getattr(outcome, "reason", None)
-        declared = {name: of for name, (of, _) in getattr(outcome, "suggested", {}).items() if name not in space}
+        declared = {name: of for name, (of, _) in getattr(outcome, "suggested", {}).items() if name not in stage.space}
         words = f"about {duration(seconds)} in one process" if outcome else f"more than {duration(seconds)}"
         return Estimate(
             1,
@@ -101,7 +100,7 @@ class UserRuntime:
 
     def held_out(self, sections: Any, data: Any) -> NoReturn:
         """Raise: there is no test set here."""
-        raise BadData("the objective is your own, and hpsearch knows no test examples of it; evaluate it yourself")
+        raise BadData("hpsearch has no test set for an objective of your own; evaluate it in your code")
 
     def fit(self, sections: Any, data: Any, *, seed: int, on_epoch: Callable[[Any], None] | None = None) -> NoReturn:
         """Raise: there is no test set here."""
@@ -168,11 +167,10 @@ class CommandRuntime(UserRuntime):
             of.command, of.folder, study, of.score_pattern, curve, of.workdir, of.seconds, of.devices
         )
 
-    def estimate(self, sections: CommandSections, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
+    def estimate(self, sections: CommandSections, data: Any, *, stage: NewStage, lanes: int) -> Estimate:
         """Time a trial, and say which parameters the command is not given."""
-        self.check(sections, space)
-        estimate = super().estimate(sections, data, seed=seed, space=space, lanes=lanes)
-        sampled = [delivered_as(name, parameter) for name, parameter in space.items()]
+        estimate = super().estimate(sections, data, stage=stage, lanes=lanes)
+        sampled = [delivered_as(name, parameter) for name, parameter in stage.space.items()]
         if not (names := unused(sampled, sections.objective.command)):
             return estimate
         read = ", ".join(map(variable, names))

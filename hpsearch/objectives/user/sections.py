@@ -58,7 +58,7 @@ class UserObjective(Section):
     @classmethod
     def _given(cls, value: str | None) -> str | None:
         if value is None:
-            raise ValueError('only you know it; add direction = "maximize" or direction = "minimize"')
+            raise ValueError('missing; add direction = "maximize" or "minimize"')
         return value
 
     @field_validator("folder")
@@ -125,7 +125,7 @@ class Function(UserObjective):
 
 
 class FunctionSections(UserSections):
-    """Those of a function."""
+    """The sections of a function's study file."""
 
     objective: Function
 
@@ -141,7 +141,7 @@ class Command(UserObjective):
     @classmethod
     def _no_shell(cls, value: object) -> object:
         if isinstance(value, str):
-            raise ValueError(f"give a list, for no shell reads it: {json.dumps(value.split())}")
+            raise ValueError(f"command must be a list, as it runs without a shell: {json.dumps(value.split())}")
         return value
 
     @field_validator("command")
@@ -157,14 +157,14 @@ class Command(UserObjective):
         try:
             groups = 1 if value is None else re.compile(value).groups
         except re.error as error:
-            raise ValueError(f"no regular expression ({error})") from None
+            raise ValueError(f"not a regular expression ({error})") from None
         if groups != 1:
             raise ValueError(f"it has {groups} groups; put the score, and only it, between ( and ): 'acc=([0-9.]+)'")
         return value
 
 
 class CommandSections(UserSections):
-    """Those of a command."""
+    """The sections of a command's study file."""
 
     objective: Command
 
@@ -218,7 +218,7 @@ class EstimatorData(Data):
 
 
 class EstimatorSections(UserSections):
-    """Those of an estimator."""
+    """The sections of an estimator's study file."""
 
     data: EstimatorData = EstimatorData()
     objective: Estimator

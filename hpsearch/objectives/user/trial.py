@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hpsearch.distributions import choices_of
 from hpsearch.records import (
     ENDED,
     FOLDS,
     METRICS,
+    RESULT,
     SECONDS,
     STD_ERROR,
     Completed,
@@ -28,6 +31,7 @@ from hpsearch.records import (
     Report,
     draw_seed,
 )
+from hpsearch.records import Trial as Claimed
 from hpsearch.samplers import draw
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, delivered, describe, to_distribution
 
@@ -52,22 +56,14 @@ class Study:
     fixed: Mapping[str, Any]  # the values of parameters that are not sampled
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def directions(self) -> list[Direction]:
-        """Return the direction, as Optuna's studies have several."""
-        return [self.direction]
-
 
 class Task(NamedTuple):
     """A trial to be run by a function."""
 
-    number: int
-    params: Mapping[str, Value]  # the sampled values
-    repeat: int | None = None  # as `hpsearch.records.Trial.repeat`
+    trial: Claimed
     until: int | None = None  # how many points of its curve are wanted; None: all
     known: tuple[float, ...] = ()  # those of an earlier run, which paused
     spent: float = 0.0  # its seconds
-    again: int = 0  # as `hpsearch.records.Trial.again`
 
 
 class Trial:
@@ -79,12 +75,13 @@ class Trial:
     def __init__(self, task: Task, study: Study, send: Callable[[Report], None]) -> None:
         self._task, self._send = task, send
         self._points: dict[int, float] = {}  # by step, in the order in which they came
-        self.number = task.number
+        claimed = task.trial
+        self.number = claimed.number
         self.study = study
         # Of a confirmation's trials those of one repeat have one seed.
-        name = f"objective#{task.again}" if task.again else "objective"
-        self.seed = draw_seed(study.seed, task.number if task.repeat is None else task.repeat, name)
-        self.params: dict[str, Any] = {**study.fixed, **delivered(study.ranges, task.params)}
+        name = f"objective#{claimed.again}" if claimed.again else "objective"
+        self.seed = draw_seed(study.seed, claimed.number if claimed.repeat is None else claimed.repeat, name)
+        self.params: dict[str, Any] = {**study.fixed, **delivered(study.ranges, claimed.params)}
         self.suggested: dict[str, tuple[Parameter, Any]] = {}  # the parameters that the calls have declared
         self.user_attrs: dict[str, Any] = {}
         self.system_attrs: Mapping[str, Any] = {}
@@ -102,8 +99,8 @@ class Trial:
             step: Distance of neighbouring values; None: any value.
             log: Sample uniformly in the logarithm of the value.
         """
-        if low == high:
-            return float(low)
+        if low == high:  # nothing to sample: a value of the trial, but no parameter of the stage
+            return float(self.params.setdefault(name, float(low)))
         if step is not None:
             high = float(last_step(low, high, step))
         return float(self._suggest(name, Float(low, high, log, step=step)))
@@ -111,19 +108,21 @@ class Trial:
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """Return the value of a whole-numbered parameter; see `suggest_float`."""
         if low == high:
-            return int(low)
+            return int(self.params.setdefault(name, int(low)))
         return int(self._suggest(name, Int(low, int(last_step(low, high, step)), log, step)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return one of the choices; see `suggest_float`."""
-        return self._suggest(name, Categorical(tuple(choices)))
+        """Return one of the choices; see `suggest_float`. Those that are no plain values are kept by their ``repr``."""
+        return self._suggest(name, *choices_of(name, choices))
 
-    def _suggest(self, name: str, called: Parameter) -> Any:
+    def _suggest(self, name: str, called: Parameter, objects: Mapping[Value, Any] = MappingProxyType({})) -> Any:
         earlier = self.suggested.get(name)
         if earlier is not None and earlier[0] != called:
             raise ValueError(
                 f"{name!r} is suggested with two ranges in one trial: {describe(earlier[0])} and {describe(called)}"
             )
+        if earlier is not None:
+            return self.params[name]
         if name not in self.params:
             parameter = self.study.ranges.get(name, called)
             if type(parameter) is not type(called):
@@ -131,8 +130,9 @@ class Trial:
                     f"{name!r} is suggested as {describe(called)}, and this stage has {describe(parameter)}"
                 )
             self.params[name] = draw(parameter, seed=self.study.seed, number=self.number, name=name)
-        if earlier is None and name not in self.study.fixed:
-            self.suggested[name] = called, self.params[name]
+        value = self.params[name]
+        self.suggested[name] = called, value
+        self.params[name] = objects.get(value, value)
         return self.params[name]
 
     def report(self, value: float, step: int) -> None:
@@ -140,9 +140,9 @@ class Trial:
 
         The n-th step that is reported is epoch n of the curve.
         """
-        if step in self._points:
+        if (step := int(step)) in self._points:
             return
-        self._points[int(step)] = number = float(value)
+        self._points[step] = number = float(value)
         if len(self._task.known) < len(self._points) <= (self._task.until or len(self._points)):
             self._send(Report(self.number, len(self._points), number))
 
@@ -159,8 +159,7 @@ class Trial:
         Raises:
             TypeError: JSON has no such value.
         """
-        json.dumps(value)
-        self.user_attrs[key] = value
+        self.user_attrs[str(key)] = json.loads(json.dumps(value))  # plain values: others have not its module
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -189,18 +188,24 @@ def run(call: Callable[[Any], Any], task: Task, study: Study, send: Callable[[Re
         score, facts = read_result(call(trial))
     except BaseException as raised:  # SystemExit and KeyboardInterrupt too: one trial is not the run's end
         error = raised
-    attributes = {**trial.user_attrs, **facts, SECONDS: round(task.spent + time.perf_counter() - began, 6)}
-    suggested = trial.suggested
+    attributes = not_ours(trial.user_attrs) | facts
+    attributes[SECONDS] = round(task.spent + time.perf_counter() - began, 6)
+    suggested = {name: declared for name, declared in trial.suggested.items() if name not in study.fixed}
     if error is None:
-        return Completed(task.number, score, trial.curve, attributes, suggested)
+        return Completed(task.trial.number, score, trial.curve, attributes, suggested)
     if is_pruned(error):
         if trial.should_prune():
-            return Paused(task.number, trial.curve, attributes, suggested=suggested)
-        return Pruned(task.number, len(trial.curve), trial.curve, attributes, suggested=suggested)
+            return Paused(task.trial.number, trial.curve, attributes, suggested=suggested)
+        return Pruned(task.trial.number, len(trial.curve), trial.curve, attributes, suggested=suggested)
     if not isinstance(error, BadResult):
         beyond = error.__traceback__ and error.__traceback__.tb_next  # this function's own frame says nothing
         traceback.print_exception(type(error), error, beyond)
-    return Failed(task.number, reason_of(error), trial.curve, {**attributes, ENDED: _ended(error)}, suggested)
+    return Failed(task.trial.number, reason_of(error), trial.curve, {**attributes, ENDED: _ended(error)}, suggested)
+
+
+def not_ours(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a user's attributes of a trial: ``user_seconds``, say, where ``seconds`` is a name of ours."""
+    return {f"user_{key}" if key in RESULT else key: value for key, value in attributes.items()}
 
 
 def _ended(error: BaseException) -> str:
@@ -227,7 +232,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, BadResult):
         return str(error)
     if isinstance(error, SystemExit):
-        return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
+        return f"the objective called sys.exit({'' if error.code is None else repr(error.code)})"
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
@@ -239,11 +244,11 @@ def read_result(result: object) -> tuple[float, dict[str, Any]]:
         BadResult: It is no score.
     """
     if not isinstance(result, Mapping):
-        if math.isfinite(score := _number(result, "it returned")):
+        if math.isfinite(score := _number(result, "the objective returned")):
             return score, {}
         raise BadResult(f"the score is {score}")
     if "score" not in result:
-        raise BadResult(f"it returned a dict with {', '.join(map(repr, result)) or 'nothing'}; a dict needs 'score'")
+        raise BadResult(f"the objective returned a dict with {', '.join(map(repr, result)) or 'nothing'}; a dict needs 'score'")
     facts: dict[str, Any] = {}
     if (folds := result.get(FOLDS)) is not None:
         if isinstance(folds, str) or not isinstance(folds, Iterable):
@@ -275,4 +280,4 @@ def _number(value: object, subject: str) -> float:
     try:
         return float(value)  # type: ignore[arg-type]  # that is the question
     except Exception as error:
-        raise BadResult(f"{subject} a {kind}, which is no single number; return one") from error
+        raise BadResult(f"{subject} a {kind}, which does not convert to one number; return a number") from error
