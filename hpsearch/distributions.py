@@ -88,7 +88,9 @@ def choices_of(name: str, given: Iterable[Any]) -> tuple[Categorical, Mapping[Va
     for each in given:
         value = each.item() if getattr(each, "shape", None) == () and hasattr(each, "item") else each  # NumPy's scalars
         # A subclass of theirs could not be read again where its module is not.
-        plain = type(value) in (str, int, float, bool, type(None)) and not (isinstance(value, float) and not math.isfinite(value))
+        plain = type(value) in (str, int, float, bool, type(None)) and not (
+            isinstance(value, float) and not math.isfinite(value)
+        )
         label = value if plain else stable_repr(value)
         if label not in choices:
             choices[label] = value

@@ -106,7 +106,9 @@ def test_other_data_where_a_trial_runs_fail_it(points: Path) -> None:
     file = parse(FILE, source="")
     objective: Any = file.objective(file.load(), seed=7, space=file.space)
     other = objective.study.user_attrs | {"fingerprint": "another"}
-    outcome = run(estimator.score, Task(Claimed(0, 0, {"C": 1.0})), Study("", "maximize", 7, {}, {}, other), lambda report: None)
+    outcome = run(
+        estimator.score, Task(Claimed(0, 0, {"C": 1.0})), Study("", "maximize", 7, {}, {}, other), lambda report: None
+    )
     assert isinstance(outcome, Failed)
     assert "the data are other ones where this trial runs" in outcome.reason
 

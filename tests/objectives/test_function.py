@@ -32,10 +32,22 @@ from hpsearch.executors.base import (
 from hpsearch.objectives.user.child import Device, environment
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective, name_of
 from hpsearch.objectives.user.trial import Study, Task, run
-from hpsearch.records import ENDED, OUTPUT, Completed, Failed, NewStage, Outcome, Paused, Pruned, Report, Trial, draw_seed
-from hpsearch.space import Categorical, Float, Int, Value
+from hpsearch.records import (
+    ENDED,
+    OUTPUT,
+    Completed,
+    Failed,
+    NewStage,
+    Outcome,
+    Paused,
+    Pruned,
+    Report,
+    Trial,
+    draw_seed,
+)
 from hpsearch.samplers import sampler_of
 from hpsearch.search.workflow import estimate
+from hpsearch.space import Categorical, Float, Int, Value
 from hpsearch.study_file import parse, read
 
 STUDY = Study("", "minimize", 7, {}, {})
@@ -46,9 +58,7 @@ def objective(name: str = "bad", **changes: Any) -> FunctionObjective:
     return replace(FunctionObjective(f"user_functions:{name}", "", STUDY), **changes)
 
 
-def called(
-    call: Any, trial: Trial = TRIAL, study: Study = STUDY, **task: Any
-) -> tuple[Outcome | Paused, list[Report]]:
+def called(call: Any, trial: Trial = TRIAL, study: Study = STUDY, **task: Any) -> tuple[Outcome | Paused, list[Report]]:
     points: list[Report] = []
     return run(call, Task(trial, **task), study, points.append), points
 

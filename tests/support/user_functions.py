@@ -110,7 +110,11 @@ BAD: Mapping[str, Bad] = {
     "whole": Bad(lambda trial: np.int64(1), None),
     "decimal": Bad(lambda trial: Decimal(1), None),
     "tensor": Bad(lambda trial: Tensor(1.0), None),
-    "tensors": Bad(lambda trial: Tensor(1.0, 2.0), "the objective returned a Tensor, which does not convert to one number", "result"),
+    "tensors": Bad(
+        lambda trial: Tensor(1.0, 2.0),
+        "the objective returned a Tensor, which does not convert to one number",
+        "result",
+    ),
     "prints": Bad(_prints, "ValueError: the end", "exception", "nobody reads"),
     "sys.exit": Bad(lambda trial: sys.exit(3), "the objective called sys.exit(3)", "exception"),
     "interrupt": Bad(_raise(KeyboardInterrupt()), "KeyboardInterrupt", "exception"),

@@ -33,7 +33,7 @@ from hpsearch.records import (
 )
 from hpsearch.records import Trial as Claimed
 from hpsearch.samplers import draw
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, delivered, describe, to_distribution
+from hpsearch.space import Float, Int, Parameter, Value, delivered, describe, to_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -248,7 +248,9 @@ def read_result(result: object) -> tuple[float, dict[str, Any]]:
             return score, {}
         raise BadResult(f"the score is {score}")
     if "score" not in result:
-        raise BadResult(f"the objective returned a dict with {', '.join(map(repr, result)) or 'nothing'}; a dict needs 'score'")
+        raise BadResult(
+            f"the objective returned a dict with {', '.join(map(repr, result)) or 'nothing'}; a dict needs 'score'"
+        )
     facts: dict[str, Any] = {}
     if (folds := result.get(FOLDS)) is not None:
         if isinstance(folds, str) or not isinstance(folds, Iterable):
