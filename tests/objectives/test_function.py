@@ -248,12 +248,12 @@ def test_a_lambda_is_called_in_this_process_alone() -> None:
 @pytest.mark.parametrize("sampler", ["random", "sobol"])
 def test_a_check_runs_trial_0_of_the_stage(sampler: str) -> None:
     seen: list[dict[str, float]] = []
-    name = name_of(lambda trial: seen.insert(0, trial.params))  # trial 0 fails: None is no score
-    ranges = dict.fromkeys("ab", {"low": 0.0, "high": 1.0})
+    function = name_of(lambda trial: seen.insert(0, trial.params))  # trial 0 fails: None is no score
+    ranges = {name: {"low": 0.0, "high": 1.0} for name in ("a", "b")}
     study = parse(
         {
             "name": "x",
-            "objective": {"function": name, "direction": "minimize"},
+            "objective": {"function": function, "direction": "minimize"},
             "space": ranges,
             "constraints": ["a + b <= 0.3"],
             "trials": {"sampler": sampler},
