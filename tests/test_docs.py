@@ -10,7 +10,7 @@ A block of commands may carry a word behind ``console``:
 
 * ``serves``: a server, which is asked for a page and then interrupted;
 * ``exits=2``: the command ends with this exit code;
-* ``needs=torch``: run where that package is installed (the extra `[examples]`);
+* ``needs=torch``: a test of its own, skipped where that package is not installed (the extra `[examples]`);
 * one of `NOT_RUN`.
 
 A line ``...`` in the shown output stands for any lines.
@@ -93,10 +93,9 @@ class Block:
         return self.note if self.kind != "console" and self.note else None
 
     @property
-    def runs(self) -> bool:
-        """Whether the block can be run here."""
-        package = self.note.removeprefix("needs=")
-        return self.note not in NOT_RUN and (package == self.note or find_spec(package) is not None)
+    def needs(self) -> str | None:
+        """The package that the block needs."""
+        return self.note.removeprefix("needs=") if self.note.startswith("needs=") else None
 
 
 def read(page: str) -> str:
@@ -213,10 +212,13 @@ def agree(printed: str, shown: str) -> bool:
     return there[: len(first)] == first and there[len(there) - len(last) :] == last
 
 
-def played(shell: Shell, page: str) -> Iterator[tuple[str, str, str]]:
-    """Run everything that a page shows; yield each command, the output that is shown, and what it has printed."""
+def played(shell: Shell, page: str, *needs: str | None) -> Iterator[tuple[str, str, str]]:
+    """Run what a page shows, of the blocks that need a package those whose package is one of ``needs``.
+
+    Yields each command, the output that is shown, and what it has printed.
+    """
     for block in blocks(page):
-        if not block.runs:
+        if block.file is None and (block.note in NOT_RUN or block.needs not in needs):
             continue
         if block.file is not None:
             (shell.folder / block.file).write_text(block.body, encoding="utf-8")
@@ -248,7 +250,17 @@ def test_what_a_page_shows_runs_and_prints_that(
     shell = Shell(tmp_path, quick=True)
     for name in os.environ.keys() - shell.environment.keys():
         monkeypatch.delenv(name)
-    for command, shown, printed in played(shell, page):
+    for command, shown, printed in played(shell, page, None):
+        assert agree(printed, shown), f"{page}: {command}\n{printed}"
+
+
+@pytest.mark.parametrize(
+    ("page", "package"), [(page, block.needs) for page in PAGES for block in blocks(page) if block.needs]
+)
+def test_an_example_with_another_library_runs(page: str, package: str, tmp_path: Path) -> None:
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed (the extra [examples])")
+    for command, shown, printed in played(Shell(tmp_path, quick=True), page, package):
         assert agree(printed, shown), f"{page}: {command}\n{printed}"
 
 
@@ -492,7 +504,8 @@ def update(pages: list[str]) -> None:
 def renewed(page: str, shell: Shell) -> str:
     """Return a page with what its commands print now."""
     text = read(page)
-    for command, shown, printed in played(shell, page):
+    installed = [block.needs for block in blocks(page) if block.needs is None or find_spec(block.needs)]
+    for command, shown, printed in played(shell, page, *installed):
         new = abridged(re.sub(r"1:\d+/", "1:8080/", printed), shown)
         text = text.replace(f"$ {command}\n{shown}", f"$ {command}\n{new}", 1)
     return text

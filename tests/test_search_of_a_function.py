@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 import pytest
 from scipy.stats import loguniform, randint
+from user_functions import declares, loss
 
 from hpsearch import (
     BadArgument,
@@ -22,21 +23,11 @@ from hpsearch import (
     NotEnoughTrials,
     Search,
     StageConflict,
+    import_trials,
 )
 from hpsearch.search import notebook
 
 SPACE = {"lr": Float(1e-4, 1, log=True), "depth": Int(1, 8)}
-
-
-def loss(trial: Any) -> float:
-    """Return a loss that other processes can compute."""
-    return float((trial.params["lr"] - 0.3) ** 2 + trial.params["depth"])
-
-
-def declares(trial: Any) -> float:
-    """Return a loss of what it declares itself, as an objective of Optuna."""
-    x = trial.suggest_float("x", 0.0, 1.0)
-    return float((x - 0.3) ** 2 + (trial.suggest_int("k", 1, 3) if x < 0.5 else 4))
 
 
 @pytest.fixture
@@ -238,10 +229,13 @@ def test_optuna_goes_on_with_our_study_and_we_with_optuna_s(storage: str) -> Non
     theirs.optimize(declares, n_trials=4)
     assert ours.status()[0].counts.complete == 12
     assert ours.best.score == theirs.best_value
-    optuna.create_study(study_name="theirs", storage=url)
+    plain = optuna.create_study(study_name="theirs", storage=url)
     with pytest.raises(StageConflict, match="an Optuna study theirs that was run without hpsearch; import_trials"):
         search(storage, "theirs").start(1)
-    narrowed = ours.narrow(top=4)
-    assert narrowed.stage is not None
-    ((_, summary),) = ours.start(4, engine="inline")
-    assert summary.counts.complete == 4
+    plain.optimize(declares, n_trials=8)
+    import_trials(url, storage=storage, study_name="theirs")
+    for stages in (ours, search(storage, "theirs", function=declares, space=None)):
+        assert stages.narrow(top=4).stage is not None
+        ((_, summary),) = stages.start(4, engine="inline")
+        assert summary.counts.complete == 4
+        assert f"{stages.name}/stage-02" in stages.report(form="md").text

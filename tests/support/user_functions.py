@@ -146,6 +146,17 @@ def square(trial: Any) -> float:
     return float((trial.params["x"] - 0.3) ** 2)
 
 
+def loss(trial: Any) -> float:
+    """Return a loss of a learning rate and a depth."""
+    return float((trial.params["lr"] - 0.3) ** 2 + trial.params["depth"])
+
+
+def declares(trial: Any) -> float:
+    """Return a loss of what it declares itself, as an objective of Optuna."""
+    x = trial.suggest_float("x", 0.0, 1.0)
+    return float((x - 0.3) ** 2 + (trial.suggest_int("k", 1, 3) if x < 0.5 else 4))
+
+
 def conditional(trial: Any) -> float:
     """An objective for Optuna, in the spirit of its examples: conditional parameters, pruning."""
     import optuna
