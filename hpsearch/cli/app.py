@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import Any
 
 import click
-from click.shell_completion import get_completion_class
 
 from hpsearch import __version__
 from hpsearch.cli.options import Group, flag
@@ -64,28 +63,11 @@ class Commands(Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-def _show_completion(context: click.Context, option: click.Parameter, shell: str | None) -> None:
-    if shell is None:
-        return
-    completion = get_completion_class(shell)
-    assert completion is not None
-    click.echo(completion(app, {}, "hpsearch", "_HPSEARCH_COMPLETE").source())
-    context.exit()
-
-
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}  # of all commands
 
 
 @click.group("hpsearch", cls=Commands, context_settings=_SETTINGS)
 @click.version_option(__version__, message="hpsearch %(version)s", help="Print the version.")
-@click.option(
-    "--show-completion",
-    type=click.Choice(["bash", "zsh", "fish"]),
-    is_eager=True,
-    expose_value=False,
-    callback=_show_completion,
-    help='Print the completion for a shell: eval "$(hpsearch --show-completion bash)".',
-)
 @flag("--debug", "Show tracebacks of errors.")
 def app(**_: Any) -> None:
     """Staged random search for hyperparameters: sample values at random, train briefly, score on validation data,

@@ -19,7 +19,7 @@ _FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log, NAME=LOW:HIGH:STEP or NAME=one,o
 _SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1"}
 _ABOUT = {
     "function": "It is called with a trial, as Optuna's: trial.params, trial.suggest_float(...), trial.report(...)",
-    "command": 'No shell reads it. Its last line on standard output is JSON, {"score": 0.91}',
+    "command": 'It runs without a shell. Its last line on standard output is JSON, {"score": 0.91}',
     "folder": "Where its files are, from here",
 }
 _FURTHER = """\
@@ -156,7 +156,7 @@ def _words(line: str) -> list[str]:
     if not words:
         raise BadArgument("command", line, "it is empty", "give a program and its arguments")
     if shells := [word for word in words if word in _SHELL]:
-        raise BadArgument("command", line, f"no shell reads it, which {shells[0]} is for", "give sh -c '...'")
+        raise BadArgument("command", line, f"it runs without a shell, so {shells[0]} has no effect", "use sh -c '...'")
     return words
 
 
