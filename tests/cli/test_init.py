@@ -145,7 +145,13 @@ def test_a_sweep_becomes_a_study_file_and_says_what_it_leaves_out(cli: Cli) -> N
     assert plain["trials"]["count"] == 30
     assert plain["pruning"] == {"rule": "halving", "reduction_factor": 3, "min_epochs": 3}
     notes = "\n".join(made["notes"])
-    for what in ("controller is", "method: bayes is", "probabilities is", "wd = {'distribution': 'normal'", "two lines = "):
+    for what in (
+        "controller is",
+        "method: bayes is",
+        "probabilities is",
+        "wd = {'distribution': 'normal'",
+        "two lines = ",
+    ):
         assert f"{what}" in notes
     assert 'hpsearch start --until "score >= 0.9" ends a run there' in notes
     assert all(f"# Note: {note}\n" in Path(made["path"]).read_text() for note in made["notes"])
