@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import math
 import re
 import unicodedata
 from decimal import ROUND_HALF_UP, Decimal
@@ -54,18 +56,21 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def seconds_of(text: str) -> float:
-    """Return the seconds of a span of time as people write it: ``90``, ``90s``, ``10m``, ``1.5h``, ``1h30m``, ``2d``.
+def span(value: object) -> float:
+    """Return a span of time in seconds: of ``90``, ``"90s"``, ``"10m"``, ``"1.5h"``, ``"1h30m"`` or ``"2d"``.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none of these, or not above 0.
     """
-    if re.fullmatch(rf"\s*(?:{_PART}\s*)+", text):
-        return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("not a span of time; write 90, 90s, 10m, 1.5h or 1h30m") from None
+    seconds = math.nan
+    if isinstance(value, str) and re.fullmatch(rf"\s*(?:{_PART}\s*)+", value):
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, value))
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            seconds = float(value)
+    if not 0 < seconds < math.inf:
+        raise ValueError("not a span of time above 0; write 90, 90s, 10m, 1.5h or 1h30m")
+    return seconds
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

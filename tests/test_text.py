@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.text import duration, printable, printable_line, rounded, seconds_of
+from hpsearch.text import duration, printable, printable_line, rounded, span
 
 
 @given(text=st.text())
@@ -70,10 +70,12 @@ def test_a_span_of_time_has_no_exponent(seconds: float, shown: str) -> None:
     ],
 )
 def test_a_span_of_time_is_read(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
+    assert span(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "10 minutes", "1h30", "ten", "10m!", "1,5h"])
-def test_what_is_no_span_of_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not a span of time"):
-        seconds_of(text)
+@pytest.mark.parametrize(
+    "value", ["", "m", "10 minutes", "1h30", "ten", "10m!", "1,5h", "0s", "nan", "inf", -1, 10**400, True, None]
+)
+def test_what_is_no_span_of_time_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="not a span of time above 0"):
+        span(value)

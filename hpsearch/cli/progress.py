@@ -159,7 +159,7 @@ class Display(Listener):
             note(f"{summary.lost} trials that had begun here were run elsewhere, as this run's lease had expired")
         if summary.stopped:
             return
-        if summary.reason is not None and summary.ended_by != "max_failures":  # that ends with an error
+        if summary.reason is not None and "failures" not in summary.ended_by:  # these end with an error
             note(summary.reason)
         if summary.released:
             done = "run again" if summary.recorded else "given back"

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
 from hpsearch.errors import BadInput
@@ -64,7 +64,8 @@ class Lost:
 
     batch: Batch
     reason: str
-    hopeless: bool = False  # whether every other batch would be lost here, as the objective cannot be had
+    fatal: bool = False  # whether its worker would lose every other batch too, as it cannot have the objective
+    worker: str = field(default="", compare=False)  # the worker that evaluated it
 
 
 Event: TypeAlias = Progress | Done | Lost
@@ -124,7 +125,7 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
             else:
                 yield None
     except BadInput as error:
-        yield Lost(batch, str(error), hopeless=True)
+        yield Lost(batch, str(error), fatal=True)
         return
     except Exception as error:  # whatever an objective raises is its trials' failure, not the runner's
         yield Lost(batch, f"{type(error).__name__}: {' '.join(str(error).split())}")

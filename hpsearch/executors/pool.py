@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, final
 
 from hpsearch.errors import BadInput, EvaluationFailure
-from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress, drive, pinned_children
+from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, drive, pinned_children
 from hpsearch.records import Argument
 
 if TYPE_CHECKING:
@@ -58,12 +58,8 @@ class _Worker:
         self.batch: Batch | None = None
         self.quarantined = False
         self.process = start_process(_work, theirs, preload)
+        self.name = f"process {self.process.pid}"  # what people can find it by
         theirs.close()
-
-    @property
-    def name(self) -> str:
-        """Return what people can find it by."""
-        return f"process {self.process.pid}"
 
     @property
     def free(self) -> bool:
@@ -102,8 +98,6 @@ def without_interrupts() -> Iterator[None]:
 
 
 def _work(connection: Connection[Any, Any], preload: str | None) -> None:
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     if preload is not None:
         importlib.import_module(preload)
     objective: Evaluates | None = None
@@ -187,11 +181,9 @@ class PoolExecutor:
             except (EOFError, OSError):
                 event = None
             event = event or self._replace(worker)
-            if isinstance(event, Done):
-                event = replace(event, worker=worker.name)
             if not isinstance(event, Progress):
                 assert worker.batch is not None
-                event = replace(event, batch=worker.batch)
+                event = replace(event, batch=worker.batch, worker=worker.name)
                 worker.batch = None
             events.append(event)
         return events

@@ -47,10 +47,14 @@ class Batches:
         lanes = self._objective.lanes(trial)
         return min(self._independent, lanes) if self._objective.independent else lanes
 
-    def came(self, outcomes: Sequence[Outcome | Paused]) -> None:
-        """Learn from a batch that has come back how long a trial takes."""
-        seconds = sum(outcome.attributes.get(SECONDS, _BATCH_S) for outcome in outcomes)
-        self._independent = max(1, int(_BATCH_S * len(outcomes) / max(seconds, 1e-6)))
+    def measure(self, outcomes: Sequence[Outcome | Paused]) -> None:
+        """Learn from a batch that has come back how long a trial takes.
+
+        By its longest trial, and at most twice as many as before: a batch is recorded only as a whole, and after quick
+        trials, such as failures, slow ones may come.
+        """
+        longest = max((outcome.attributes.get(SECONDS, _BATCH_S) for outcome in outcomes), default=_BATCH_S)
+        self._independent = max(1, min(2 * self._independent, int(_BATCH_S / max(longest, 1e-6))))
 
     def size(self, left: int) -> int:
         """Return how many trials to put into a batch, with so many left to evaluate."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.errors import BadArgument
+from hpsearch.errors import BadArgument, EvaluationFailure
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import Confirmed, Covers, Overview, in_order, overview
@@ -258,8 +258,8 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
         summary = Runner(store, stage, objective, executor, until=until, **options).run()
         if summary.stopped:
             raise interrupted(stage, summary, until)
-        if summary.reason is not None:
-            executor.close(kill=True)  # trials that were given back may be under way
+        if summary.ended_by == "failures" and summary.reason is not None:
+            raise EvaluationFailure(summary.reason.text, *summary.reason.mentions)
         return Confirmation(assess(store, stage), summary)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -14,7 +14,7 @@ from hpsearch.records import Action, Argument, Completed, Direction, Failed, Sen
 from hpsearch.search.stage import check_counts
 from hpsearch.store.leases import utc_now
 from hpsearch.store.schema import STOP
-from hpsearch.text import counted, duration, either, seconds_of
+from hpsearch.text import counted, duration, either, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from hpsearch.records import Outcome
     from hpsearch.store import Counts, Owner, Store
 
-# What ended a run: the stage has its trials; a signal; a request from elsewhere; or a limit, by its name in `Limits`.
-EndedBy: TypeAlias = Literal["trials", "signal", "stop", "timeout", "until", "max_failures"]
+# What ended a run: the stage has its trials; a signal; a request from elsewhere; or a limit, by its name in `Limits`;
+# or failures of all its workers, where those of others succeeded (`hpsearch.search.quarantine`).
+EndedBy: TypeAlias = Literal["trials", "signal", "stop", "timeout", "until", "max_failures", "failures"]
 _COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 _SENSE: Mapping[Direction, tuple[str, str]] = {"maximize": (">=", ">"), "minimize": ("<=", "<")}
 _LOOK_S = 2.0  # seconds between looks at what others have written: requests to stop, scores
-_GOAL = re.compile(r"\s*(\S.*?)\s*(>=|<=|>|<)\s*(\S+)\s*")
 
 
 class Goal(NamedTuple):
@@ -72,29 +72,20 @@ def limits_of(timeout: float | str | None, until: str | None, max_failures: int 
         BadArgument: One of them makes no sense.
     """
     check_counts(max_failures=max_failures)
-    return Limits(None if timeout is None else _timeout(timeout), None if until is None else _goal(until), max_failures)
-
-
-def _timeout(given: float | str) -> float:
     try:
-        seconds = seconds_of(given) if isinstance(given, str) else float(given)
+        seconds = None if timeout is None else span(timeout)
     except ValueError as error:
-        raise BadArgument("timeout", given, str(error)) from None
-    if not 0 < seconds < math.inf:
-        raise BadArgument("timeout", given, "give a time above 0")
-    return seconds
+        raise BadArgument("timeout", timeout, str(error)) from None
+    return Limits(seconds, None if until is None else _goal(until), max_failures)
 
 
 def _goal(text: str) -> Goal:
-    match = _GOAL.fullmatch(text)
-    try:
-        metric, sense, value = match.groups() if match else ("", "", "")
-        goal = Goal(metric, sense, float(value))
-    except ValueError:
-        goal = Goal("", "", math.nan)
-    if not math.isfinite(goal.value):
-        raise BadArgument("until", text, 'write a comparison with a number, such as "score >= 0.9"')
-    return goal
+    for sense in _COMPARE:
+        metric, _, value = text.partition(sense)
+        with suppress(ValueError):
+            if metric.strip() and math.isfinite(float(value)):
+                return Goal(metric.strip(), sense, float(value))
+    raise BadArgument("until", text, 'write a comparison with a number, such as "score >= 0.9"')
 
 
 class Ending:
@@ -104,7 +95,7 @@ class Ending:
         limits: The limits.
         began: When the time that is limited began, of `time.monotonic`; None: now.
         stopping: Whether a signal has come; asked every time.
-        stop_requested: Whether somebody has asked the run to stop; asked every `_LOOK_S`.
+        stop_requested: Whether the run was asked to stop; asked every `_LOOK_S`.
         best: The best score so far, of all runs, or nothing; likewise, where the limit is a score.
     """
 
@@ -124,7 +115,7 @@ class Ending:
         self._failures: list[Failed] = []  # in a row, up to the last outcome
         self._enough = False  # whether a trial has the score of the limit
         self._by: EndedBy | None = None
-        self.all_fail: Sentence | None = None  # that all trials fail in this run and not in others, if so
+        self.all_fail: Sentence | None = None  # that all trials of this run fail and others do not, if so
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Add outcomes that were recorded, in their order."""
@@ -152,7 +143,9 @@ class Ending:
                 self._enough |= any(map(self._limits.until.reached, self._best()))
         if self._enough:
             return "until"
-        if self.all_fail is not None or len(self._failures) == self._limits.max_failures:
+        if self.all_fail is not None:
+            return "failures"
+        if len(self._failures) == self._limits.max_failures:
             return "max_failures"
         return "timeout" if now >= self._deadline else None
 
@@ -165,21 +158,22 @@ class Ending:
                 return None
             case "stop":
                 return Sentence(f"stopped by `{{}}`: {state}", (Action("stop", {"search": stage.search}),))
-            case "max_failures" if self.all_fail is not None:
+            case "failures" if self.all_fail is not None:
                 return Sentence(f"{self.all_fail.text}; {state}", self.all_fail.mentions)
             case "max_failures":
                 show, again = (Action(kind, {"search": stage.name}) for kind in ("trials", "retry"))
-                text = f"{{}}: as many trials in a row failed, the last because {self._failures[-1].reason}; {state}. "
-                text += "`{}` gives every reason; once the cause is mended, `{}` gives the failed trials back"
+                row = counted(len(self._failures), "trial")
+                text = f"{{}}: {row} in a row failed; the last: {self._failures[-1].reason}; {state}. "
+                text += "`{}` shows every reason; once the cause is fixed, `{}` gives the failed trials back"
                 return Sentence(text, (Argument(by, self._limits.max_failures), show, again))
         value = self._limits.until if by == "until" else duration(self._limits.seconds or 0)
-        return Sentence(f"{{}} is reached: {state}", (Argument(by, value),))
+        return Sentence(f"{{}} reached: {state}", (Argument(by, value),))
 
 
 class StopRequests:
     """The requests to stop the runs of a search since this object was made.
 
-    They are counted in the search's first study, so that a run compares numbers and nobody has to clear a flag: a run
+    They are counted in the search's first study, so that no flag has to be cleared: a run compares numbers, and one
     that begins after a request does not see it.
     """
 

@@ -1,8 +1,8 @@
 """Workers that fail where others succeed: a broken GPU, too little memory, a missing file.
 
-A healthy worker's trials fail as often as anybody's, so that k of them in a row do so with the k-th power of that
-share. Where this is less than `_CHANCE`, the worker is at fault: it is given no more trials, and if there is no other
-one, the run ends. Else one bad machine fails most of a stage, as it is done sooner than the others.
+A healthy worker's trials fail as often as any, so that k of them in a row do so with the k-th power of that share.
+Where this is less than `_CHANCE`, the worker is at fault: it is given no more trials, and if there is no other one, the
+run ends. Else one bad machine fails most of a stage, as it is done sooner than the others.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ class _Worker:
     good: int = 0
     failed: int = 0
     in_a_row: list[Failed] = field(default_factory=list)
+    suspected: bool = False
 
 
 class Quarantine:
     """The outcomes by worker.
 
-    Trials with a number below ``first`` are no evidence: they were begun before, and may be the ones that fail.
+    Failures of trials below number ``first``, which were begun before this run, are no evidence: those that `retry`
+    gave back come one after another, and may be the ones that fail.
     """
 
     def __init__(self, first: int) -> None:
         self._first = first
         self._workers: defaultdict[str, _Worker] = defaultdict(_Worker)
-        self._out: set[str] = set()
 
     def add(self, worker: str, outcomes: Iterable[Outcome | Paused]) -> None:
         """Add what has come back from a worker, in the order of its trials."""
@@ -51,20 +52,17 @@ class Quarantine:
                 of.failed += 1
                 of.in_a_row.append(outcome)
 
-    def put(self, worker: str) -> None:
-        """Put a worker into quarantine; what is still to come back from it is no news."""
-        self._out.add(worker)
-
     def suspicious(self, worker: str, counts: Counts) -> Sequence[Failed]:
-        """Return the failures in a row of a worker that is at fault; none of any other.
+        """Return the failures in a row of a worker that is at fault, once; none of any other.
 
         Args:
             worker: The worker.
             counts: Those of the stage, in which all other workers' trials are, those of other runs too.
         """
-        if worker in self._out:
-            return ()
         of = self._workers[worker]
         good, failed = counts.complete + counts.pruned - of.good, counts.failed - of.failed
         share = (max(failed, 0) + 1) / (max(good, 0) + max(failed, 0) + 2)
-        return of.in_a_row if good > 0 and share ** len(of.in_a_row) < _CHANCE else ()
+        if of.suspected or good <= 0 or share ** len(of.in_a_row) >= _CHANCE:
+            return ()
+        of.suspected = True  # its next batch may be under way, and is no news
+        return of.in_a_row

@@ -85,9 +85,8 @@ class Summary:
 class Runner:
     """A loop that brings a stage to ``until`` finished trials. Several runners may work on one stage.
 
-    After a run that ended before the stage was complete the executor may still be at work: close it. ``stopping`` is
-    called often, ``stop_requested`` every few seconds; either may end the run, and so may a limit, after everything
-    finished has been recorded.
+    Where trials were under way at its end, the executor is closed. ``stopping`` is called often, ``stop_requested``
+    every few seconds; either may end the run, and so may a limit, after everything finished has been recorded.
     """
 
     store: Store
@@ -145,7 +144,12 @@ class Runner:
             with contextlib.suppress(Exception):
                 self.store.release(self.stage, owner=self._owner)
             raise
-        given_back = self.store.release(self.stage, owner=self._owner) if self._ids else 0
+        given_back = 0
+        if self._ids:
+            self.executor.close(
+                kill=True
+            )  # first: another runner may begin the same trials, in the same folder, at once
+            given_back = self.store.release(self.stage, owner=self._owner)
         counts = self.store.counts(self.stage)
         return Summary(
             counts=counts,
@@ -186,14 +190,15 @@ class Runner:
         while events := self.executor.wait(0):
             self._handle(events)
         self._record_beaten()
-        complete = self._counts.finished >= self.until and ended not in ("until", "max_failures")
+        complete = self._counts.finished >= self.until and ended in ("signal", "stop", "timeout")
         return "trials" if complete else ended
 
     def _handle(self, events: Sequence[Event]) -> None:
         # Together: a claim and a count read every running trial; one of each a batch would make large clusters wait.
         points: dict[tuple[int, int], Report] = {}
         finished: list[Outcome] = []
-        workers: list[str] = []
+        failing: list[str] = []  # workers
+        fatal = ""
         self._under_way -= sum(not isinstance(event, Progress) for event in events)
         for event in events:
             match event:
@@ -201,19 +206,22 @@ class Runner:
                     points |= {(report.number, report.step): report for report in reports}
                 case Done(batch, outcomes, worker):
                     self._quarantine.add(worker, outcomes)
-                    self._batches.came(outcomes)
-                    workers += [worker] * any(isinstance(outcome, Failed) for outcome in outcomes)
+                    self._batches.measure(outcomes)
+                    failing += [worker] * any(isinstance(outcome, Failed) for outcome in outcomes)
                     # Paused ones wait until their rung is decided; the others are finished.
                     self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
                     ended = [o for o in outcomes if not isinstance(o, Paused)]
                     finished += [self._said(batch, o) for o in ended if not self._retry(batch, o)]
-                case Lost(batch, reason, hopeless):
-                    if hopeless:
-                        raise self._nothing_works(reason)
+                case Lost(batch, reason, is_fatal, worker):
+                    # Keep its values at earlier rungs: others were compared with them.
+                    curve = batch.paused[0].intermediate if batch.paused else ()
+                    failed = Failed(batch.trials[0].number, reason, curve)
+                    if is_fatal:
+                        fatal = reason
+                        self._quarantine.add(worker, [failed])
+                        failing.append(worker)
                     if not self._batches.again(batch):
-                        # Keep its values at earlier rungs: others were compared with them.
-                        curve = batch.paused[0].intermediate if batch.paused else ()
-                        self._broken.append(Failed(batch.trials[0].number, reason, curve))
+                        self._broken.append(failed)
         if points:
             self.store.report(self.stage, list(points.values()), self._ids, owner=self._owner)
         if any(isinstance(event, Done) for event in events):
@@ -222,8 +230,10 @@ class Runner:
             self._cohorts.write(self._ids)
         if finished:
             self._record(finished)
-        for worker in dict.fromkeys(workers):
-            self._judge(worker)
+        if fatal and not self._recorded:
+            raise self._nothing_works(fatal)
+        for worker in dict.fromkeys(failing):
+            self._quarantine_if_faulty(worker)
 
     def _retry(self, batch: Batch, outcome: Outcome) -> bool:
         return isinstance(outcome, Failed) and self._batches.retry(batch, outcome, self.retries)
@@ -234,18 +244,16 @@ class Runner:
             return replace(outcome, reason=f"{outcome.reason} (attempt {batch.attempt})")
         return outcome
 
-    def _judge(self, worker: str) -> None:
+    def _quarantine_if_faulty(self, worker: str) -> None:
         """Give a worker no more trials if it fails where others succeed; if it is the only one, end the run."""
         if not (failures := self._quarantine.suspicious(worker, self._counts)):
             return
         action = Action("retry", {"search": self.stage.name})
-        good, others = self._counts.complete + self._counts.pruned, self._counts.finished - len(failures)
-        text = f"{counted(len(failures), 'trial')} in a row failed, while {good} of the other {others} did not: "
-        text += f"{failures[-1].reason}. Once the cause is mended, `{{}}` gives failed trials back"
-        if (device := failures[-1].attributes.get(DEVICE)) is not None:
-            text = f"on device {device} {text}"
+        good, last = self._counts.complete + self._counts.pruned, failures[-1]
+        where = f" on device {last.attributes[DEVICE]}" if DEVICE in last.attributes else ""
+        text = f"the last {counted(len(failures), 'trial')}{where} failed ({last.reason}), while {good} of "
+        text += f"{self.stage.name} succeeded; once the cause is fixed, `{{}}` gives the failed trials back"
         if self.executor.quarantine(worker):
-            self._quarantine.put(worker)
             self.note(Sentence(f"{worker} is given no more trials: {text}", (action,)))
         else:
             self._ending.all_fail = Sentence(f"this run ends: {text}", (action,))
@@ -305,16 +313,15 @@ class Runner:
         return bool(self._batches.ready)
 
     def _record(self, outcomes: Sequence[Outcome]) -> None:
-        recorded = self.store.record(self.stage, outcomes, self._ids, owner=self._owner)
+        recorded = tuple(self.store.record(self.stage, outcomes, self._ids, owner=self._owner))
         for outcome in outcomes:
             del self._ids[outcome.number]
             self._cohorts.forget(outcome.number)
         self._recorded += len(recorded)
         self._lost += len(outcomes) - len(recorded)
         self._counts = self.store.counts(self.stage)
-        kept = tuple(outcome for outcome in outcomes if outcome.number in recorded)
-        self._ending.add(kept)
-        self.on_tick(Tick(self._counts, kept))
+        self._ending.add(recorded)
+        self.on_tick(Tick(self._counts, recorded))
 
     def _settle_broken(self) -> None:
         """Record trials that cannot be evaluated; if no trial can be, raise."""
@@ -327,8 +334,8 @@ class Runner:
 
     def _nothing_works(self, reason: str) -> EvaluationFailure:
         return EvaluationFailure(
-            f"no trial of {self.stage.name} can be evaluated here: {reason}; "
-            "no result was recorded; fix the cause and run the command again"
+            f"{self.stage.name} cannot go on: {reason}; {counted(self._counts.finished, 'trial')} recorded; "
+            "fix the cause and run the command again"
         )
 
     def _await_others(self) -> None:

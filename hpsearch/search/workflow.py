@@ -136,7 +136,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
 def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary]]:
     """Run a stage, or a whole search of several, up to the number of trials; return the stages that ran.
 
-    The last of them may be incomplete, where a limit was reached or somebody asked the run to stop.
+    The last of them may be incomplete, where a limit was reached or the run was asked to stop.
 
     Raises:
         BadInput: Something in the job cannot be done.
@@ -282,10 +282,8 @@ class _Loop:
         listener.ended(store.reread(stage), summary, store)
         if summary.stopped:
             raise interrupted(stage, summary, until)
-        if summary.ended_by == "max_failures" and summary.reason is not None:
+        if summary.ended_by in ("failures", "max_failures") and summary.reason is not None:
             raise EvaluationFailure(summary.reason.text, *summary.reason.mentions)
-        if summary.reason is not None:
-            executor.close(kill=True)  # trials that were given back may be under way
         return summary
 
     def _next(self, store: Store, stage: Stage) -> Stage:

@@ -280,16 +280,18 @@ class Store:
 
         self._holding(stage, work)
 
-    def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner) -> set[int]:
-        """Finish trials; return the numbers of those that ``owner`` still held. The others are left alone."""
+    def record(
+        self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner
+    ) -> list[Outcome]:
+        """Finish trials that ``owner`` still holds; return their outcomes as they were written."""
 
-        def work(connection: Connection, doubted: set[int] | None) -> set[int]:
-            done = claims.owned_by(owner, connection, [ids[n] for n in doubted], finished=True) if doubted else set()
+        def work(connection: Connection, doubted: list[Outcome] | None) -> list[Outcome]:
+            before = {ids[outcome.number]: outcome for outcome in doubted or ()}
+            done = claims.owned_by(owner, connection, [*before], finished=True) if before else set()
             mine = claims.owned_by(owner, connection, [ids[outcome.number] for outcome in outcomes])
-            if mine:
-                held = [(ids[outcome.number], outcome) for outcome in outcomes if ids[outcome.number] in mine]
-                writer.record(connection, stage, held)
-            return {outcome.number for outcome in outcomes if ids[outcome.number] in mine | done}
+            held = [(ids[outcome.number], outcome) for outcome in outcomes if ids[outcome.number] in mine]
+            written = writer.record(connection, stage, held) if held else []
+            return [before[trial_id] for trial_id in before if trial_id in done] + written
 
         return self._holding(stage, work)
 

@@ -124,8 +124,12 @@ def _insert_points(connection: Connection, points: Sequence[tuple[int, int, floa
     _POINTS.run(connection, rows)
 
 
-def record(connection: Connection, stage: Stage, outcomes: Sequence[tuple[int, Outcome]]) -> None:
-    """Write the outcomes of a stage's trials that the caller has claimed, (trial id, outcome), and finish them."""
+def record(connection: Connection, stage: Stage, outcomes: Sequence[tuple[int, Outcome]]) -> list[Outcome]:
+    """Write the outcomes of a stage's trials that the caller has claimed, (trial id, outcome), and finish them.
+
+    Returns:
+        The outcomes as written: a trial whose ranges conflict with those of others has failed.
+    """
     if any(outcome.suggested for _, outcome in outcomes):
         outcomes = _declare(connection, stage, outcomes)
     ids = [(trial_id,) for trial_id, _ in outcomes]
@@ -144,22 +148,19 @@ def record(connection: Connection, stage: Stage, outcomes: Sequence[tuple[int, O
     # Attributes of other keys are not hpsearch's, and stay.
     FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id, key, _ in attributes])
     ATTRIBUTES.run(connection, attributes)
+    return [outcome for _, outcome in outcomes]
 
 
 def _declare(
     connection: Connection, stage: Stage, outcomes: Sequence[tuple[int, Outcome]]
 ) -> list[tuple[int, Outcome]]:
-    """Write the parameters that trials declared themselves, and add their ranges to the stage's.
-
-    Returns:
-        The outcomes; a trial whose range of a parameter does not go with that of the others has failed.
-    """
+    """Write the parameters that trials declared themselves, and add their ranges to the stage's; see `record`."""
     before = space_from_dict(queries.study_attribute(connection, stage, DECLARED) or {})
     ranges, declared = stage.ranges, dict(before)
     checked: list[tuple[int, Outcome]] = []
     rows: list[tuple[int, str, float, str]] = []
     for trial_id, outcome in outcomes:
-        misfit = ""
+        conflict = ""
         for name, (parameter, value) in outcome.suggested.items():
             if name in ranges and not stage.defined_by_run:
                 continue  # sampled when the trial was claimed
@@ -169,12 +170,12 @@ def _declare(
                 elif declared.get(name) != parameter:
                     declared[name] = hull(declared.get(name, parameter), parameter)
             except BadSpace as error:
-                misfit = f"it suggests {name!r} otherwise than the trials before it: {error}"
+                conflict = f"{name!r} is suggested with another type, scale or choices than in earlier trials: {error}"
                 continue
             distribution, text = _distribution(parameter)
             rows.append((trial_id, name, distribution.to_internal_repr(value), text))
-        if misfit:
-            outcome = Failed(outcome.number, misfit, outcome.intermediate, outcome.attributes)
+        if conflict:
+            outcome = Failed(outcome.number, conflict, outcome.intermediate, outcome.attributes)
         checked.append((trial_id, outcome))
     if declared != before:
         write_study_attribute(connection, stage, DECLARED, space_to_dict(declared))

@@ -404,14 +404,14 @@ def test_without_standard_error_the_exit_code_stays(cli: Cli, monkeypatch: pytes
 def test_limits_have_words_a_json_form_and_exit_codes(cli: Cli, tiny: Path) -> None:
     ran = cli(f"{START} --format json --until", "score >= 0")
     assert (ran.code, json.loads(ran.out)["stages"][0]["ended_by"]) == (0, "until")
-    assert "note: --until score >= 0 is reached: tiny/stage-01 has 8 of 8 trials, all recorded\n" in ran.err
-    assert "note: --timeout 0.001 s is reached: " in cli(f"{START} --trials 12 --timeout 0.001").err
+    assert "note: --until score >= 0 reached: tiny/stage-01 has 8 of 8 trials, all recorded\n" in ran.err
+    assert "note: --timeout 0.001 s reached: " in cli(f"{START} --trials 12 --timeout 0.001").err
     tiny.write_text(DIVERGING.replace("tiny", "other"))
     failed = cli(f"{START} --lanes 1 --max-failures 2")
     assert failed.code == 1
     assert "other/stage-01 has 2 finished trials (2 failed)" in failed.out
-    assert "hpsearch: --max-failures 2: as many trials in a row failed" in failed.err
-    assert "; once the cause is mended, `hpsearch retry other/stage-01` gives" in failed.err
+    assert "hpsearch: --max-failures 2: 2 trials in a row failed; the last: " in failed.err
+    assert "; once the cause is fixed, `hpsearch retry other/stage-01` gives" in failed.err
     assert cli.ok("retry other --trial 1").splitlines() == [
         "given back: 1 failed trial of other/stage-01 (1)",
         "next: hpsearch start other --stage 1 --trials 3",

@@ -139,7 +139,7 @@ def test_a_function_that_cannot_be_imported_costs_no_trial(function: str, says: 
     executor.load(replace(objective(), function=function, folder=str(tmp_path)))
     (lost,) = drain(executor, [batch(0)])
     assert isinstance(lost, Lost)
-    assert lost.hopeless
+    assert lost.fatal
     assert says in lost.reason
 
 
@@ -316,7 +316,7 @@ def test_a_study_file_without_ranges_keeps_its_folder(tmp_path: Path) -> None:
     [
         ({"direction": None}, 'objective.direction: missing; add direction = "maximize" or "minimize"'),
         ({"function": "train.py"}, "give a file and a name, train.py:objective, or a module and a name"),
-        ({"trial_timeout": "soon"}, "not a span of time; write 90, 90s, 10m, 1.5h or 1h30m"),
+        ({"trial_timeout": "soon"}, "not a span of time above 0; write 90, 90s, 10m, 1.5h or 1h30m"),
         ({"functoin": "x"}, "'functoin' is not a key of [objective]; did you mean 'function'?"),
     ],
 )

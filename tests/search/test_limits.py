@@ -69,13 +69,11 @@ def test_limits_are_read_as_people_write_them(given: tuple[Any, Any, Any], limit
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (("10 minutes", None, None), "timeout=10 minutes: not a span of time; write 90, 90s, 10m, 1.5h or 1h30m"),
-        ((0, None, None), "timeout=0: give a time above 0"),
-        (("-5", None, None), "timeout=-5: give a time above 0"),
-        (("nan", None, None), "timeout=nan: give a time above 0"),
+        (("ten", None, None), "timeout=ten: not a span of time above 0; write 90, 90s, 10m, 1.5h or 1h30m"),
         ((None, "score", None), 'until=score: write a comparison with a number, such as "score >= 0.9"'),
         ((None, "score >= high", None), "until=score >= high: write a comparison with a number"),
         ((None, "score >= nan", None), "write a comparison with a number"),
+        ((None, " >= 1", None), "write a comparison with a number"),
         ((None, None, 0), "max_failures=0: give a number from 1"),
     ],
 )
@@ -109,7 +107,9 @@ def test_failures_in_a_row_end_a_run(store: Store, stage: Stage, letters: str, r
     assert (summary.recorded, summary.counts.running) == (recorded, 0)
     assert summary.ended_by == ("max_failures" if "fff" in letters else "trials")
     if "fff" in letters:
-        assert f"the last because trial {recorded - 1} is bad" in str(summary.reason)
+        assert f"3 trials in a row failed; the last: trial {recorded - 1} is bad; stub/stage-01 has" in str(
+            summary.reason
+        )
         # The next run counts anew, and goes on from there.
         assert run(store, stage, Said("c" * until), until=until, limits=limits).ended_by == "trials"
     assert store.counts(stage).finished == until
@@ -119,14 +119,14 @@ def test_failures_in_a_row_end_a_run_whatever_came_with_them(store: Store, stage
     runner = Runner(store, stage, Said("cfffc"), InlineExecutor(), until=9, lanes=5, limits=Limits(max_failures=3))
     summary = runner.run()
     assert (summary.ended_by, summary.counts) == ("max_failures", Counts(complete=2, failed=3, waiting=4))
-    assert "the last because trial 3 is bad" in str(summary.reason)
+    assert "the last: trial 3 is bad" in str(summary.reason)
 
 
 def test_a_score_that_is_good_enough_ends_a_run_whoever_reached_it(store: Store, stage: Stage) -> None:
     limits = Limits(until=Goal("score", ">=", 3.0))
     first = run(store, stage, Said("c" * 9), until=9, limits=limits)
     assert (first.ended_by, first.recorded) == ("until", 4)
-    assert str(first.reason).startswith("until=score >= 3 is reached: stub/stage-01 has 4 of 9 trials, all recorded")
+    assert str(first.reason).startswith("until=score >= 3 reached: stub/stage-01 has 4 of 9 trials, all recorded")
     assert run(store, stage, Said("c" * 9), until=9, limits=limits).recorded == 0
     assert run(store, stage, Said("c" * 9), until=9).ended_by == "trials"
 
@@ -156,7 +156,7 @@ def test_time_that_is_over_ends_a_run_and_gives_back_what_is_under_way(
     assert summary.given_back > 0
     assert store.counts(stage) == Counts(complete=3, waiting=summary.given_back)
     given_back = f"3 of 6 trials, all recorded; {summary.given_back} that had begun were given back"
-    assert str(summary.reason) == f"timeout=0.5 s is reached: stub/stage-01 has {given_back}"
+    assert str(summary.reason) == f"timeout=0.5 s reached: stub/stage-01 has {given_back}"
     assert run(store, stage, Stub(tmp_path), until=6).counts == Counts(complete=6)
 
 
@@ -196,7 +196,7 @@ def test_failures_in_a_row_are_a_failure_with_a_summary_and_can_be_retried(tmp_p
     search = Search(str(tiny.write(tmp_path, **DIVERGING)), storage=str(tmp_path / "s.db"))
     with pytest.raises(EvaluationFailure) as failed:
         search.start(engine="inline", lanes=1, max_failures=2)
-    assert "max_failures=2: as many trials in a row failed, the last because training loss became" in str(failed.value)
+    assert "max_failures=2: 2 trials in a row failed; the last: training loss became" in str(failed.value)
     assert "tiny/stage-01 has 2 of 6 trials, all recorded" in str(failed.value)
     again = search.retry(numbers=[1])
     assert (again.numbers, [str(action) for action in again.following]) == ((1,), ["start(stage=1, trials=3)"])

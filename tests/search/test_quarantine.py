@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from stub_objectives import Items, Kinds
 
-from hpsearch.executors.base import Batch, Done, Evaluates, Event, InlineExecutor
+from hpsearch.errors import BadInput, EvaluationFailure
+from hpsearch.executors.base import Batch, Done, Evaluates, Event, InlineExecutor, Lost, drive
 from hpsearch.records import Completed, Failed, Paused, Sentence, Stage, Trial
 from hpsearch.search.quarantine import Quarantine
 from hpsearch.search.runner import Runner, Summary
@@ -31,10 +32,11 @@ class Fails(Kinds):
 
 @dataclass
 class Turns:
-    """Two workers that take turns: on ``bad`` every trial fails, the other evaluates. Both until one is suspected."""
+    """Two workers that take turns, until one is suspected; one of them has another objective, which fails."""
 
+    bad: Evaluates = field(default_factory=lambda: Fails())
     workers: list[str] = field(default_factory=lambda: ["good", "bad"])
-    done: list[Done] = field(default_factory=list)
+    done: list[Event] = field(default_factory=list)
 
     @property
     def slots(self) -> int:
@@ -52,9 +54,8 @@ class Turns:
 
     def submit(self, batch: Batch) -> None:
         worker = self.workers[len(self.done)]
-        objective: Evaluates = Fails() if worker == "bad" else self.objective
-        outcomes = [item for items in objective.evaluate(batch.trials) for item in items]
-        self.done.append(Done(batch, tuple(outcomes), worker))  # type: ignore[arg-type]  # it reports no points
+        events = drive(self.bad if worker == "bad" else self.objective, batch)
+        self.done += [replace(event, worker=worker) for event in events if isinstance(event, Done | Lost)]
 
     def wait(self, timeout: float) -> list[Event]:
         events, self.done = self.done, []
@@ -78,8 +79,8 @@ def test_a_bad_worker_costs_a_few_trials_which_can_be_given_back(store: Store, s
     assert summary.ended_by == "trials"
     assert 3 < summary.counts.failed < 15
     (note,) = notes
-    assert "bad is given no more trials: 9 trials in a row failed, while 9 of the other 9 did not: no memory." in str(
-        note
+    assert str(note).startswith(
+        "bad is given no more trials: the last 9 trials failed (no memory), while 9 of stub/stage-01 succeeded; once"
     )
     (action,) = note.mentions
     assert str(action) == "retry()"
@@ -90,9 +91,9 @@ def test_a_bad_worker_costs_a_few_trials_which_can_be_given_back(store: Store, s
 def test_a_run_in_which_all_fails_ends_where_others_succeeded(store: Store, stage: Stage) -> None:
     run(store, stage, Fails(()), until=20)
     summary = run(store, stage, Fails(), until=100)
-    assert summary.ended_by == "max_failures"
+    assert summary.ended_by == "failures"
     assert summary.recorded == 6
-    words = f"this run ends: {summary.recorded} trials in a row failed, while 20 of the other 20 did not: no memory."
+    words = "this run ends: the last 6 trials failed (no memory), while 20 of stub/stage-01 succeeded; once"
     assert str(summary.reason).startswith(words)
     # Given back, they are no evidence: it may be they that fail.
     store.retry(stage)
@@ -112,8 +113,15 @@ def test_the_more_of_the_others_fail_the_more_failures_it_takes(good: int, faile
         taken += 1
         counts = replace(counts, failed=failed + taken)
     assert 2 < taken <= most
-    quarantine.add("bad", [Paused(taken, (0.5,))])
-    assert not quarantine.suspicious("bad", counts)
+    assert not quarantine.suspicious("bad", counts)  # said once
+
+
+def test_a_trial_that_paused_breaks_a_row() -> None:
+    quarantine, counts = Quarantine(0), Counts(complete=1000)
+    quarantine.add("worker", [Failed(0, "bad"), Failed(1, "bad"), Paused(2, (0.5,)), Failed(3, "bad")])
+    assert not quarantine.suspicious("worker", counts)
+    quarantine.add("worker", [Failed(4, "bad"), Failed(5, "bad")])
+    assert len(quarantine.suspicious("worker", counts)) == 3
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7])
@@ -125,3 +133,28 @@ def test_a_healthy_worker_is_not_suspected(share: float) -> None:
         quarantine.add(worker, [Failed(number, "chance") if bad else Completed(number, 1.0)])
         counts = replace(counts, failed=counts.failed + bad, complete=counts.complete + (not bad))
         assert not quarantine.suspicious(worker, counts)
+
+
+@dataclass(frozen=True)
+class Gone(Kinds):
+    """Cannot be had."""
+
+    def evaluate(self, trials: Sequence[Trial], **_: Any) -> Items:
+        raise BadInput("there is no file train.py")
+        yield []
+
+
+def test_a_worker_that_cannot_have_the_objective_costs_no_trial(store: Store, stage: Stage) -> None:
+    """One machine of several lacks the file: its trials go to the others, and soon it is given no more."""
+    notes: list[Sentence] = []
+    summary = run(store, stage, Fails(()), Turns(bad=Gone()), until=100, note=notes.append)
+    assert summary.counts == Counts(complete=100)
+    assert str(*notes).startswith("bad is given no more trials: the last 9 trials failed (there is no file train.py), ")
+
+
+def test_a_run_whose_objective_is_gone_ends_and_keeps_what_was_recorded(store: Store, stage: Stage) -> None:
+    with pytest.raises(
+        EvaluationFailure, match=r"stub/stage-01 cannot go on: there is no .* 0 trials recorded; fix the"
+    ):
+        run(store, stage, Gone(), until=5)
+    assert store.counts(stage).finished == 0

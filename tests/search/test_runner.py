@@ -241,6 +241,23 @@ def test_what_has_come_back_before_a_stop_is_recorded(store: Store, stage: Stage
     assert store.counts(stage) == Counts(complete=6)
 
 
+def test_workers_end_before_their_trials_are_given_back(store: Store, stage: Stage, tmp_path: Path) -> None:
+    """Another runner may begin the same trials at once, in the same folder."""
+    running: list[int] = []
+
+    class Silent(AllAtOnce):
+        def wait(self, timeout: float) -> list[Event]:
+            return []
+
+        def close(self, *, kill: bool = False) -> None:
+            running.append(store.counts(stage).running)
+
+    silent = Silent(2)
+    stopping = lambda: not silent.free
+    summary = Runner(store, stage, Stub(tmp_path), silent, until=8, lanes=2, stopping=stopping).run()
+    assert (running, summary.given_back) == ([4], 4)
+
+
 def test_a_runner_that_slept_past_its_lease_counts_its_trials_once(
     store: Store, stage: Stage, tmp_path: Path, gone: int
 ) -> None:
@@ -264,7 +281,7 @@ def test_a_runner_that_slept_past_its_lease_counts_its_trials_once(
 def test_where_nothing_can_be_evaluated_nothing_is_used_up(
     store: Store, stage: Stage, tmp_path: Path, until: int
 ) -> None:
-    with pytest.raises(EvaluationFailure, match=r"ValueError: trial \d+ is bad; no result was recorded"):
+    with pytest.raises(EvaluationFailure, match=r"ValueError: trial \d+ is bad; 0 trials recorded; fix the cause"):
         run(store, stage, Stub(tmp_path, raises=range(until)), until=until)
     assert (store.counts(stage).finished, store.counts(stage).running) == (0, 0)
     assert run(store, stage, Stub(tmp_path), until=until).counts == Counts(complete=until)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, repeat
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import optuna
 import pytest
 import user_functions
+from stub_objectives import Items, Kinds
 
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors.base import InlineExecutor
@@ -20,8 +22,9 @@ from hpsearch.executors.pool import PoolExecutor
 from hpsearch.objectives.user.function import FunctionObjective, LocalObjective
 from hpsearch.objectives.user.trial import Study
 from hpsearch.optuna_sampler import KeyedRandomSampler
-from hpsearch.records import SECONDS, Completed, Failed, Stage, Trial
+from hpsearch.records import SECONDS, Completed, Failed, Outcome, Stage, Trial
 from hpsearch.search.batches import Batches
+from hpsearch.search.limits import limits_of
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.pruning import plan_of
 from hpsearch.search.runner import Runner
@@ -152,9 +155,29 @@ def test_ranges_of_one_name_are_joined_and_others_fail_their_trial(store: Store)
     columns = store.columns(stage)
     assert columns["state"] == ["COMPLETE", "COMPLETE", "FAIL", "FAIL", "COMPLETE", "FAIL"]
     assert columns["reason"][2] == (
-        "it suggests 'n' otherwise than the trials before it: int 1 .. 9 and float 0 .. 1 are different scales"
+        "'n' is suggested with another type, scale or choices than in earlier trials: "
+        "int 1 .. 9 and float 0 .. 1 are different scales"
     )
     assert columns["param:n"][2:] == [None] * 4
+
+
+@dataclass(frozen=True)
+class Declaring(Kinds):
+    """Declares a parameter with two types, and completes."""
+
+    def evaluate(self, trials: Sequence[Trial], **_: Any) -> Items:
+        for number in (trial.number for trial in trials):
+            n = (Float(0, 9) if number == 1 else Int(0, 9), number)
+            yield [Completed(number, -float(number), (), {}, {"n": n})]
+
+
+def test_a_trial_that_is_recorded_as_failed_reaches_no_goal(store: Store) -> None:
+    stage, _ = begin(store, study(), study().load())
+    recorded: list[Outcome] = []
+    options: dict[str, Any] = {"limits": limits_of(None, "score <= -1", None), "until": 4, "lanes": 1}
+    options["on_tick"] = lambda tick: recorded.extend(tick.recorded)
+    summary = Runner(store, stage, Declaring(), InlineExecutor(), **options).run()
+    assert (summary.ended_by, [type(outcome) for outcome in recorded]) == ("until", [Completed, Failed, Completed])
 
 
 def test_values_that_somebody_enqueued_are_used(store: Store, tmp_path: Path) -> None:
@@ -191,8 +214,9 @@ def test_quick_trials_are_put_together_and_slow_ones_are_not() -> None:
     objective = FunctionObjective("user_functions:square", "", Study("", "minimize", 0, {}, {}))
     batches = Batches(objective, executor=InlineExecutor(), lanes=None)
     assert batches.size(1000) == 1
-    for seconds, size in ((0.01, 100), (1e-9, 250), (20.0, 1)):
-        batches.came([Completed(number, 0.0, (), {SECONDS: seconds}) for number in range(2)])
+    sizes = [2, 4, 8, 16, 32, 63, 100, 200, 1]  # of 1,000 trials in as many rounds as batches of 2, 4, 8 ... need
+    for seconds, size in zip([1e-9] * 6 + [0.01, 1e-9, 20.0], sizes, strict=True):
+        batches.measure([Completed(n, 0.0, (), {SECONDS: each}) for n, each in enumerate((1e-9, seconds))])
         assert batches.size(1000) == size
         batches.add([Trial(number, number, {}) for number in range(300)], 1000, until=None)
         assert len(batches.ready.pop().trials) <= max(size, 256)
@@ -206,7 +230,7 @@ def test_a_function_that_is_gone_fails_the_run_and_not_its_trials(tmp_path: Path
     (tmp_path / "mine.py").write_text("def f(trial):\n    return 1.0\n")
     run(Job(**job, trials=2))
     (tmp_path / "mine.py").write_text("def g(trial):\n    return 1.0\n")
-    with pytest.raises(EvaluationFailure, match=r"mine\.py has no 'f'; it has: g; no result was recorded"):
+    with pytest.raises(EvaluationFailure, match=r"mine\.py has no 'f'; it has: g; 2 trials recorded; fix"):
         run(Job(**job, trials=4))
     assert [trial.state.name for trial in frozen(tmp_path / "x.db")] == ["COMPLETE", "COMPLETE", "WAITING"]
 

@@ -133,7 +133,7 @@ def test_many_trials_at_once(store: Store, stage: Stage, me: Owner) -> None:
     assert store.claim(stage, until=most, most=most, owner=me).trials == trials
     ids = {trial.number: trial.trial_id for trial in trials}
     outcomes = [Completed(number, number / most, (0.5,)) for number in ids]
-    assert store.record(stage, outcomes, ids, owner=me) == set(ids)
+    assert store.record(stage, outcomes, ids, owner=me) == outcomes
     assert store.counts(stage).complete == most
     assert len(store.curves(stage, list(ids))) == most
     assert len(store.trials(stage, states=("COMPLETE",)).dropna(subset=["param:lr"])) == most

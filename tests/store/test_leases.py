@@ -84,15 +84,15 @@ def test_a_late_record_is_refused(store: Store, stage: Stage, study: optuna.Stud
     store.record(stage, [Completed(2, 0.5)], ids, owner=gone)
     assert store.release_dead(stage, me=me) == 2
     late = [Completed(0, 0.1, (0.1,)), Completed(1, 0.1, (0.1,))]
-    assert store.record(stage, late, ids, owner=gone) == set()  # waiting
+    assert store.record(stage, late, ids, owner=gone) == []  # waiting
     store.claim(stage, until=3, most=1, owner=me)
-    assert store.record(stage, late, ids, owner=gone) == set()  # one of them mine by now
+    assert store.record(stage, late, ids, owner=gone) == []  # one of them mine by now
     store.report(stage, [Report(0, 1, 0.1)], ids, owner=gone)
     store.beat(stage, ids.values(), owner=gone)
     assert store.release(stage, owner=gone) == 0
     states: list[Any] = [("RUNNING", None, {}), ("WAITING", None, {}), ("COMPLETE", [0.5], {})]
     assert [(t.state.name, t.values, t.intermediate_values) for t in study.trials] == states
-    assert store.record(stage, [Completed(0, 0.9)], ids, owner=me) == {0}
+    assert store.record(stage, [Completed(0, 0.9)], ids, owner=me) == [Completed(0, 0.9)]
 
 
 @pytest.mark.parametrize(("old", "released"), [(-timedelta(seconds=10), 0), (timedelta(seconds=10), 1)])
@@ -122,7 +122,7 @@ def test_a_beat_renews_the_lease(store: Store, stage: Stage, me: Owner, age: Age
     store.beat(stage, ids, owner=me)  # not mine: nothing happens
     time.now += STILL_S
     assert store.release_dead(stage, me=me) == 1
-    assert store.record(stage, [Completed(0, 0.5)], {0: ids[0]}, owner=them) == {0}
+    assert store.record(stage, [Completed(0, 0.5)], {0: ids[0]}, owner=them) == [Completed(0, 0.5)]
 
 
 def test_a_process_is_known_by_more_than_its_number(gone: Owner, me: Owner) -> None:

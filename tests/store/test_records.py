@@ -46,8 +46,8 @@ def test_recording_twice_changes_nothing(
     store.record(stage, [first], ids, owner=me)
     names = ["trials", "trial_values", "trial_intermediate_values", "trial_user_attributes"]
     before = [rows(name) for name in names]
-    assert store.record(stage, [first], ids, owner=me) == set()
-    assert store.record(stage, [Completed(0, 0.9, (0.1, 0.9), {"a": 2})], ids, owner=me) == set()
+    assert store.record(stage, [first], ids, owner=me) == []
+    assert store.record(stage, [Completed(0, 0.9, (0.1, 0.9), {"a": 2})], ids, owner=me) == []
     store.report(stage, [Report(0, 5, 0.5)], ids, owner=me)
     assert [rows(name) for name in names] == before
 
@@ -59,18 +59,18 @@ def test_another_runners_trial_is_not_touched(
     foreign = {row["number"]: row["trial_id"] for row in rows("trials")}
     other = Owner.current()  # the same process, another run
     outcomes: list[Outcome] = [Completed(0, 0.5, (0.5,)), Failed(1, "no"), Completed(3, 0.5)]
-    assert store.record(stage, outcomes, foreign, owner=other) == set()
+    assert store.record(stage, outcomes, foreign, owner=other) == []
     store.report(stage, [Report(0, 1, 0.5)], ids, owner=other)
     assert store.release(stage, owner=other) == 0
     for trial in study.trials:
         assert (trial.state, trial.intermediate_values, trial.user_attrs) == (TrialState.RUNNING, {}, {})
-    assert store.record(stage, outcomes, foreign, owner=me) == {0, 1}  # of mixed ones only its own
+    assert store.record(stage, outcomes, foreign, owner=me) == outcomes[:2]  # of mixed ones only its own
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
 
 
 def test_nothing_to_write(store: Store, stage: Stage, me: Owner, ids: Ids) -> None:
     before, seconds = store.counts(stage), store.database.seconds
-    assert store.record(stage, [], ids, owner=me) == set()
+    assert store.record(stage, [], ids, owner=me) == []
     store.report(stage, [], ids, owner=me)
     store.beat(stage, [], owner=me)
     assert store.counts(stage) == before

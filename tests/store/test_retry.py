@@ -46,7 +46,7 @@ def test_they_are_claimed_first_with_the_same_values_and_finish(ended: Store, st
     assert {trial.number: trial.params["lr"] for trial in trials} == values
     ids = {trial.number: trial.trial_id for trial in trials}
     # Who ran them first holds them no longer.
-    assert ended.record(stage, [Completed(1, 9.0)], ids, owner=me) == set()
+    assert ended.record(stage, [Completed(1, 9.0)], ids, owner=me) == []
     ended.record(stage, [Completed(1, 0.75), Failed(3, "again")], ids, owner=other)
     columns = ended.columns(stage)
     assert (columns["state"][1], columns["score"][1], columns["reason"][1]) == ("COMPLETE", 0.75, None)

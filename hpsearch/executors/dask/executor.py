@@ -15,11 +15,11 @@ import pickle
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, final
 
 from hpsearch.errors import BadInput, EvaluationFailure
-from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress
+from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress
 from hpsearch.executors.dask.cluster import CONNECT_S, OwnCluster, connect
 from hpsearch.executors.dask.link import Link
 from hpsearch.records import Argument, Report
@@ -285,14 +285,11 @@ class DaskExecutor:
         if (submission := self._tasks.get(task)) is not None and (fresh := submission.fresh(points)):
             self._events.append(Progress(fresh))
 
-    def back(self, task: str, reason: str | None, outcomes: bytes) -> None:
+    def back(self, task: str, event: bytes) -> None:
         if (submission := self._tasks.get(task)) is not None:
             self._release(submission)
             batch, worker = self._submissions.pop(submission.batch.key).batch, submission.worker
-            if reason is None:
-                self._events.append(Done(batch, pickle.loads(outcomes), worker))
-            else:
-                self._events.append(Lost(batch, reason, hopeless=bool(outcomes)))
+            self._events.append(replace(pickle.loads(event), batch=batch, worker=worker))
 
     def refused(self, worker: str, reason: str) -> None:
         if self._admitting:

@@ -25,13 +25,14 @@ from distributed.comm import CommClosedError
 
 from hpsearch import __version__
 from hpsearch.errors import EvaluationFailure
+from hpsearch.executors.base import Batch, Lost
 from hpsearch.executors.dask.worker import BLAS_VARIABLES, evaluate, surroundings, versions
 
 if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 
-    from hpsearch.executors.base import Batch, Evaluates
+    from hpsearch.executors.base import Evaluates
 
 _GLANCE_S = 0.25  # seconds between two checks of the connection
 _LOOK_S = 1.0  # seconds between two questions which workers there are; that one is gone is reported at once
@@ -50,8 +51,8 @@ class Receiver(Protocol):
     def points(self, task: str, points: Sequence[tuple[int, int, float]]) -> None:
         """Points of curves have come: number, step, value."""
 
-    def back(self, task: str, reason: str | None, outcomes: bytes) -> None:
-        """A task has ended, as `hpsearch.executors.dask.worker.evaluate` returns it."""
+    def back(self, task: str, event: bytes) -> None:
+        """A task has ended with a `Done` or `Lost`, as `hpsearch.executors.dask.worker.evaluate` returns it."""
 
     def dropped(self, task: str, *, died: bool) -> None:
         """A task is gone: its worker died, or the objective or the connection was lost, or it was cancelled."""
@@ -265,7 +266,7 @@ class Link:
 
     async def _follow(self, key: str, future: Future) -> None:
         try:
-            self._put(self._receiver.back, key, *await self._client.gather(future, asynchronous=True))
+            self._put(self._receiver.back, key, await self._client.gather(future, asynchronous=True))
         except KilledWorker:
             self._put(self._receiver.dropped, key, died=True)
         except (FutureCancelledError, CommClosedError):
@@ -273,7 +274,7 @@ class Link:
         except Exception as error:
             # An error that a worker raises about a batch is the batch's failure. One on the way here is not.
             if future.status == "error":
-                self._put(self._receiver.back, key, _one_line(error), b"")
+                self._put(self._receiver.back, key, pickle.dumps(Lost(Batch(0, ()), _one_line(error))))
             else:
                 self._put(self._dropped, key)
 

@@ -11,6 +11,7 @@ import pickle
 import platform
 import socket
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,13 @@ def surroundings(preload: str | None = None) -> dict[str, Any]:
     }
 
 
-def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> tuple[str | None, bytes]:
+def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> bytes:
     """Evaluate a batch as a task.
 
     Points of curves go out as events of a topic: ``[key of the task, [[number, step, value], ...]]``.
 
     Returns:
-        None and the pickled outcomes; or why the batch is lost, and whether every other one would be, too: nothing
-        or something. A dropped task returns no outcomes.
+        The pickled `Done` or `Lost`, without the trials.
     """
     worker = get_worker()
     key = worker.get_current_task()
@@ -65,13 +65,11 @@ def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> tuple[st
         match event:
             case Progress(reports):
                 worker.log_event(topic, [key, [[report.number, report.step, report.value] for report in reports]])
-            case Done(_, outcomes):
-                return None, pickle.dumps(outcomes)
-            case Lost(_, reason, hopeless):
-                return reason, b"hopeless" if hopeless else b""
+            case Done() | Lost():
+                return pickle.dumps(replace(event, batch=Batch(unpickled.key, ())))
         if _is_dropped(worker, key):
             break
-    return "dropped", b""
+    return pickle.dumps(Lost(Batch(unpickled.key, ()), "dropped"))
 
 
 def _objective(pickled: bytes, token: str) -> Evaluates:

@@ -16,25 +16,11 @@ from hpsearch.objectives.sections import Count, Section
 from hpsearch.objectives.user.placeholders import OWN, names, variable
 from hpsearch.records import Direction
 from hpsearch.space import Space, delivered_as
-from hpsearch.text import seconds_of
-
-
-def seconds(text: object) -> float:
-    """Return a span of time in seconds: ``"90s"``, ``"10m"``, ``"1h30m"``, or a number of seconds.
-
-    Raises:
-        ValueError: It is none of these, or not above 0.
-    """
-    if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise ValueError("give a time such as 90s, 10m or 1h30m, or a number of seconds")
-    span = seconds_of(text) if isinstance(text, str) else float(text)
-    if not 0 < span < 1e9:
-        raise ValueError("give a time above 0")
-    return span
+from hpsearch.text import span
 
 
 def _time(value: str | float) -> str | float:
-    seconds(value)
+    span(value)
     return value
 
 
@@ -73,7 +59,7 @@ class UserObjective(Section):
     @property
     def seconds(self) -> float | None:
         """Return how many seconds a trial may take; None: any number."""
-        return None if self.trial_timeout is None else seconds(self.trial_timeout)
+        return None if self.trial_timeout is None else span(self.trial_timeout)
 
 
 class UserSections(Section):
