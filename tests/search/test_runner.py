@@ -253,8 +253,8 @@ def test_workers_end_before_their_trials_are_given_back(store: Store, stage: Sta
             running.append(store.counts(stage).running)
 
     silent = Silent(2)
-    stopping = lambda: not silent.free
-    summary = Runner(store, stage, Stub(tmp_path), silent, until=8, lanes=2, stopping=stopping).run()
+    options: dict[str, Any] = {"until": 8, "lanes": 2, "stopping": lambda: not silent.free}
+    summary = Runner(store, stage, Stub(tmp_path), silent, **options).run()
     assert (running, summary.given_back) == ([4], 4)
 
 
