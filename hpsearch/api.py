@@ -32,11 +32,11 @@ from hpsearch.search.stage import (
     unscored,
 )
 from hpsearch.space import Value
-from hpsearch.store import Counts, Owner, Store, one_trial, open_store, store_for_import
+from hpsearch.store import Counts, Owner, Store, open_store, store_for_import, trial_details
 from hpsearch.store.engine import no_database_yet
 from hpsearch.store.leases import Owned
-from hpsearch.store.one_trial import OneTrial
 from hpsearch.store.queries import Columns, frame, html
+from hpsearch.store.trial_details import TrialDetails
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class Search:
         until: str | None = None,
         max_failures: int | None = None,
         data_dir: Path | None = None,
-        on_trial: Callable[[OneTrial], object] | None = None,
+        on_trial: Callable[[TrialDetails], object] | None = None,
         listener: Listener | None = None,
     ) -> Runs:
         """Run a stage until it has the requested number of finished trials; those of earlier runs count.
@@ -311,7 +311,7 @@ class Search:
             data_dir: Folder in which data sets are looked for first.
             on_trial: Is called in this process with each trial after it was recorded: its ``number``, ``state``,
                 ``score``, ``params``, ``curve`` and ``attributes``. An exception in it is a note.
-            listener: Is told of progress. None: a line of progress in a notebook; notes go to the log ``hpsearch``.
+            listener: Is told of progress. None: a progress bar in a notebook; notes go to the log ``hpsearch``.
 
         Returns:
             The stages that ran, in order, and what each run did; ``ended_by`` says what ended the last.
@@ -326,7 +326,7 @@ class Search:
 
         limits = limits_of(timeout, until, max_failures)
         study, number = resolve_stage(self.name, stage, keep_path=True)
-        listener = listeners.chosen(listener, on_trial, self.storage)
+        listener = listeners.chosen(listener, on_trial)
         runs = workflow.run(
             workflow.Job(
                 storage=self.storage,
@@ -372,8 +372,8 @@ class Search:
         words = self._definition.words()
         if engine not in (None, "inline"):
             raise BadArgument("engine", engine, words, "define it in a module, or leave this out")
-        if engine is None and jobs != 1:
-            listener.note(f"one trial after the other, whatever jobs is: {words}")
+        if engine is None and jobs not in (None, 1):
+            listener.note(f"jobs={jobs}: {words}; trials run one at a time")
         return "inline"
 
     def stop(self) -> tuple[Run, ...]:
@@ -466,7 +466,7 @@ class Search:
         scheduler: str | None = None,
         lanes: int | None = None,
         data_dir: Path | None = None,
-        on_trial: Callable[[OneTrial], object] | None = None,
+        on_trial: Callable[[TrialDetails], object] | None = None,
         listener: Listener | None = None,
     ) -> Confirmation:
         """Run a stage's best trials again with other seeds, and rank their values by the mean scores.
@@ -484,7 +484,7 @@ class Search:
         from hpsearch.search import confirmation, listeners, workflow  # as in `start`
 
         name, number = resolve_stage(self.name, stage, confirmation=True)
-        listener = listeners.chosen(listener, on_trial, self.storage)
+        listener = listeners.chosen(listener, on_trial)
         job = workflow.ConfirmJob(
             storage=self.storage,
             search=name,
@@ -566,7 +566,7 @@ class Search:
                 owned=store.owned(chosen, numbers) if owned else {},
             )
 
-    def trial(self, number: int, *, stage: int | None = None) -> OneTrial:
+    def trial(self, number: int, *, stage: int | None = None) -> TrialDetails:
         """Return one trial of a stage with everything that is kept of it, as the end of its output if it failed.
 
         Args:
@@ -580,7 +580,7 @@ class Search:
         with closing(open_store(self.storage)) as store:
             stages = stages_of(store, name)
             chosen = latest_with_trials(store, stages) if of is None else pick(stages, of)
-            if not (trials := one_trial.read(store, chosen, [number])):
+            if not (trials := trial_details.read(store, chosen, [number])):
                 rows = store.counts(chosen).rows
                 raise BadArgument("trial", number, f"{chosen.name} has {rows} trials, numbered from 0")
             return trials[0]

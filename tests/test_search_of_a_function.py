@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -25,7 +27,6 @@ from hpsearch import (
     StageConflict,
     import_trials,
 )
-from hpsearch.search import notebook
 
 SPACE = {"lr": Float(1e-4, 1, log=True), "depth": Int(1, 8)}
 
@@ -126,7 +127,7 @@ def test_a_search_goes_on_with_what_is_given_again(storage: str) -> None:
 def test_what_no_other_process_can_import_runs_in_this_one(storage: str, caplog: pytest.LogCaptureFixture) -> None:
     made = search(storage)
     made.start(2, jobs=4)
-    assert "one trial after the other, whatever jobs is: <lambda> is called in this process" in caplog.text
+    assert "jobs=4: <lambda> is called in this process" in caplog.text
     with pytest.raises(BadArgument, match="engine=pool: <lambda> is called in this process"):
         made.start(4, engine="pool")
     with pytest.raises(BadInput, match="no other process can import it; use engine=inline"):
@@ -196,29 +197,32 @@ def test_a_function_is_called_with_each_trial_that_is_recorded(storage: str, cap
     ]
 
 
-def test_a_notebook_shows_tables_and_a_bar(storage: str) -> None:
-    contents: list[dict[str, str]] = []
+def test_a_notebook_shows_tables_and_a_bar(
+    storage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[dict[str, str]] = []
+    handle = SimpleNamespace(update=lambda content, raw: shown.append(content))
 
-    class Handle:
-        def update(self, content: dict[str, str], raw: bool) -> None:
-            contents.append(content)
+    def display(content: dict[str, str], raw: bool, display_id: bool) -> Any:
+        shown.append(content)
+        return handle
 
-    def show(content: dict[str, str], raw: bool, display_id: bool = False) -> Handle:
-        contents.append(content)
-        return Handle()
-
-    assert notebook.display() is None  # no notebook runs here
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1)))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
     made = search(storage, function=lambda trial: None if trial.number == 2 else float(trial.number))
     assert made._repr_html_().startswith("Search(&#x27;boosting&#x27;")  # it has not begun
-    runs = made.start(4, listener=notebook.Bar(show))
-    assert contents[0]["text/plain"].startswith("one trial after the other")
-    assert "boosting/stage-01: 0 of 4 trials" in contents[1]["text/plain"]
-    assert (
-        '<progress value="4" max="4"></progress> boosting/stage-01: 4 of 4 trials, best 0' in contents[-1]["text/html"]
-    )
+    runs = made.start(4)
+    assert capsys.readouterr().out == ""
+    assert "boosting/stage-01: 0 of 4 trials" in shown[0]["text/plain"]
+    bar = '<progress value="4" max="4"></progress> boosting/stage-01: 4 of 4 trials, best 0 (trial 0)'
+    assert bar in shown[-2]["text/html"]
+    assert f"{bar}; 4 now, in " in shown[-1]["text/html"]
     assert repr(runs).startswith("boosting/stage-01 has 4 finished trials (1 failed); 4 of them now, in ")
     assert "<td>boosting/stage-01</td>" in made._repr_html_()
     assert made.trials()._repr_html_().count("<tr") == 5
+    made.confirm(top=1, repeats=2, jobs=2)
+    assert "<lambda> is called in this process" in capsys.readouterr().out
+    assert "2 of 2 trials" in shown[-1]["text/plain"]
 
 
 def test_optuna_goes_on_with_our_study_and_we_with_optuna_s(storage: str) -> None:

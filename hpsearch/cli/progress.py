@@ -77,7 +77,9 @@ class Display(Listener):
         note(text)
 
     @_outlived
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
+    def began(
+        self, stage: Stage, store: Store, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0
+    ) -> None:
         """Announce a stage that begins, or goes on."""
         self._until, self._before, self._best = until, finished, best
         self._maximize = stage.direction == "maximize"

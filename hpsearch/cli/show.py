@@ -35,8 +35,8 @@ from hpsearch.text import counted, rounded
 if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial, Overview
     from hpsearch.statistics.intervals import Interval
-    from hpsearch.store.one_trial import OneTrial
     from hpsearch.store.queries import Columns
+    from hpsearch.store.trial_details import TrialDetails
 
 _SHOWN = (
     SECONDS,
@@ -150,7 +150,7 @@ def trials(
     emit(with_curves(rows, rows.table(full=full), output, requested=curves), output, title=rows.stage.name)
 
 
-def _show_one(trial: OneTrial, output: Format) -> None:
+def _show_one(trial: TrialDetails, output: Format) -> None:
     """Print everything that is kept of a trial."""
     row = {key: trial.row[key] for key in ("state", "score", "reason", "seconds", "started", "finished")}
     others = {key: value for key, value in trial.attributes.items() if key not in _SHOWN}

@@ -152,7 +152,7 @@ def _take_metric(draft: Draft, metric: _Metric | None) -> None:
     draft.objective |= {"metric": metric.name, "direction": metric.goal}
     if metric.target is not None:
         goal = f"score {'>=' if metric.goal == 'maximize' else '<='} {metric.target:g}"
-        draft.notes.append(f'metric.target is not taken over; hpsearch start --until "{goal}" ends a run there')
+        draft.notes.append(f"metric.target is not taken over; a run may end at {goal}")
 
 
 def _take_budget(draft: Draft, sweep: _Sweep) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import BadArgument, MissingExtra, OutputFailure, nearest
 from hpsearch.records import METRICS, STD_ERROR, Stage
-from hpsearch.store.one_trial import OneTrial, read
+from hpsearch.store.trial_details import TrialDetails, read
 
 if TYPE_CHECKING:
     from hpsearch.store import Store
@@ -40,7 +40,7 @@ class _Run:
     """A trial as trackers have it."""
 
     name: str  # ``boosting/stage-01/12``
-    trial: OneTrial
+    trial: TrialDetails
     params: Mapping[str, Any]  # as the objective gets them, with the fixed ones
     points: Sequence[float]  # its metric by step, from 1; the last is its score
     metrics: Mapping[str, float]  # further ones

@@ -247,7 +247,8 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
         assert stage.plan is not None
         # Include trials that have begun: an earlier run with larger counts may have left unfinished ones.
         until = max(stage.plan.end([setting.trial for setting in settings], job.repeats), store.counts(stage).rows)
-        listener.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
+        finished = store.counts(stage).finished
+        listener.began(stage, store, until=until, jobs=executor.slots, best=None, finished=finished)
         # No pruning: a mean over the repeats that did well early would be biased.
         options: dict[str, Any] = {"lanes": job.lanes, "on_tick": listener.tick, "stopping": stop}
         options |= {

@@ -94,7 +94,9 @@ class Listener:
     def note(self, text: str | Sentence) -> None:
         """Receive a note."""
 
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
+    def began(
+        self, stage: Stage, store: Store, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0
+    ) -> None:
         """A stage or confirmation begins, or goes on; ``best`` is its best trial so far, number and score."""
 
     def tick(self, tick: Tick) -> None:
@@ -269,7 +271,8 @@ class _Loop:
             limits.until.check(stage.metric, stage.direction)
         top = store.columns(stage, top=1)
         best = (top["number"][0], top["score"][0]) if top["number"] else None
-        listener.began(stage, until=until, jobs=executor.slots, best=best, finished=store.counts(stage).finished)
+        finished = store.counts(stage).finished
+        listener.began(stage, store, until=until, jobs=executor.slots, best=best, finished=finished)
         options: dict[str, Any] = {"lanes": self._job.lanes, "on_tick": listener.tick, "stopping": self._stop}
         options |= {
             "retries": kinds.retries(study.to_dict()),

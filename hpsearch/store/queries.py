@@ -69,6 +69,10 @@ ATTRIBUTE = Query(
     "SELECT t.number, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
     " WHERE t.study_id = {study_id} AND a.key = {key} AND t.number {ids} ORDER BY t.number"
 )
+_ATTRIBUTES = Query(
+    "SELECT t.number, a.key, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
+    " WHERE t.study_id = {study_id} AND t.number {ids} ORDER BY a.trial_user_attribute_id"
+)
 HIGHEST = Query("SELECT max(number) FROM trials WHERE study_id = {study_id}")
 EPOCHS = Query(
     "SELECT count(*) FROM trials t JOIN trial_intermediate_values p ON p.trial_id = t.trial_id"
@@ -346,16 +350,12 @@ def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple
         yield number, json.loads(text)
 
 
-def kept(connection: Connection, stage: Stage, number: int) -> dict[str, Any]:
-    """Return all user attributes of a trial, by key."""
-    of_trial = t.trial_user_attributes
-    query = (
-        select(of_trial.c.key, of_trial.c.value_json)
-        .join(t.trials, of_trial.c.trial_id == t.trials.c.trial_id)
-        .where(t.trials.c.study_id == stage.study_id, t.trials.c.number == number)
-        .order_by(of_trial.c.trial_user_attribute_id)
-    )
-    return {key: json.loads(text) for key, text in connection.execute(query)}
+def attributes_of(connection: Connection, stage: Stage, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return all user attributes of some trials, by number and key."""
+    attributes: dict[int, dict[str, Any]] = {}
+    for number, key, text in _ATTRIBUTES.rows(connection, stage.study_id, numbers):
+        attributes.setdefault(number, {})[key] = json.loads(text)
+    return attributes
 
 
 def frame(columns: Mapping[str, Any], types: Mapping[str, str] | None = None) -> pd.DataFrame:

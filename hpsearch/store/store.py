@@ -438,9 +438,9 @@ class Store:
         rows = self._read(queries.ATTRIBUTE.rows, stage.study_id, key, wanted)
         return {number: json.loads(text) for number, text in rows}
 
-    def kept(self, stage: Stage, number: int) -> dict[str, Any]:
-        """Return all user attributes of a trial, by key."""
-        return self._read(queries.kept, stage, number)
+    def attributes_of(self, stage: Stage, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+        """Return all user attributes of the trials that have any, by number and key."""
+        return self._read(queries.attributes_of, stage, numbers)
 
     def attributes(self, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
         """Yield a user attribute of every trial that has it, as (number, value), in any order.

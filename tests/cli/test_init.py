@@ -153,7 +153,7 @@ def test_a_sweep_becomes_a_study_file_and_says_what_it_leaves_out(cli: Cli) -> N
         "two lines = ",
     ):
         assert f"{what}" in notes
-    assert 'hpsearch start --until "score >= 0.9" ends a run there' in notes
+    assert "a run may end at score >= 0.9" in notes
     assert all(f"# Note: {note}\n" in Path(made["path"]).read_text() for note in made["notes"])
 
 

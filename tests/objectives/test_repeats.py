@@ -216,7 +216,7 @@ class Stops(Listener):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def began(self, stage: Stage, **_: Any) -> None:
+    def began(self, stage: Stage, *_: Any, **__: Any) -> None:
         threading.Thread(target=self._watch, args=(stage.search,), daemon=True).start()
 
     def _watch(self, name: str) -> None:

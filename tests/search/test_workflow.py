@@ -38,7 +38,7 @@ class Heard(Listener):
     def note(self, text: str | Sentence) -> None:
         self.notes.append(str(text))
 
-    def began(self, stage: Stage, **_: Any) -> None:
+    def began(self, stage: Stage, *_: Any, **__: Any) -> None:
         self.stages.append(stage.number)
 
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:

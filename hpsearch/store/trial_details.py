@@ -1,4 +1,4 @@
-"""One trial with everything that is kept of it."""
+"""Trials with everything that is kept of them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class OneTrial:
-    """One trial of a stage."""
+class TrialDetails:
+    """A trial of a stage with everything that is kept of it."""
 
     stage: Stage = field(repr=False)
     row: Mapping[str, Any]  # its columns (`hpsearch.store.Store.columns`)
@@ -51,16 +51,17 @@ class OneTrial:
         return {**kinds.settings(self.stage), **delivered(self.stage.space, self.params)}
 
 
-def read(store: Store, stage: Stage, numbers: Sequence[int]) -> list[OneTrial]:
+def read(store: Store, stage: Stage, numbers: Sequence[int]) -> list[TrialDetails]:
     """Return trials of a stage by their numbers, in that order; those that are not there are left out."""
     stage = store.reread(stage) if stage.defined_by_run else stage
     columns, curves = store.columns(stage, numbers=numbers), store.points(stage, numbers)
+    attributes = store.attributes_of(stage, numbers)
     rows = {
         row["number"]: row
         for row in (dict(zip(columns, of, strict=True)) for of in zip(*columns.values(), strict=True))
     }
     return [
-        OneTrial(stage, rows[number], curves.get(number, ()), store.kept(stage, number))
+        TrialDetails(stage, rows[number], curves.get(number, ()), attributes.get(number, {}))
         for number in numbers
         if number in rows
     ]
