@@ -42,7 +42,7 @@ def test_a_function_s_file_is_complete_once_its_direction_is_given(cli: Cli) -> 
     Path("train.py").write_text("def objective(trial):\n    return trial.suggest_float('lr', 0, 1)\n")
     made = cli.json("init mine --function train.py:objective")
     assert made == {"search": "mine", "path": str(STUDY), "notes": [], "missing": ["which scores are better"]}
-    cli.refused("check mine", says='add direction = "maximize" or direction = "minimize"')
+    cli.refused("check mine", says='add direction = "maximize" or "minimize"')
     STUDY.write_text(STUDY.read_text().replace('# direction = "minimize"', 'direction = "minimize"'))
     assert "minimize score of train.py:objective" in cli.ok("check mine")
 
