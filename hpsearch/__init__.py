@@ -4,6 +4,7 @@
 loaded at its first use.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ _LATE = {
     "space": ("Categorical", "Float", "Int"),
     "store": ("open_store",),
 }
+# In a notebook without ipywidgets Optuna's bars cannot be shown; hpsearch has its own.
+warnings.filterwarnings("ignore", "IProgress not found")
 _ERRORS = [name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)]
 __all__ = sorted([*_ERRORS, *(name for names in _LATE.values() for name in names)])
 
