@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from hpsearch.constraints import Constraints
+from hpsearch.constraints import Constraints, is_function
 from hpsearch.errors import BadSpace, MissingExtra
 from hpsearch.records import NewStage, draw_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, holds, in_order
@@ -114,21 +114,33 @@ def sampler_of(stage: NewStage) -> Sampler:
     return QuasiRandomSampler(name)
 
 
-def constraints_of(stage: NewStage) -> Constraints | None:
-    """Return the constraints of a stage; None where it has none."""
-    texts = stage.study_file.get("constraints")
-    return Constraints(texts, stage.space, stage.study_file.get("fixed", {})) if texts else None
+def constraints_of(stage: NewStage, *, functions: bool = True) -> Constraints | None:
+    """Return the constraints of a stage; None where it has none.
+
+    Args:
+        stage: The stage.
+        functions: Whether to call the user's functions: what only reads a database runs no code that it names.
+    """
+    file = stage.study_file
+    texts = [text for text in file.get("constraints", ()) if functions or not is_function(text)]
+    folder = file.get("objective", {}).get("folder", "")
+    return Constraints(texts, stage.space, file.get("fixed", {}), folder) if texts else None
 
 
-def check_sampling(stage: NewStage) -> None:
+def check_sampling(stage: NewStage, *, functions: bool = True) -> None:
     """Check that a stage's trials can be sampled: its sampler is installed, and draws meet its constraints.
+
+    Args:
+        stage: The stage.
+        functions: See `constraints_of`.
 
     Raises:
         BadSpace: Fewer than one draw in 50 does: of 1,000 draws of a trial none might.
         MissingExtra: See `sampler_of`.
+        NotFound: A function cannot be imported.
     """
     sampler_of(stage)
-    constraints = constraints_of(stage)
+    constraints = constraints_of(stage, functions=functions)
     if constraints is None:
         return
     unconstrained, broken = RandomSampler(), Counter[str | None]()

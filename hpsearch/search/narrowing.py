@@ -266,7 +266,7 @@ def narrow_stage(
         trials_used=narrowing.used,
     )
     try:
-        check_sampling(new)
+        check_sampling(new, functions=False)
     except BadSpace as error:
         raise BadInput(f"the next ranges cannot be sampled: {error}; or use a larger {{}}", Argument("top")) from error
     stage = None if dry_run else store.create_stage(new, replace=replaced)

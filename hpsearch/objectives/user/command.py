@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hpsearch.functions import NotFound, find_file
 from hpsearch.objectives.user.child import Child, Device, Guard, Tail, ended_words, environment
 from hpsearch.objectives.user.function import MOST, tasks_of
-from hpsearch.objectives.user.host import NotFound, find_file
 from hpsearch.objectives.user.placeholders import fill, fill_all, names, text_of, variable
 from hpsearch.objectives.user.trial import BadResult, Study, Task, Trial, not_ours, read_result
 from hpsearch.records import DEVICE, ENDED, OUTPUT, SECONDS, Completed, Failed, Outcome, Paused, Report

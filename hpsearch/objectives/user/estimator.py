@@ -21,9 +21,9 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from hpsearch.errors import BadData, nearest
+from hpsearch.functions import imported
 from hpsearch.objectives.network.runtime import load
 from hpsearch.objectives.network.sections import Data, NetworkSections
-from hpsearch.objectives.user.host import Setup, imported
 from hpsearch.records import CV_RESULTS, ENDED, FOLDS, METRICS, OUTPUT, SECONDS, Completed, Failed, Trial
 from hpsearch.space import Space, Value, delivered
 
@@ -60,7 +60,7 @@ def made(name: str, folder: str) -> Any:
 
 @cache
 def _maker(name: str, *folders: str) -> Callable[..., Any]:
-    return imported(Setup(name, folders, b""))
+    return imported(name, folders)
 
 
 def check_scorers(estimator: Any, scoring: str | Sequence[str] | None) -> None:

@@ -13,8 +13,9 @@ from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from hpsearch.errors import Argument, BadInput
+from hpsearch.functions import NotFound
 from hpsearch.objectives.user.child import KEPT_BYTES, Child, Device, Guard, ended_words, environment
-from hpsearch.objectives.user.host import NUMBER, NotFound, Setup, main
+from hpsearch.objectives.user.host import NUMBER, Setup, main
 from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.records import DEVICE, ENDED, OUTPUT, SECONDS, Failed, Outcome, Paused, Report, Trial
 

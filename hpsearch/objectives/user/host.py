@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import os
 import signal
 import sys
@@ -15,14 +13,10 @@ import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from hpsearch.errors import BadInput
-from hpsearch.objectives.user.trial import reason_of, run
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from hpsearch.functions import NotFound, imported
+from hpsearch.objectives.user.trial import run
 
 
 class Setup(NamedTuple):
@@ -36,71 +30,6 @@ class Setup(NamedTuple):
 NUMBER = 8  # bytes of a number
 _TOGETHER_S = 0.005  # what comes within so many seconds is sent together
 _CHANGES = ("os.chdir", "os.putenv", "os.unsetenv")  # Python's events of what a trial may leave changed
-
-
-class NotFound(BadInput):
-    """A function that cannot be imported; the message says where it was looked for."""
-
-
-def is_file(module: str) -> bool:
-    """Return whether the first part of a function's name is a file, not a module."""
-    return module.endswith(".py") or "/" in module
-
-
-def find_file(module: str, folders: tuple[str, ...]) -> Path:
-    """Return the file of a function.
-
-    Raises:
-        NotFound: There is none.
-    """
-    places = list(dict.fromkeys(Path(folder, module) for folder in folders))  # an absolute path stays as it is
-    for place in places:
-        if place.is_file():
-            return place
-    raise NotFound(f"there is no file {' nor '.join(map(str, places))}")
-
-
-def imported(setup: Setup) -> Callable[[Any], Any]:
-    """Import the function.
-
-    Raises:
-        NotFound: It is not there, or its module cannot be imported.
-    """
-    source, _, name = setup.function.rpartition(":")
-    for folder in reversed(setup.folders):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-    try:
-        module = _from_file(find_file(source, setup.folders)) if is_file(source) else importlib.import_module(source)
-    except NotFound:
-        raise
-    except BaseException as error:
-        traceback.print_exception(error)
-        looked = "" if is_file(source) else f"; looked for in {', '.join(map(repr, sys.path))}"
-        raise NotFound(f"importing {source} failed: {reason_of(error)}{looked}") from error
-    value: Any = module
-    for part in name.split("."):
-        value = getattr(value, part, None)
-    if value is None:
-        known = sorted(key for key, of in vars(module).items() if callable(of) and not key.startswith("_"))
-        raise NotFound(f"{getattr(module, '__file__', source)} has no {name!r}; it has: {', '.join(known[:20])}")
-    if not callable(value):
-        raise NotFound(f"{setup.function} is a {type(value).__name__}, which cannot be called")
-    return value  # type: ignore[no-any-return]  # it is callable
-
-
-def _from_file(path: Path) -> ModuleType:
-    folder = str(path.parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # what stands beside the file is imported as in a script
-    # Under the name by which others import it, so that its objects can be pickled; not in place of another module.
-    name = path.stem if path.stem not in sys.modules else f"hpsearch_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise NotFound(f"{path} is not a Python file")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def main(descriptor: int) -> None:
@@ -117,8 +46,10 @@ def _answer(connection: Connection[Any, Any]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
     setup: Setup = connection.recv()
     try:
-        call = imported(setup)
+        call = imported(setup.function, setup.folders)
     except NotFound as error:
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         connection.send([error])
         return
     connection.send([None])

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from hpsearch.errors import BadData, BadStudyFile, MissingExtra, nearest
+from hpsearch.functions import NotFound, find_file, is_file
 from hpsearch.objectives.base import Data, Estimate, Objective
 from hpsearch.objectives.network.runtime import load as split
 from hpsearch.objectives.network.sections import NetworkSections
 from hpsearch.objectives.user.command import CommandObjective, find_program
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective
-from hpsearch.objectives.user.host import NotFound, find_file, is_file
 from hpsearch.objectives.user.placeholders import unused, variable
 from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study

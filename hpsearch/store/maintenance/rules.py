@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
+from hpsearch.constraints import is_function
 from hpsearch.errors import HpsearchError, MissingExtra
 from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, EXPORT, HITS, OTHERS, REASON, SECONDS
@@ -420,6 +421,8 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -
     try:
         sampler = sampler or sampler_of(stage)
     except MissingExtra:  # which values belong to a number cannot be said here
+        sampler = None
+    if any(map(is_function, stage.study_file.get("constraints", ()))):  # nor without running what a database names
         sampler = None
     study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
     trials: dict[int, tuple[int, str, bool]] = {}
