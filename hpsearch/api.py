@@ -16,7 +16,7 @@ from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
-from hpsearch.search.definition import Definition, define
+from hpsearch.search.definition import Constraint, Definition, define
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
 from hpsearch.search.limits import Run, limits_of, request_stop
 from hpsearch.search.progress import View, Watcher
@@ -183,7 +183,8 @@ class Search:
         metric: The score's name. None: ``score``.
         epochs: How many values a trial reports, if it reports any; pruning needs it.
         fixed: Values of parameters that are not sampled.
-        constraints: Expressions that every trial's values meet: ``units * layers <= 1024``.
+        constraints: What every trial's values meet: expressions, ``units * layers <= 1024``, and functions of a dict
+            of the values, which return True or False.
         sampler: ``random``, ``sobol`` or ``halton``. None: ``random``.
         seed: Of everything random. None: 0.
         trial_timeout, retries, repeats, devices: As under ``[objective]`` in a study file.
@@ -213,7 +214,7 @@ class Search:
         metric: str | None = None,
         epochs: int | None = None,
         fixed: Mapping[str, Value] | None = None,
-        constraints: Sequence[str] = (),
+        constraints: Sequence[Constraint] | Constraint = (),
         sampler: str | None = None,
         seed: int | None = None,
         trial_timeout: float | str | None = None,

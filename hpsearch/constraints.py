@@ -30,7 +30,7 @@ FUNCTIONS = {
     **{function.__name__: function for function in (abs, min, max, round, int, float, len)},
     **{name: getattr(math, name) for name in ("log", "log2", "log10", "exp", "sqrt", "floor", "ceil")},
 }
-_FUNCTION = re.compile(r"[\w./-]+:[A-Za-z_][\w.]*")  # no expression has this form
+_FUNCTION = re.compile(r"(.+\.py|[\w.]+):[A-Za-z_][\w.]*")  # no expression has this form
 _LONGEST = 1000  # characters: deeper nesting than these hold breaks Python's parser
 
 

@@ -17,7 +17,7 @@ from scipy.stats import qmc
 from space_strategies import parameters
 
 from hpsearch.constraints import Constraints
-from hpsearch.errors import BadSpace, MissingExtra
+from hpsearch.errors import BadInput, BadSpace, MissingExtra
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage, stage_seed
 from hpsearch.samplers import SAMPLERS, RandomSampler, check_sampling, completed, sampler_of, values
@@ -147,7 +147,7 @@ CONDITIONAL: Space = {
     "layers": Int(1, 8),
     "width": Int(8, 64, step=8, when={"layers": (2, 3), "optimizer": ("sgd",)}),
 }
-CONSTRAINTS = ["units * layers <= 200", "wd * units < 0.01 or layers == 1"]
+CONSTRAINTS = ["units * layers <= 200", "wd * units < 0.01 or layers == 1", "user_functions:fits"]
 
 
 def stage(sampler: str, space: Space = CONDITIONAL, constraints: Sequence[str] = (), seed: int = 3) -> NewStage:
@@ -169,7 +169,7 @@ def test_values_depend_on_seed_and_number_alone_with_conditions_and_constraints(
     other = stage(sampler, constraints=constraints, seed=4)
     assert [forwards.params(other, number) for number in range(8)] != trials[:8]
     assert [forwards.params(of, number) for number in range(8)] == trials[:8]
-    constrained = Constraints(constraints, CONDITIONAL, {})
+    constrained = Constraints(constraints, CONDITIONAL, {"batch": 32})
     for trial in trials:
         assert trial == active(CONDITIONAL, trial)
         assert list(trial) == [name for name in CONDITIONAL if name in trial]
@@ -231,8 +231,8 @@ def test_each_branch_of_the_conditions_has_a_sequence_of_its_own(sampler: str) -
     ("constraints", "says"),
     [
         (["units * layer <= 9"], "'layer' is not a parameter of this search; did you mean 'layers'?"),
-        (["units *"], "constraint 'units *' is no expression: "),
-        (["units = 4"], "constraint 'units = 4' is no expression: "),
+        (["units *"], "constraint 'units *' is not an expression: "),
+        (["units = 4"], "constraint 'units = 4' is not an expression: "),
         (["open('x') and units"], "'open' is not a function that it may use; known: abs, ceil"),
         (["units in list(range(9))"], "'list' is not a function that it may use"),
         (["1 < 2"], "names no parameter; known: batch, layers"),
@@ -244,10 +244,16 @@ def test_each_branch_of_the_conditions_has_a_sequence_of_its_own(sampler: str) -
         (["layers > 1", "units > 990", "batch == 32"], "and most break 'units > 990'; relax it"),
         (["batch < 32 and units > 0"], "of 1,000 draws 0 meet the constraints"),
         (["(" * 999 + "units" + ")" * 999], "characters; give at most 1,000"),
+        (["-" * 980 + "units < 3"], "maximum recursion depth exceeded"),
+        (["nowhere.py:fits"], "constraint 'nowhere.py:fits': there is no file "),
+        (["user_functions:nothing"], "has no 'nothing'; it has: "),
+        (["user_functions:square"], "constraint 'user_functions:square': batch = 32, layers = 7, "),
+        (["builtins:len"], "6 is neither true nor false"),
+        (["builtins:dict.clear"], "None is neither true nor false"),
     ],
 )
 def test_constraints_that_are_refused(constraints: list[str], says: str) -> None:
-    with pytest.raises(BadSpace, match=re.escape(says)) as caught:
+    with pytest.raises(BadInput, match=re.escape(says)) as caught:
         check_sampling(stage("random", constraints=constraints))
     assert len(str(caught.value).splitlines()) == 1
 

@@ -80,6 +80,10 @@ def test_ranges_as_other_libraries_have_them(storage: str, given: Any, expected:
     assert stage.space == {"a": expected}
 
 
+def outside(params: Mapping[str, Any]) -> bool:
+    return params["depth"] == 3 and not 0.3 < params["wd"] < 0.7
+
+
 def test_settings_are_those_of_a_study_file(storage: str) -> None:
     seen: list[Mapping[str, Any]] = []
 
@@ -92,7 +96,7 @@ def test_settings_are_those_of_a_study_file(storage: str) -> None:
         function=records,
         space={"optimizer": ["sgd", "adam"], "wd": {"by": "optimizer", "sgd": Float(0, 1), "adam": Float(1, 2)}},
         fixed={"depth": 3},
-        constraints=["wd <= 1.5"],
+        constraints=["wd <= 1.5", outside],
         sampler="halton",
         seed=5,
         metric="loss",
@@ -105,6 +109,7 @@ def test_settings_are_those_of_a_study_file(storage: str) -> None:
         assert params["depth"] == 3
         assert (params["wd"] <= 1) is (params["optimizer"] == "sgd")
         assert params["wd"] <= 1.5
+        assert outside(params)
     assert list(stage.space) == ["optimizer", "wd[sgd]", "wd[adam]"]
     assert made.best.delivered in seen
 
@@ -157,6 +162,7 @@ def test_what_no_other_process_can_import_runs_in_this_one(storage: str, caplog:
         ({"sampler": "grid"}, BadStudyFile, "trials.sampler = 'grid'; known"),
         ({"epochs": -1}, BadStudyFile, "boosting: objective.epochs: .* greater than or equal to 1"),
         ({"constraints": ["a <"]}, BadStudyFile, "boosting: .*a <"),
+        ({"constraints": [lambda params: True]}, BadArgument, "constraints=.*lambda.*: it has no name in its module"),
         ({"trial_timeout": "1m"}, BadStudyFile, "trial_timeout: <lambda> is called in this process; define it"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",

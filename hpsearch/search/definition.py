@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from hpsearch.distributions import parameter_of
 from hpsearch.errors import BadArgument, BadSpace, StageConflict
+from hpsearch.functions import NotFound, imported
 from hpsearch.objectives import kinds
 from hpsearch.objectives.user.function import LOCAL, name_of
 from hpsearch.records import Direction, Stage
-from hpsearch.space import Categorical, Float, Int, parameter_to_dict
+from hpsearch.space import Categorical, Float, Int, Value, parameter_to_dict
 from hpsearch.study_file import StudyFile, check_name, differences, parse
 
 _KIND = "function"
+Constraint: TypeAlias = str | Callable[[Mapping[str, Value]], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ def define(
     space: Mapping[str, Any] | None,
     direction: Direction | None,
     fixed: Mapping[str, Any] | None,
-    constraints: Sequence[str],
+    constraints: Sequence[Constraint] | Constraint,
     sampler: str | None,
     seed: int | None,
     options: Mapping[str, Any],
@@ -111,8 +113,24 @@ def define(
     if fixed:
         plain["fixed"] = dict(fixed)
     if constraints:
-        plain["constraints"] = [constraints] if isinstance(constraints, str) else list(constraints)
+        several = [constraints] if isinstance(constraints, str) or callable(constraints) else constraints
+        plain["constraints"] = list(map(_constraint, several))
     return Definition(check_name(name), function, plain)
+
+
+def _constraint(given: Constraint) -> str:
+    """Return a constraint as a study file has it: an expression, or the name of a function."""
+    if isinstance(given, str):
+        return given
+    name = name_of(given) if callable(given) else ""
+    try:
+        if name and imported(name, (os.getcwd(),)) is given:
+            return name
+    except NotFound:
+        pass
+    raise BadArgument(
+        "constraints", given, "it has no name in its module", "give an expression, or a function that a module defines"
+    )
 
 
 def _range(name: str, given: Any) -> dict[str, Any]:

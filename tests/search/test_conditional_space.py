@@ -14,6 +14,7 @@ import conditional_spaces
 import numpy as np
 import optuna
 import pytest
+import user_functions
 from made_stages import as_number, finish
 from optuna.distributions import BaseDistribution, IntDistribution
 
@@ -150,6 +151,19 @@ def test_evidence_of_constrained_parameters_is_by_permutation(store: Store) -> N
         assert evidence is not None
         assert (evidence * 2001).is_integer() or math.isclose(evidence * 2001, round(evidence * 2001))
     assert kinds.may_lack(stage) == {"momentum", "wd[sgd]", "wd[adam]"}
+
+
+def test_what_only_reads_a_database_runs_no_function_that_it_names(
+    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = parse(PLAIN | {"constraints": ["user_functions:narrow"]}, source="a test")
+    stage = store.create_stage(NewStage("boosting", 1, "maximize", 0, study.space, study.to_dict()))
+    monkeypatch.setattr(user_functions, "narrow", lambda params: params["units"] < 100, raising=False)
+    finish(store, stage, 20, lambda trial: Completed(trial.number, as_number(trial.params["units"])))
+    assert max(store.columns(stage)["param:units"]) < 100
+    monkeypatch.delattr(user_functions, "narrow")
+    assert check(str(file)).findings == []
+    assert narrow_stage(store, [stage], top=5).stage is not None
 
 
 def test_ranges_in_which_hardly_a_draw_meets_the_constraints_are_refused(store: Store, file: Path) -> None:

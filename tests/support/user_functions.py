@@ -141,6 +141,11 @@ def bad(trial: Any) -> Any:
     return BAD[trial.params["bad"]].call(trial)
 
 
+def fits(params: Mapping[str, Any]) -> bool:
+    """A constraint."""
+    return params["batch"] == 32 and params["layers"] != 5 and params.get("wd", 1) != 0.5
+
+
 def square(trial: Any) -> float:
     """A trial of a microsecond."""
     return float((trial.params["x"] - 0.3) ** 2)
