@@ -25,25 +25,25 @@ OTHER_SENSE = {
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def place(path: Path, node: ast.AST) -> str:
     return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
 
 
-def late_imports(path: Path) -> Iterator[ast.stmt]:
-    functions = [node for node in ast.walk(tree(path)) if isinstance(node, FUNCTION)]
-    inside = {id(node): node for one in functions for node in ast.walk(one)}
-    return (node for node in inside.values() if isinstance(node, ast.Import | ast.ImportFrom))
+def late_imports(path: Path) -> list[ast.stmt]:
+    functions = [node for node in nodes(path) if isinstance(node, FUNCTION)]
+    imports = [node for node in nodes(path) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [node for node in imports if any(one.lineno <= node.lineno <= (one.end_lineno or 0) for one in functions)]
 
 
 @cache
 def libraries(path: Path) -> set[str]:
     """Names in a module that stand for a library, one of its modules, or something from it."""
     names = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         match node:
             case ast.Import():
                 pairs = [(alias.name, alias.asname or alias.name.partition(".")[0]) for alias in node.names]
@@ -68,8 +68,8 @@ def root(node: ast.expr) -> str | None:
 
 def texts(path: Path) -> Iterator[ast.Constant]:
     """String constants that are no docstrings (of modules, classes, functions, and of what stands above them)."""
-    spoken = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree(path)):
+    spoken = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in spoken:
             yield node
 
@@ -92,7 +92,7 @@ def test_docstrings_open_with_a_verb_or_a_noun() -> None:
     odd = [
         place(path, node)
         for path in PACKAGE
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, documented) and ODD_OPENING.match(ast.get_docstring(node) or "")
     ]
     assert odd == []
@@ -102,7 +102,7 @@ def test_no_library_s_private_attribute_is_used() -> None:
     used = [
         f"{place(path, node)} {ast.unparse(node)}"
         for path in (*PACKAGE, *TESTS)
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and re.match(r"_(?!_)", node.attr) and root(node.value) in libraries(path)
     ]
     assert used == []
@@ -113,7 +113,7 @@ def test_no_library_is_patched() -> None:
     patched = []
     for path in (*PACKAGE, *TESTS):
         names = libraries(path)
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             match node:
                 case ast.Assign(targets=targets):
                     hit = any(isinstance(one, ast.Attribute) and root(one) in names for one in targets)
