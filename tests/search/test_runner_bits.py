@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import cared
 import pytest
 import signalled
 import tiny
+from bounded import until
 from cared import Trials
 from faulty.process import Running
 from signalled import Command, finished, states
@@ -19,6 +21,7 @@ from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.records import Stage, stage_seed
+from hpsearch.samplers import SAMPLERS
 from hpsearch.search import workflow
 from hpsearch.search.pruning import Plan
 from hpsearch.search.runner import Runner
@@ -183,3 +186,55 @@ def test_two_processes_share_a_stage(start: Start, database: Path) -> None:
     assert [code for code, _, _ in said] == [0, 0], said
     assert states(database) == ["COMPLETE"] * TRIALS
     assert {number for _, number in cared.trials(database)} == set(range(TRIALS))
+
+
+# The same where an objective of one's own has conditions and constraints, for each sampler.
+
+OWN = """
+name = "own"
+constraints = ["units * layers <= 200", "own.py:fits"]
+[objective]
+function = "own.py:objective"
+direction = "minimize"
+[space]
+momentum = { low = 0.5, high = 0.99, when = { optimizer = "sgd" } }
+optimizer = { choices = ["sgd", "adam"], none = true }
+wd = { by = "optimizer", sgd = { low = 1e-5, high = 1e-2, log = true }, adam = { low = 1e-6, high = 1e-3, log = true } }
+units = { low = 1, high = 1000, log = true }
+layers = { low = 1, high = 8 }
+[trials]
+count = 64
+"""
+FUNCTION = """
+import os, time
+def fits(params):
+    return params["layers"] != 5 and params.get("wd", 1) > 1e-5
+def objective(trial):
+    while trial.number >= 24 and not os.path.exists(f"{os.path.dirname(__file__)}/go"):
+        time.sleep(0.01)
+    assert trial.number % 9
+    return {"score": trial.params["units"] * trial.params.get("momentum", 1), "seed": trial.seed}
+"""
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_stage_of_ones_own_is_the_same_whatever_samples_and_evaluates_it(
+    sampler: str, tmp_path: Path, scheduler: str
+) -> None:
+    """By one process; and by two, which are killed half way, and the workers of Dask after them."""
+    (tmp_path / "own.toml").write_text(f'{OWN}sampler = "{sampler}"\n')
+    (tmp_path / "own.py").write_text(FUNCTION)
+    killed, whole = tmp_path / "killed.db", tmp_path / "whole.db"
+    with Running(tmp_path) as running:
+        run = running.start("start", "own.toml", "--jobs", "2", "--storage", "killed.db")
+        until(lambda: states(killed).count("COMPLETE") >= 8 or run.over, what="8 finished trials")
+        run.send(signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL
+    assert states(killed).count("RUNNING") > 0
+    (tmp_path / "go").touch()
+    study = str(tmp_path / "own.toml")
+    workflow.run(Job(storage=str(killed), study=study, engine="dask", scheduler=scheduler))
+    ((stage, _),) = workflow.run(Job(storage=str(whole), study=study, engine="inline"))
+    assert cared.trials(killed) == cared.trials(whole)
+    assert Counter(states(whole)) == {"COMPLETE": 56, "FAIL": 8}
+    assert ("scipy" in stage.versions) == (sampler != "random")
