@@ -19,6 +19,7 @@ from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, 
 from hpsearch.search.definition import Constraint, Definition, define
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
 from hpsearch.search.limits import Run, limits_of, request_stop
+from hpsearch.search.noise import error_of_first
 from hpsearch.search.progress import View, Watcher
 from hpsearch.search.stage import (
     check_counts,
@@ -64,6 +65,7 @@ class StageStatus:
     stage: Stage
     counts: Counts
     best: float | None  # its best score; None before there is one
+    error: float | None  # one standard error of that score; None where it is not known
     finishers: Mapping[Owner, int]  # how many trials each runner finished
     abandoned: int  # running trials whose runner has died; the next start runs them again
     confirmation: Overview | None  # the state of its confirmation; None where there is none
@@ -893,11 +895,11 @@ def best_trials(store: Store, stage: Stage, top: int) -> Trials:
 
 
 def _status(store: Store, stage: Stage, confirmation: Overview | None, recent: int | None) -> StageStatus:
-    scores = store.columns(stage, top=1)["score"]
+    top = store.columns(stage, top=1)
     counts = store.counts(stage)
     abandoned = sum(n for owner, n in store.runners(stage).items() if owner.is_gone()) if counts.running else 0
-    best = scores[0] if scores else None
-    return StageStatus(stage, counts, best, store.finishers(stage, among=recent), abandoned, confirmation)
+    best, error = next(iter(top["score"]), None), error_of_first(store, stage, top)
+    return StageStatus(stage, counts, best, error, store.finishers(stage, among=recent), abandoned, confirmation)
 
 
 def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, Overview]:

@@ -1,4 +1,8 @@
-"""Staged random search as a scikit-learn estimator, beside `sklearn.model_selection.RandomizedSearchCV`."""
+"""Staged random search as a scikit-learn estimator, beside `sklearn.model_selection.RandomizedSearchCV`.
+
+Scikit-learn has no public way to run some candidates of a search and take the others from a database, so scorers,
+``cv_results_`` and the choice of the best are made here, as `sklearn.model_selection.GridSearchCV` makes them.
+"""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ NETWORK_ROOMS = ("objectives", "nn", "data", "cli/data.py", "cli/models.py")
 OTHER_SENSE = {
     "cli/report.py": "accuracy",  # a value of an option
     "reports/figures/saving.py": "image|network",  # files of figures
+    "search/noise.py": "accuracy",  # a metric of scikit-learn
     "reports/page.py": "image",  # what the page may show
 }
 

@@ -313,7 +313,7 @@ def import_(source: str, storage: str | None, output: Format, **request: Any) ->
     search, notes = import_trials(source, storage=storage, **request)
     table = output == "table"
     stages = search.status()
-    emit(status_table([(row.stage, row.counts, row.best) for row in stages], full=not table), output)
+    emit(status_table([(row.stage, row.counts, row.best, row.error) for row in stages], full=not table), output)
     if table:
         say()
         emit(ranges_table([row.stage for row in stages]), output)

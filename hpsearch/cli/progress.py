@@ -13,10 +13,10 @@ from hpsearch.api import best_trials
 from hpsearch.cli.narrow import show
 from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, note, say, speed, terminal
-from hpsearch.objectives.kinds import examples
 from hpsearch.records import Action, Completed, Sentence, Stage
 from hpsearch.reports.tables import by_column, with_error
 from hpsearch.search.findings import what_next
+from hpsearch.search.noise import error_of_first
 from hpsearch.search.workflow import Listener
 from hpsearch.text import counted
 
@@ -182,9 +182,9 @@ class Display(Listener):
         table = best.table(full=False)
         del table["seconds"]
         emit(table, "table")
-        if examples(stage) is not None:
+        if (error := error_of_first(store, stage, best.columns)) is not None:
             say()
-            say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
+            say(f"best {stage.metric} {with_error(score, error)} (one standard error)")
         step = what_next(store, store.stages(stage.search))
         if step.step != "use" and not cut_short:  # evaluated: nothing is to be run
             self._next = [*map(command, step.actions[:1]), *self._next]

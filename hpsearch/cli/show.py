@@ -85,7 +85,7 @@ def status(
             raise BadArgument(name, plain, "status is shown once", "add --watch, or leave it out")
     table = output == "table"
     stages = Search(search, storage=storage).status(recent=RECENT if table else None)
-    columns = status_table([(row.stage, row.counts, row.best) for row in stages], full=not table)
+    columns = status_table([(row.stage, row.counts, row.best, row.error) for row in stages], full=not table)
     if not table:
         columns["run_by"] = [run_by(row.finishers) for row in stages]
         columns["abandoned"] = [row.abandoned for row in stages]
@@ -237,7 +237,7 @@ def best(search: str | None, stage: int | None, storage: str | None, output: For
 
 def _say_best(best: BestTrial) -> None:
     error = "" if best.interval is None else " (one standard error)"
-    say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(best.of, best.score, best.error)}{error}")
+    say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(best.score, best.error)}{error}")
     effective = used(best.of, best.params)
     for name in effective:
         say(f"  {name} = {shown(best.params[name])}")
@@ -250,7 +250,7 @@ def _say_best(best: BestTrial) -> None:
     if best.ties and best.known:
         say(best.ties_sentence())
     elif best.ties and reports_noise(best.of):
-        say("noise unknown: not all trials report folds or a standard error; `hpsearch confirm` measures it")
+        say("noise unknown: the best trials report neither folds nor a standard error; `hpsearch confirm` measures it")
     if best.left_out is not None:
         say(best.left_out)
 

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from hpsearch.cli.render import Column, as_texts, least_width, pad, speed, to_json
 from hpsearch.errors import BadArgument
-from hpsearch.reports.tables import Scale, shows_blocks, standard_error, status_table, trials_table, with_error
+from hpsearch.reports.tables import Scale, shows_blocks, status_table, trials_table, with_error
 from hpsearch.text import counted, printable_line
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _best(view: View) -> list[str]:
     number, score = view.shown.best
     if view.shown.confirms:
         return [f"first so far: mean {score:.4g} (values of trial {number})"]
-    return [f"best {with_error(view.shown.stage, score)} (trial {number})"]
+    return [f"best {with_error(score, view.shown.error)} (trial {number})"]
 
 
 def as_json(view: View) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def as_json(view: View) -> dict[str, Any]:
         and {
             "trial": best[0],
             "score": best[1],
-            "standard_error": None if view.shown.confirms else standard_error(stage, best[1]),
+            "standard_error": view.shown.error,
         },
         "curve": list(view.curve),
         "trials_per_second": view.rate,
@@ -230,7 +230,7 @@ def _frame(view: View, screen: Console) -> RenderableType:
     """Return a frame of the live view."""
     stage, counts = view.shown.stage, view.shown.counts
     shown = [*view.stages[-_STAGES:], *view.confirmations]
-    rows = [(row.stage, row.counts, None if row.confirms else row.best and row.best[1]) for row in shown]
+    rows = [(row.stage, row.counts, None if row.confirms else row.best and row.best[1], row.error) for row in shown]
     # The search's name stands below; here it would only make the table wide, as would the stages' parents.
     short = status_table(rows) | {"stage": [row.stage.name.rpartition("/")[2] for row in shown]}
     del short["from"]

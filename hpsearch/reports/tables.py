@@ -8,10 +8,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import curve_bounds, examples, foreign, keeps_losses, used
+from hpsearch.objectives.kinds import curve_bounds, foreign, keeps_losses, used
 from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
-from hpsearch.statistics.intervals import share_error
 from hpsearch.text import counted, is_missing, listed
 
 if TYPE_CHECKING:
@@ -33,15 +32,8 @@ def by_column(rows: Sequence[Mapping[str, Any]]) -> Columns:
     return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 
-def standard_error(stage: NewStage, score: float) -> float | None:
-    """Return one standard error of a score that is a share of the validation examples; None of any other."""
-    count = examples(stage)
-    return None if count is None else share_error(score, count)
-
-
-def with_error(stage: NewStage, score: float, error: float | None = None) -> str:
+def with_error(score: float, error: float | None) -> str:
     """Return a score as people read it: ``0.79 +- 0.04`` with one standard error, where that is known."""
-    error = standard_error(stage, score) if error is None else error
     if error is None:
         return f"{score:.4g}"
     return f"{score:.4g} +- {error:.2f}" if error >= 0.005 else f"{score:.4g} +- {error:.1g}"
@@ -92,15 +84,15 @@ def trials_table(
     return {name.replace("validation_", "val. "): cells for name, cells in table.items() if name not in drop}
 
 
-def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bool = False) -> Columns:
+def status_table(rows: Sequence[tuple[Stage, Counts, float | None, float | None]], *, full: bool = False) -> Columns:
     """Return one row a stage: its trials by state and its best score. People see ``pruned`` only if any is.
 
     Args:
-        rows: Stages with their counts and best scores.
+        rows: Stages with their counts, best scores and one standard error of these.
         full: With pruning rule, ranges, seed, fingerprint and trials used; for programs.
     """
     table = []
-    for stage, counts, best in rows:
+    for stage, counts, best, error in rows:
         row: dict[str, Any] = {
             "stage": stage.name,
             "from": None if stage.parent is None else f"stage-{stage.parent:02d}",
@@ -109,11 +101,11 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
             "pruned": counts.pruned,
             "running": counts.running,
             "waiting": counts.waiting,
-            "best": best if full or best is None else with_error(stage, best),
+            "best": best if full or best is None else with_error(best, error),
         }
         if full:
             row |= {
-                "standard_error": None if best is None else standard_error(stage, best),
+                "standard_error": error,
                 "pruning": stage.pruning_rule,
                 "ranges": space_to_dict(stage.space),
                 "seed": stage.seed,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 Covers = Literal["seeds and examples", "seeds"]
 MOST = 100  # number of a stage's best trials that are compared with the best one
 _NAMED = 5  # number of tied trials that are named
+_COMPARED = 4  # number of other trials that must be comparable with the best one, where there are so many
 TOP, REPEATS = 5, 10  # number of settings that a confirmation trains again by default, and of repeats
 
 
@@ -90,8 +91,14 @@ class BestTrial:
 
     @property
     def known(self) -> bool:
-        """True if the other trials could be compared with it at all."""
-        return None not in self.ties
+        """True if enough of the other trials could be compared with it."""
+        return len(self.ties) - self.ties.count(None) >= min(len(self.ties), _COMPARED)
+
+    @property
+    def without(self) -> str:
+        """A remark on the trials that could not be compared with it; empty where there are none."""
+        missing = self.ties.count(None)
+        return f" ({missing} of the others without, as they report no noise)" if missing else ""
 
     @property
     def open_ended(self) -> bool:
@@ -102,14 +109,12 @@ class BestTrial:
         """Return a sentence: how many trials of the stage are tied with it, and which."""
         tied = self.tied
         if not tied:
-            return f"no other trial of {self.stage} is statistically tied with it"
+            return f"no other trial of {self.stage} is statistically tied with it{self.without}"
         named = ", ".join(map(str, tied[:_NAMED])) + (" ..." if len(tied) > _NAMED else "")
         count = f"{len(tied)} or more trials" if self.open_ended else counted(len(tied), "other trial")
-        how = (
-            ""
-            if self.paired or not self.examples
-            else "; not all have their hits stored, which would separate more of them"
-        )
+        how = self.without
+        if self.examples and not self.paired:
+            how = "; not all have their hits stored, which would separate more of them"
         return f"{count} of the stage {'is' if len(tied) == 1 else 'are'} statistically tied with it: {named}{how}"
 
 

@@ -155,7 +155,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
         ranges, level = narrowing.ranges, narrowing.level
     except NotEnoughTrials:  # the advice says so
         ranges, level = {}, False
-    known = best is not None and best.known and len(best.ties) >= top - 1
+    near = () if best is None else best.ties[: top - 1]
     every = store.stages(stage.search)
     latest = latest_with_trials(store, every)
     measure = None
@@ -167,7 +167,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
         stage=stage.name,
         best=best,
         tied=() if best is None else best.tied,
-        distinguishable=not any(best.ties[: top - 1]) if best is not None and known else None,
+        distinguishable=not any(near) if len(near) == top - 1 and None not in near else None,
         ranges=ranges,
         level=level and best is not None and best.stage == stage.name,
         top=top,
@@ -415,14 +415,14 @@ def _ties(at: Findings, best: BestTrial) -> list[str | Sentence]:
     if not best.ties:
         return []
     if not best.known and kinds.reports_noise(best.of):
-        missing = "trials report neither folds nor a standard error" + (" of all scores" if best.noise else "")
+        missing = "the best trials report neither folds nor a standard error"
         if at.measure is None:
             return [f"noise unknown: {missing}"]
         return [Sentence(f"noise unknown: {missing}; {{}} measures it", (at.measure,))]
     if not best.known:
         return [f"noise unknown: no hits on single examples are stored by which to compare trials by {best.metric}"]
     count, near = len(best.tied), best.ties[: at.top - 1]
-    on, how = best.noise[best.stage].words, ""
+    on, how = best.noise[best.stage].words, best.without
     if not best.paired and best.examples is not None:
         how = " (compared without their hits on single examples, which are not stored of all)"
     if not count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name, draw_seed, stage_seed
 from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
-from hpsearch.search.noise import measured
+from hpsearch.search.noise import REPORTING, measured
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
     Finished,
@@ -159,16 +160,18 @@ def hits_of(store: Store, stage: Stage, trials: Finished, examples: int) -> NDAr
 
 
 def spread_of(store: Store, stage: Stage, trials: Finished) -> tuple[NDArray[np.float64], str] | None:
-    """Return a matrix, (len(trials), M), that makes the scores' covariance, and its source; None unless all is known.
+    """Return a matrix, (len(trials), M), that makes the scores' covariance, and its source; None where it is not known.
 
     Trials with the same number of folds vary together on each fold, by the corrected covariance (Nadeau & Bengio 2003).
+    Those that report no noise have the others' mean error.
     """
     numbers = trials.number.tolist()
     noise = measured(store, stage, dict(zip(numbers, trials.score.tolist(), strict=True)))
-    if noise is None or noise.errors.keys() != set(numbers):
+    if noise is None or len(noise.errors) < REPORTING * len(numbers):
         return None
     if len({len(noise.folds.get(number, ())) for number in numbers}) > 1 or not noise.folds:
-        return np.diag([noise.errors[number][0] for number in numbers]), "standard errors"
+        typical = (fmean(error for error, _ in noise.errors.values()), 0.0)
+        return np.diag([noise.errors.get(number, typical)[0] for number in numbers]), "standard errors"
     folds = np.array([noise.folds[number] for number in numbers], dtype=float)
     count = folds.shape[1]
     return (folds - folds.mean(axis=1, keepdims=True)) * np.sqrt((1 / count + noise.ratio) / (count - 1)), "folds"

@@ -29,13 +29,20 @@ if TYPE_CHECKING:
     from hpsearch.store.queries import Columns
 
 _LEAST = 10  # with fewer examples no score is corrected for selection
+REPORTING = 0.9  # share of trials that must report their noise for what is said of all; the others then are as these
+_SHARES = ("accuracy", "average_precision", "balanced_accuracy", "f1", "jaccard", "precision", "recall", "roc_auc")
+_BOUNDS = (  # the least and the most that metrics with names of scikit-learn can be, by the beginnings of these
+    (_SHARES, (0.0, 1.0)),
+    (("r2", "explained_variance", "d2_"), (-math.inf, 1.0)),
+    (("neg_",), (-math.inf, 0.0)),
+)
 # Both have the same methods, described in the first; trials are known by their numbers.
 Noise: TypeAlias = "HitNoise | MeasuredNoise"
 
 
 @dataclass(frozen=True, slots=True)
 class HitNoise:
-    """That of scores that are shares of examples."""
+    """The noise of scores that are shares of examples."""
 
     examples: int
     scores: Mapping[int, float]
@@ -76,13 +83,14 @@ class HitNoise:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNoise:
-    """That of scores of any kind, by the scores on folds or the standard errors that trials report."""
+    """The noise of scores of any kind, by the scores on folds or the standard errors that trials report."""
 
     scores: Mapping[int, float]
     sign: float  # 1 where a high score is good, else -1
     folds: Mapping[int, Sequence[float]]  # those that belong to the scores
     ratio: float  # `hpsearch.statistics.folds.split_ratio`
     errors: Mapping[int, tuple[float, float]]  # standard errors with their degrees of freedom, also those by folds
+    bounds: tuple[float, float] = (-math.inf, math.inf)  # the least and the most that a score can be
 
     @property
     def words(self) -> str:
@@ -94,7 +102,11 @@ class MeasuredNoise:
         return self.errors[trial][0] if trial in self.errors else None
 
     def interval(self, trial: int) -> Interval | None:
-        return error_interval(self.scores[trial], *self.errors[trial]) if trial in self.errors else None
+        return self._interval(self.scores[trial], trial) if trial in self.errors else None
+
+    def _interval(self, score: float, trial: int) -> Interval:
+        ends, (least, most) = error_interval(score, *self.errors[trial]), self.bounds
+        return Interval(max(ends.low, least), min(ends.high, most)) if least <= score <= most else ends
 
     def p(self, best: int, other: int) -> float | None:
         if self.paired(best, other):
@@ -111,11 +123,12 @@ class MeasuredNoise:
 
     def corrected(self, rivals: Sequence[Noise], best: int, *, most: int, seed: int) -> tuple[float, Interval] | None:
         of_folds = [rival for rival in rivals if isinstance(rival, MeasuredNoise)]
-        every = [of.folds.get(trial, ()) for of in of_folds for trial in of.scores]
-        if best not in self.folds or {len(folds) for folds in every} != {len(self.folds[best])}:
+        every = [folds for of in of_folds for folds in of.folds.values()]
+        known = best in self.folds and {len(folds) for folds in every} == {len(self.folds[best])}
+        if not known or len(every) < REPORTING * sum(len(of.scores) for of in of_folds):
             return None
         score = corrected_best(every, sign=self.sign)
-        return score, error_interval(score, *self.errors[best])
+        return score, self._interval(score, best)
 
 
 def noise_of(store: Store, stage: Stage, columns: Columns) -> Noise | None:
@@ -127,6 +140,13 @@ def noise_of(store: Store, stage: Stage, columns: Columns) -> Noise | None:
     if not scores or not 0 <= next(iter(scores.values())) <= 1:
         return None
     return HitNoise(examples, scores, hits_of(columns, examples))
+
+
+def error_of_first(store: Store, stage: Stage, columns: Columns) -> float | None:
+    """Return one standard error of the score of the first of these trials; None without one, or if it is not known."""
+    first = {"number": columns["number"][:1], "score": columns["score"][:1], HITS: [None] * len(columns["number"][:1])}
+    noise = noise_of(store, stage, first)
+    return None if noise is None else noise.error(*first["number"])
 
 
 def hits_of(columns: Columns, examples: int) -> dict[int, int]:
@@ -145,7 +165,14 @@ def measured(store: Store, stage: Stage, scores: Mapping[int, float]) -> Measure
     errors = {number: (corrected_error(of, ratio), len(of) - 1.0) for number, of in folds.items()}
     errors |= _reported(store, stage, scores.keys() - folds.keys())
     sign = 1.0 if stage.direction == "maximize" else -1.0
-    return MeasuredNoise(scores, sign, folds, ratio, errors) if errors else None
+    return MeasuredNoise(scores, sign, folds, ratio, errors, _bounds(stage)) if errors else None
+
+
+def _bounds(stage: Stage) -> tuple[float, float]:
+    if stage.metric == "score" and "estimator" in stage.study_file.get("objective", {}):
+        return -math.inf, 1.0  # accuracy or R^2
+    known = (bounds for names, bounds in _BOUNDS if stage.metric.startswith(names))
+    return next(known, (-math.inf, math.inf))
 
 
 def folds_of(store: Store, stage: Stage, scores: Mapping[int, float]) -> tuple[dict[int, Sequence[float]], float]:

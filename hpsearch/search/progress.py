@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.objectives import kinds
 from hpsearch.search.best import overview
+from hpsearch.search.noise import error_of_first
 from hpsearch.search.stage import stages_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class StageView:
     # number and score of its best trial; of a confirmation the trial whose values come first so far, with their mean.
     # None before there is one.
     best: tuple[int, float] | None
+    error: float | None = None  # one standard error of that score; None where it is not known, or of a mean
 
     @property
     def confirms(self) -> bool:
@@ -132,13 +134,13 @@ class Watcher:
             if before.counts == counts:
                 return before
             if before.counts.complete == counts.complete:
-                return StageView(stage, counts, before.best)
+                return StageView(stage, counts, before.best, before.error)
         if stage.plan is not None:
             first = overview(self._store, stage).first
             return StageView(stage, counts, None if first is None else (first.trial, first.mean))
         top = self._store.columns(stage, top=1)
         best = (top["number"][0], top["score"][0]) if top["number"] else None
-        return StageView(stage, counts, best)
+        return StageView(stage, counts, best, error_of_first(self._store, stage, top))
 
     def _curve(self, shown: StageView) -> tuple[float, ...]:
         if shown.best is None or shown.confirms:

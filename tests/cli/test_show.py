@@ -181,7 +181,11 @@ def test_versions_are_named_where_they_differ() -> None:
     ("returns", "score", "said"),
     [
         ('{"score": x, "std_error": 0.1}', "+- 0.10 (one standard error)", "statistically tied"),
-        ("x", "", "noise unknown: not all trials report folds or a standard error; `hpsearch confirm` measures it"),
+        (
+            "x",
+            "",
+            "noise unknown: the best trials report neither folds nor a standard error; `hpsearch confirm` measures it",
+        ),
     ],
 )
 def test_best_says_the_noise_that_trials_report_or_that_it_is_not_known(

@@ -9,14 +9,17 @@ import made_stages
 import numpy as np
 import pytest
 
+from hpsearch import Search
 from hpsearch.records import FOLDS, REPEATS, STD_ERROR, Completed, Stage
 from hpsearch.reports.report import gather
 from hpsearch.reports.sections import best_trials
+from hpsearch.reports.tables import status_table
 from hpsearch.search.best import BestTrial, best_trial, ties_of
 from hpsearch.search.comparison import Entrant, PairedFolds, compare
 from hpsearch.search.confirmation import assess, best_settings, planned
 from hpsearch.search.findings import findings
 from hpsearch.search.narrowing import analyse_ranges
+from hpsearch.search.progress import Watcher
 from hpsearch.statistics.folds import corrected_error, error_interval
 from hpsearch.store import NewStage, Store
 
@@ -26,11 +29,12 @@ HARD = np.random.default_rng(9).normal(0, 0.1, 5)  # how hard the folds are
 
 def reported(store: Store, facts: Facts, *, trials: int = 40, number: int = 1, **options: Any) -> Stage:
     """Make a stage of a user's function whose trials report these facts."""
-    objective = {"function": "mine:score", "metric": "score", "direction": options.get("direction", "maximize")}
+    metric, direction = options.get("metric", "score"), options.get("direction", "maximize")
+    objective = {options.get("kind", "function"): "mine:score", "metric": metric, "direction": direction}
     new = NewStage(
         options.get("name", "mine"),
         number,
-        objective["direction"],
+        direction,
         number,
         made_stages.SPACE,
         {"name": "mine", "objective": objective},
@@ -100,6 +104,43 @@ def test_standard_errors_make_intervals_and_ties(store: Store, direction: str) -
 def test_the_error_of_few_repeats_is_not_taken_for_a_known_one(store: Store) -> None:
     few = best_of(store, lambda trial: (errors(trial)[0], {**errors(trial)[1], REPEATS: [1.0, 1.1, 1.2]}))
     assert len(few.tied) == 18  # Welch: 4 degrees of freedom, t = 6.7
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "high"),
+    [
+        ("function", "f1_macro", 1.0),
+        ("estimator", "score", 1.0),
+        ("estimator", "neg_log_loss", None),  # of a score that cannot be, the bound is not believed
+        ("function", "score", None),
+    ],
+)
+def test_an_interval_ends_where_the_metric_does(store: Store, kind: str, metric: str, high: float | None) -> None:
+    best = best_of(store, folds, kind=kind, metric=metric, trials=12)
+    whole = error_interval(best.score, *best.noise[best.stage].errors[0])  # type: ignore[union-attr]
+    assert whole.high > 1.0
+    assert best.interval is not None
+    assert best.interval.high == (whole.high if high is None else high)
+    assert best.corrected_interval is not None
+    assert (best.corrected_interval.high <= 1.0) is (high is not None)
+
+
+def test_trials_without_a_report_are_left_out_where_enough_have_one(store: Store) -> None:
+    best = best_of(store, lambda trial: folds(trial) if trial != 7 else nothing(20), number=1)
+    assert (best.known, best.ties.count(None), best.corrected is None) == (True, 1, False)
+    (said,) = [str(text) for text in findings(store, [best.of]).advice if "differs significantly" in str(text)]
+    assert (
+        said
+        == "trial 0 differs significantly from every other trial on 5 folds "
+        "(1 of the others without, as they report no noise)"
+    )
+    movement = analyse_ranges(store, [best.of], best.of, top=5, bootstrap=True).ranges["lr"].movement
+    assert movement is not None
+    assert movement.resampled == "trials and standard errors"
+    few = best_of(store, lambda trial: folds(trial) if trial < 4 else nothing(20), number=2)
+    assert (few.known, few.tied, few.corrected) == (False, (), None)
+    assert few.interval is not None
+    assert "noise unknown: the best trials report neither" in " ".join(map(str, findings(store, [few.of]).advice))
 
 
 def test_of_unequal_facts_each_pair_is_compared_by_what_both_have(store: Store) -> None:
@@ -220,3 +261,11 @@ def test_the_report_gives_each_trial_the_interval_of_its_own_noise(store: Store)
     columns = section.tables[0].columns
     assert columns["score"][:2] == [0.9, 0.89]
     assert columns["95 % interval"][:2] == ["0.86 to 0.94", "0.85 to 0.93"]
+
+
+def test_status_and_watch_show_the_error_of_the_best_score(store: Store) -> None:
+    stage = reported(store, errors)
+    (status,) = Search("mine", storage=store.where).status()
+    assert (status.best, status.error) == (0.9, 0.02)
+    assert status_table([(stage, status.counts, status.best, status.error)])["best"] == ["0.9 +- 0.02"]
+    assert Watcher(store, "mine").read().shown.error == 0.02
