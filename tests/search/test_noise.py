@@ -130,8 +130,7 @@ def test_trials_without_a_report_are_left_out_where_enough_have_one(store: Store
     assert (best.known, best.ties.count(None), best.corrected is None) == (True, 1, False)
     (said,) = [str(text) for text in findings(store, [best.of]).advice if "differs significantly" in str(text)]
     assert (
-        said
-        == "trial 0 differs significantly from every other trial on 5 folds "
+        said == "trial 0 differs significantly from every other trial on 5 folds "
         "(1 of the others without, as they report no noise)"
     )
     movement = analyse_ranges(store, [best.of], best.of, top=5, bootstrap=True).ranges["lr"].movement
