@@ -15,7 +15,7 @@ from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
 from hpsearch.data import KNOWN, fetch, load, split, whereabouts
 from hpsearch.errors import BadInput
-from hpsearch.exchange.drafts import Draft, draft
+from hpsearch.exchange.drafts import draft
 from hpsearch.exchange.sweeps import read_sweep
 from hpsearch.objectives.kinds import DEFAULT
 from hpsearch.records import Action, Argument, Direction
@@ -76,22 +76,33 @@ def init(
     It is for the built-in network, or with --function, --command or --from for an objective of your own.
     """
     of_file = {key: value for key, value in of_file.items() if value is not None}
+    sources = {"data": what, "function": function, "command": line, "from": sweep}
+    given = [Argument(key) for key, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise BadInput("{} and {}: a search has one objective; give one of them", *given[:2])
     if of_file and what is None:
         raise BadInput(f"--{next(iter(of_file))} says how --data is read; give --data FILE, too")
-    begun = _draft(name, what, function, line, sweep, ranges, direction)
-    name = name or ""
-    text, read, notes, missing = None, "", [], []
-    if begun is not None:
+    if name is None and sweep is None:
+        raise BadInput("NAME is missing: the name of the search, whose file is studies/NAME.toml")
+    if (ranges or direction) and function is None and line is None:
+        option = Argument("ranges" if ranges else "direction")
+        raise BadInput("{} goes with {} or {}", option, Argument("function"), Argument("command"))
+    read, missing = "", list[str]()
+    if sweep is not None or function is not None or line is not None:
+        begun = (
+            draft(name or "", function=function, command=line, ranges=ranges, direction=direction)
+            if sweep is None
+            else read_sweep(sweep, name)
+        )
         name, text, notes, missing = begun.name, begun.text(), begun.notes, begun.missing
-    elif what is not None:
-        section, read, notes = _of_data(what, of_file)
-        text = DEFAULT.template(name, section)
-    path = write_study(name, text, force=force)
+    else:
+        section, read, notes = (None, "", list[str]()) if what is None else _of_data(what, of_file)
+        text = DEFAULT.template(name or "", section)
+    path = write_study(name or "", text, force=force)
     for words in notes:
         note(words)
     if output != "table":
-        more = {"notes": notes, "missing": missing} if begun is not None else {}
-        emit_record({"search": name, "path": path, **more}, output)
+        emit_record({"search": name, "path": path, "notes": notes, "missing": missing}, output)
         return
     if read:
         say(read)
@@ -114,34 +125,6 @@ def _of_data(what: str, of_file: dict[str, Any]) -> tuple[dict[str, Any], str, l
     notes = split(dataset, **parts, seed=0).notes  # and refused here, where too few
     read = f"read {what}: {_summary(dataset)}, {counted(dataset.classes, 'class')}"
     return section | parts, read, list(map(worded, notes))
-
-
-def _draft(
-    name: str | None,
-    what: str | None,
-    function: str | None,
-    line: str | None,
-    sweep: Path | None,
-    ranges: Sequence[str],
-    direction: Direction | None,
-) -> Draft | None:
-    """Return the study file of an objective of one's own; None for the network."""
-    sources = {"function": function, "command": line, "from": sweep}
-    given = [Argument(key) for key, value in sources.items() if value is not None]
-    if len(given) > 1:
-        raise BadInput("{} and {}: a search has one objective; give one of them", *given[:2])
-    if what is not None and given:
-        raise BadInput("{} is for the built-in network, and {} has an objective of its own", Argument("data"), given[0])
-    if name is None and sweep is None:
-        raise BadInput("NAME is missing: the name of the search, whose file is studies/NAME.toml")
-    if (ranges or direction) and function is None and line is None:
-        option = Argument("ranges" if ranges else "direction")
-        raise BadInput("{} goes with {} or {}", option, Argument("function"), Argument("command"))
-    if sweep is not None:
-        return read_sweep(sweep, name)
-    if not given:
-        return None
-    return draft(name or "", function=function, command=line, ranges=ranges, direction=direction)
 
 
 @click.command()

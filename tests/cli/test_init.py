@@ -81,7 +81,7 @@ def test_short_forms_of_ranges(text: str, plain: dict[str, Any]) -> None:
         ("init x --range lr=1:2", "", "--range goes with --function or --command"),
         ("init x --from x.yaml --direction maximize", "", "--direction goes with --function or --command"),
         ("init x --from x.yaml --function a:b", "", "--function and --from: a search has one objective"),
-        ("init x --data a.csv --function a:b", "", "--data is for the built-in network, and --function has"),
+        ("init x --data a.csv --function a:b", "", "--data and --function: a search has one objective"),
         ("init x --from x.yaml", "", "cannot read x.yaml: No such file"),
         ("init x --function train.py", "", "give a file and a name, train.py:objective"),
         ("init x --function a:b --range lr", "", "--range lr: give NAME=LOW:HIGH"),

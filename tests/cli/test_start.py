@@ -144,7 +144,7 @@ def test_a_folder_s_name_may_be_no_text(cli: Cli, tiny: Path, monkeypatch: pytes
 
 
 def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None:
-    assert cli.json("init mine") == {"search": "mine", "path": "studies/mine.toml"}
+    assert cli.json("init mine") == {"search": "mine", "path": "studies/mine.toml", "notes": [], "missing": []}
     cli.refused("init mine")
     assert cli("init mine --force").code == 0
     assert "784-100-100-10" in cli.ok("check mine --trials 4 --jobs 1")
