@@ -1,4 +1,4 @@
-"""Study files of a user's objective, begun from what is known: a function or a command, and some ranges."""
+"""Drafts of study files for a user's function or command, with the ranges that are known."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ class Draft:
     fixed: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, Any] = field(default_factory=lambda: {"count": 100, "seed": 0})
     pruning: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)  # what somebody should know who uses it
+    notes: list[str] = field(default_factory=list)  # on what was not taken over
 
     @property
     def missing(self) -> list[str]:
-        """Return what somebody has to write before the file can be used."""
+        """Return what is missing before the file can be used."""
         parts = [] if "direction" in self.objective else ["which scores are better"]
         return parts + ([f"the range of {', '.join(self.open)}"] if self.open else [])
 
     def check(self) -> None:
-        """Check what is there by now.
+        """Check the draft, with stand-ins for what is missing.
 
         Raises:
             BadStudyFile: It does not make sense.

@@ -41,14 +41,13 @@ class _Run:
 
     name: str  # ``boosting/stage-01/12``
     trial: TrialDetails
-    params: Mapping[str, Any]  # as the objective gets them, with the fixed ones
     points: Sequence[float]  # its metric by step, from 1; the last is its score
     metrics: Mapping[str, float]  # further ones
     facts: Mapping[str, str]  # its stage, number and state; the reason of a failure
 
 
 def hand_over(store: Store, stages: Sequence[Stage], to: str, *, project: str | None = None) -> HandedOver:
-    """Make a run of each finished trial of some stages that is not there yet; see `hpsearch.Search.export_to`.
+    """Make a run of each finished trial of the stages that is not there yet; see `hpsearch.Search.export_to`.
 
     Raises:
         BadArgument: There is no such tracker.
@@ -77,7 +76,7 @@ def _runs(store: Store, stage: Stage) -> Iterator[_Run]:
             facts = {"hpsearch.stage": stage.name, "hpsearch.state": trial.state}
             if trial.row["reason"]:
                 facts["hpsearch.reason"] = str(trial.row["reason"])
-            yield _Run(f"{stage.name}/{trial.number}", trial, trial.delivered, points, metrics, facts)
+            yield _Run(f"{stage.name}/{trial.number}", trial, points, metrics, facts)
 
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
@@ -115,11 +114,12 @@ def _to_mlflow(runs: Iterator[_Run], project: str) -> HandedOver:
             new = client.create_run(place, started, {KEY: run.name, **run.facts}, run.name).info.run_id
             points = [(run.trial.stage.metric, value, step) for step, value in enumerate(run.points, 1)]
             points += [(name, value, len(run.points)) for name, value in run.metrics.items()]
-            for some in _chunks(points, _METRICS):
-                metrics = [mlflow.entities.Metric(name, value, finished or 0, step) for name, value, step in some]
-                client.log_batch(new, metrics=metrics)
-            for params in _chunks(list(run.params.items()), _PARAMS):
-                client.log_batch(new, params=[mlflow.entities.Param(name, str(value)) for name, value in params])
+            metrics = [mlflow.entities.Metric(name, value, finished or 0, step) for name, value, step in points]
+            for batch in _chunks(metrics, _METRICS):
+                client.log_batch(new, metrics=batch)
+            params = [mlflow.entities.Param(name, str(value)) for name, value in run.trial.delivered.items()]
+            for batch in _chunks(params, _PARAMS):
+                client.log_batch(new, params=batch)
             client.set_terminated(new, _STATUS[run.trial.state], finished)
             made += 1
     except mlflow.MlflowException as error:
@@ -141,7 +141,7 @@ def _to_wandb(runs: Iterator[_Run], project: str) -> HandedOver:
                 id=run.name.replace("/", "-"),
                 resume="allow",
                 reinit="create_new",
-                config=dict(run.params),
+                config=run.trial.delivered,
                 settings=wandb.Settings(console="off", silent=True),
             )
             for step, value in enumerate(run.points, 1):
