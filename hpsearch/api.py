@@ -24,6 +24,8 @@ from hpsearch.search.progress import View, Watcher
 from hpsearch.search.stage import (
     check_counts,
     check_seed,
+    confirmation_of,
+    is_confirmation,
     latest_with_trials,
     pick,
     resolve_search,
@@ -395,6 +397,8 @@ class Search:
     def retry(self, *, stage: int | None = None, numbers: Sequence[int] = ()) -> Retried:
         """Give back failed trials of a stage: `start` runs them again with the same values.
 
+        ``Search("mnist/confirm-02").retry()`` gives back those of a confirmation, for `confirm`.
+
         Args:
             stage: Number of the stage. None: the latest that has trials.
             numbers: Of these trials only. None: of all that have failed.
@@ -403,12 +407,14 @@ class Search:
             BadArgument: One of these trials has not failed.
             StageConflict: The stage was run elsewhere.
         """
-        name, number = resolve_stage(self.name, stage)
+        name, number = resolve_stage(self.name, stage, confirmation=True)
         with closing(open_store(self.storage, write=True)) as store:
             stages = stages_of(store, name)
             chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
             if not kinds.trainable(chosen):
                 raise StageConflict(f"{chosen.name} was run elsewhere, and hpsearch cannot run its trials")
+            if is_confirmation(self.name):
+                chosen = confirmation_of(store, chosen)
             again = store.retry(chosen, numbers)
             if not again:
                 return Retried(chosen, (), ())

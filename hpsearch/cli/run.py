@@ -83,7 +83,10 @@ def stop(search: str | None, storage: str | None, output: Format) -> None:
 @options.storage
 @options.output
 def retry(search: str | None, stage: int | None, numbers: tuple[int, ...], storage: str | None, output: Format) -> None:
-    """Give back failed trials, so that start runs them again with the same values."""
+    """Give back failed trials, so that start runs them again with the same values.
+
+    Those of a confirmation by its name: mnist/confirm-02.
+    """
     again = Search(search, storage=storage).retry(stage=stage, numbers=numbers)
     if output == "json":
         emit_object({"stage": again.stage.name, "trials": again.numbers, "next": again.following})

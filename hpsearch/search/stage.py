@@ -72,6 +72,12 @@ def resolve_stage(
     return search, int(digits)
 
 
+def is_confirmation(name: str | None) -> bool:
+    """Return whether a name is that of a confirmation: ``mnist/confirm-02``."""
+    match = _NAME.fullmatch(name or "")
+    return match is not None and match[2] == "confirm"
+
+
 def resolve_search(name: str | None) -> str | None:
     """Return the search that a name stands for; the name of a stage is a BadInput, as a whole search is needed."""
     search, number = resolve_stage(name)

@@ -142,6 +142,19 @@ def test_a_request_stops_a_confirmation_which_ranks_what_it_has(
     assert confirm(job(storage)).summary.recorded == 11
 
 
+def test_repeats_that_failed_can_be_retried(copy: Callable[[], str]) -> None:
+    storage = copy()
+    assert confirm(job(storage)).summary.counts.failed == 1  # it diverged
+    before = outcomes(storage)
+    again = Search("tiny/confirm-01", storage=storage).retry()
+    assert (again.stage.name, len(again.numbers)) == ("tiny/confirm-01", 1)
+    (following,) = again.following
+    assert str(following).startswith("confirm(stage=1")
+    assert confirm(job(storage)).summary.recorded == 1
+    assert outcomes(storage) == before
+    assert Search("tiny/stage-01", storage=storage).retry().numbers == ()
+
+
 def test_what_a_larger_one_left_unfinished_is_finished_where_it_is_requested(copy: Callable[[], str]) -> None:
     storage = copy()
     with pytest.raises(Interrupted):
