@@ -152,7 +152,6 @@ def test_repeats_that_failed_can_be_retried(copy: Callable[[], str]) -> None:
     assert str(following).startswith("confirm(stage=1")
     assert confirm(job(storage)).summary.recorded == 1
     assert outcomes(storage) == before
-    assert Search("tiny/stage-01", storage=storage).retry().numbers == ()
 
 
 def test_what_a_larger_one_left_unfinished_is_finished_where_it_is_requested(copy: Callable[[], str]) -> None:

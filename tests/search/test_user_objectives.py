@@ -119,13 +119,13 @@ def test_the_next_stage_samples_from_its_own_ranges_and_goes_on_after_a_stop(tmp
 
 
 @pytest.mark.parametrize("rule", ["halving", "median"])
-def test_pruning_is_the_same_for_any_engine(rule: str, tmp_path: Path) -> None:
+def test_pruning_is_the_same_for_any_engine(rule: str, tmp_path: Path, scheduler: str) -> None:
     states = []
-    for jobs, engine in ((None, "inline"), (2, "pool")):
-        storage = tmp_path / f"{engine}.db"
-        run(Job(storage=str(storage), study=write(tmp_path, rule=rule), engine=engine, jobs=jobs))
+    for options in ({"engine": "inline"}, {"engine": "pool", "jobs": 2}, {"engine": "dask", "scheduler": scheduler}):
+        storage = tmp_path / f"{options['engine']}.db"
+        run(Job(storage=str(storage), study=write(tmp_path, rule=rule), **options))  # type: ignore[arg-type]
         states.append([(*ours(trial), trial.intermediate_values) for trial in frozen(storage)])
-    assert states[0] == states[1]
+    assert states[0] == states[1] == states[2]
     assert {state.name for _, state, *_ in states[0]} == {"COMPLETE", "PRUNED"}
 
 
