@@ -50,11 +50,11 @@ class Batches:
     def measure(self, outcomes: Sequence[Outcome | Paused]) -> None:
         """Learn from a batch that has come back how long a trial takes.
 
-        By its longest trial, and at most twice as many as before: a batch is recorded only as a whole, and after quick
-        trials, such as failures, slow ones may come.
+        By its longest trial, and at most four times as many as before: a batch is recorded only as a whole, and after
+        quick trials, such as failures, slow ones may come.
         """
         longest = max((outcome.attributes.get(SECONDS, _BATCH_S) for outcome in outcomes), default=_BATCH_S)
-        self._independent = max(1, min(2 * self._independent, int(_BATCH_S / max(longest, 1e-6))))
+        self._independent = max(1, min(4 * self._independent, int(_BATCH_S / max(longest, 1e-6))))
 
     def size(self, left: int) -> int:
         """Return how many trials to put into a batch, with so many left to evaluate."""

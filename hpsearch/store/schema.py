@@ -356,7 +356,8 @@ class Write:
             return
         if connection.dialect.name == "sqlite":
             for i in self._times:
-                rows = [(*row[:i], row[i] and row[i].isoformat(" ", "microseconds"), *row[i + 1 :]) for row in rows]
+                texts = {time: time and time.isoformat(" ", "microseconds") for time in {row[i] for row in rows}}
+                rows = [(*row[:i], texts[row[i]], *row[i + 1 :]) for row in rows]
             driver(connection).executemany(self._sqlite, rows)
             return
         arrays: list[list[Any]] = list(map(list, zip(*rows, strict=True)))
