@@ -11,8 +11,6 @@ from typing import Any
 
 import optuna
 import pytest
-from plotly.io import renderers
-from plotly.io.base_renderers import ExternalRenderer
 from scipy.stats import loguniform, randint
 from user_functions import declares, loss
 
@@ -29,6 +27,7 @@ from hpsearch import (
     StageConflict,
     import_trials,
 )
+from hpsearch.api import Plot
 
 SPACE = {"lr": Float(1e-4, 1, log=True), "depth": Int(1, 8)}
 
@@ -228,25 +227,13 @@ def test_a_notebook_shows_tables_and_a_bar(
     assert repr(runs).startswith("boosting/stage-01 has 4 finished trials (1 failed); 4 of them now, in ")
     assert "<td>boosting/stage-01</td>" in made._repr_html_()
     assert made.trials()._repr_html_().count("<tr") == 5
+    figures: list[Any] = []
+    figure: Any = SimpleNamespace(show=lambda: figures.append("shown"))
+    Plot(figure, "boosting", "history")._ipython_display_()
+    assert figures == ["shown"]
     made.confirm(top=1, repeats=2, jobs=2)
     assert "<lambda> is called in this process" in capsys.readouterr().out
     assert "2 of 2 trials" in shown[-1]["text/plain"]
-
-
-def test_a_figure_shows_itself_as_plotly_s_do(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = []
-
-    class Renderer(ExternalRenderer):  # type: ignore[misc, unused-ignore]
-        def render(self, figure: dict[str, Any]) -> None:
-            shown.append(figure)
-
-    renderers["shown"] = Renderer()
-    monkeypatch.setattr(renderers, "default", "shown")
-    made = search(storage)
-    made.start(3)
-    plot = made.plot("history")
-    plot._ipython_display_()
-    assert [figure["data"][0]["type"] for figure in shown] == [plot.figure.data[0].type]
 
 
 def test_optuna_goes_on_with_our_study_and_we_with_optuna_s(storage: str) -> None:

@@ -178,8 +178,7 @@ def parse_range(argument: str, text: str) -> dict[str, Any]:
         if len(words) > 1 or any(isinstance(of, bool) or not isinstance(of, int | float) for of in bounds):
             raise BadArgument("ranges", argument, _FORM)
         whole = all(isinstance(of, int) for of in bounds)
-        plain = {"type": "int"} if whole else {}
-        plain |= dict(zip(("low", "high", "step"), bounds if whole else map(float, bounds), strict=False))
+        plain = dict(zip(("low", "high", "step"), bounds if whole else map(float, bounds), strict=False))
         plain |= {"log": True} if "log" in words else {}
     try:
         parameter_from_dict(plain)

@@ -19,11 +19,7 @@ from hpsearch.space import Value, parameter_from_dict
 
 _SAY_NOTHING = {"description", "project", "entity"}  # keys that say nothing of the search
 _COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
-_DISTRIBUTIONS: Mapping[str, Mapping[str, Any]] = {  # the keys of a range by the distribution of a sweep
-    "uniform": {},
-    "int_uniform": {"type": "int"},
-    "log_uniform_values": {"log": True},
-}
+_DISTRIBUTIONS = {"uniform", "int_uniform", "log_uniform_values"}  # those that are taken over
 _LOGS = (
     'the script reports to W&B; let its last line be {"score": 0.91}, or give score_pattern for a line that it prints'
 )
@@ -105,7 +101,7 @@ def _take(draft: Draft, name: str, of: _Parameter, given: str) -> None:
     """Add a parameter to a draft; ``given`` is how a note spells it."""
     values = of.values or ([of.value] if of.value is not None else [])
     whole = isinstance(of.min, int) and isinstance(of.max, int)
-    keys = _DISTRIBUTIONS.get(of.distribution or ("int_uniform" if whole else "uniform"))
+    distribution = of.distribution or ("int_uniform" if whole else "uniform")
     if values and all(isinstance(value, Value | None) for value in values):
         if "probabilities" in (of.model_extra or {}):
             draft.notes.append(f"{name}: its values are equally likely; probabilities is not taken over")
@@ -114,14 +110,15 @@ def _take(draft: Draft, name: str, of: _Parameter, given: str) -> None:
         else:
             choices = [value for value in values if value is not None]
             draft.space[name] = {"choices": choices} | ({"none": True} if len(choices) < len(values) else {})
-    elif values or keys is None or of.min is None or of.max is None:
+    elif values or distribution not in _DISTRIBUTIONS or of.min is None or of.max is None:
         draft.open[name] = given
         draft.notes.append(f"{name} = {given} is not taken over; write it by hand")
     elif of.min == of.max:
         draft.fixed[name] = of.min
     else:
-        kind = int if "type" in keys else float
-        draft.space[name] = {**keys, "low": kind(of.min), "high": kind(of.max)}
+        kind = int if distribution == "int_uniform" else float
+        log = {"log": True} if distribution == "log_uniform_values" else {}
+        draft.space[name] = {"low": kind(of.min), "high": kind(of.max), **log}
         try:
             parameter_from_dict(draft.space[name])
         except BadSpace as error:

@@ -60,9 +60,9 @@ def test_parameters_without_a_range_are_asked_for(cli: Cli) -> None:
     ("text", "plain"),
     [
         ("1e-5:1e-1:log", {"low": 1e-5, "high": 0.1, "log": True}),
-        ("16:256", {"type": "int", "low": 16, "high": 256}),
-        ("16:256:log", {"type": "int", "low": 16, "high": 256, "log": True}),
-        ("16:256:16", {"type": "int", "low": 16, "high": 256, "step": 16}),
+        ("16:256", {"low": 16, "high": 256}),
+        ("16:256:log", {"low": 16, "high": 256, "log": True}),
+        ("16:256:16", {"low": 16, "high": 256, "step": 16}),
         ("0:1.0", {"low": 0.0, "high": 1.0}),
         ("0:0.9:0.1", {"low": 0.0, "high": 0.9, "step": 0.1}),
         ("sgd, adam", {"choices": ["sgd", "adam"]}),
@@ -138,7 +138,7 @@ def test_a_sweep_becomes_a_study_file_and_says_what_it_leaves_out(cli: Cli) -> N
     assert plain["fixed"] == {"one": 1, "epochs": 5}
     assert plain["space"] == {
         "lr": {"low": 1e-5, "high": 0.1, "log": True},
-        "units": {"type": "int", "low": 16, "high": 256},
+        "units": {"low": 16, "high": 256},
         "x": {"low": 0.0, "high": 1.0},
         "opt": {"choices": ["sgd", "adam"], "none": True},
     }
