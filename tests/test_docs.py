@@ -259,7 +259,7 @@ def test_what_a_page_shows_runs_and_prints_that(
 )
 def test_an_example_with_another_library_runs(page: str, package: str, tmp_path: Path) -> None:
     if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed (the extra [examples])")
+        pytest.skip(f"needs {package} (extra [examples])")  # which .ci/run installs
     for command, shown, printed in played(Shell(tmp_path, quick=True), page, package):
         assert agree(printed, shown), f"{page}: {command}\n{printed}"
 
