@@ -6,6 +6,7 @@ import contextlib
 import math
 import threading
 import time
+from collections import Counter
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.25  # length of one wait for events; Ctrl-C is checked at least this often
 _MOST_LEGS = 4  # batches for each worker in one claim that are trained to a first rung: other runners need some too
-_SUSPICIOUS = 3  # with so many lost trials and none finished, the machine is at fault, not the trials
+_SUSPICIOUS = 3  # after so many lost trials, and none that finished, the machine is at fault, not the trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Runner:
         self._ids: dict[int, int] = {}
         self._recorded = self._lost = 0
         self._broken: list[Failed] = []
+        self._without = Counter[str]()  # how often in a row each worker could not have the objective
         self._counts = Counts()
         self._ending = Ending(
             self.limits,
@@ -128,7 +130,7 @@ class Runner:
 
         Raises:
             StorageFailure: The database stopped working. What was recorded stays; the rest can be run again.
-            EvaluationFailure: No trial at all can be evaluated here.
+            EvaluationFailure: No trial can be evaluated here, or none any more.
         """
         began, store_began = time.monotonic(), self.store.database.seconds
         self.executor.load(self.objective)
@@ -142,14 +144,9 @@ class Runner:
         except BaseException:
             # Best effort: what stays RUNNING is found by its owner's process and released by the next start.
             with contextlib.suppress(Exception):
-                self.store.release(self.stage, owner=self._owner)
+                self._give_back()
             raise
-        given_back = 0
-        if self._ids:
-            self.executor.close(
-                kill=True
-            )  # first: another runner may begin the same trials, in the same folder, at once
-            given_back = self.store.release(self.stage, owner=self._owner)
+        given_back = self._give_back() if self._ids else 0
         counts = self.store.counts(self.stage)
         return Summary(
             counts=counts,
@@ -162,6 +159,11 @@ class Runner:
             ended_by=ended_by,
             reason=self._ending.words(self.stage, counts, until=self.until, given_back=given_back, by=ended_by),
         )
+
+    def _give_back(self) -> int:
+        """Give back all trials, once no worker evaluates them: another runner may begin them, in the same folder."""
+        self.executor.close(kill=True)
+        return self.store.release(self.stage, owner=self._owner)
 
     def _beat(self) -> None:
         if ids := list(self._ids.values()):
@@ -198,7 +200,7 @@ class Runner:
         points: dict[tuple[int, int], Report] = {}
         finished: list[Outcome] = []
         failing: list[str] = []  # workers
-        fatal = ""
+        without: dict[str, str] = {}  # why workers cannot have the objective
         self._under_way -= sum(not isinstance(event, Progress) for event in events)
         for event in events:
             match event:
@@ -206,22 +208,21 @@ class Runner:
                     points |= {(report.number, report.step): report for report in reports}
                 case Done(batch, outcomes, worker):
                     self._quarantine.add(worker, outcomes)
+                    self._without[worker] = 0
                     self._batches.measure(outcomes)
                     failing += [worker] * any(isinstance(outcome, Failed) for outcome in outcomes)
                     # Paused ones wait until their rung is decided; the others are finished.
                     self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
                     ended = [o for o in outcomes if not isinstance(o, Paused)]
                     finished += [self._said(batch, o) for o in ended if not self._retry(batch, o)]
-                case Lost(batch, reason, is_fatal, worker):
-                    # Keep its values at earlier rungs: others were compared with them.
-                    curve = batch.paused[0].intermediate if batch.paused else ()
-                    failed = Failed(batch.trials[0].number, reason, curve)
-                    if is_fatal:
-                        fatal = reason
-                        self._quarantine.add(worker, [failed])
-                        failing.append(worker)
+                case Lost(batch, reason, True, worker):
+                    without[worker] = reason
+                    self._batches.ready.append(batch)  # its trials are not at fault
+                case Lost(batch, reason):
                     if not self._batches.again(batch):
-                        self._broken.append(failed)
+                        # Keep its values at earlier rungs: others were compared with them.
+                        curve = batch.paused[0].intermediate if batch.paused else ()
+                        self._broken.append(Failed(batch.trials[0].number, reason, curve))
         if points:
             self.store.report(self.stage, list(points.values()), self._ids, owner=self._owner)
         if any(isinstance(event, Done) for event in events):
@@ -230,8 +231,8 @@ class Runner:
             self._cohorts.write(self._ids)
         if finished:
             self._record(finished)
-        if fatal and not self._recorded:
-            raise self._nothing_works(fatal)
+        for worker, reason in without.items():
+            self._do_without(worker, reason)
         for worker in dict.fromkeys(failing):
             self._quarantine_if_faulty(worker)
 
@@ -243,6 +244,18 @@ class Runner:
         if self.retries and isinstance(outcome, Failed) and batch.attempt > 1:
             return replace(outcome, reason=f"{outcome.reason} (attempt {batch.attempt})")
         return outcome
+
+    def _do_without(self, worker: str, reason: str) -> None:
+        """Give a worker that cannot have the objective a few tries, then no more trials; raise if it is the only one.
+
+        Raise at once if nothing has been recorded: the cause is likely the same everywhere.
+        """
+        self._without[worker] += 1
+        if self._recorded and self._without[worker] != _SUSPICIOUS:
+            return
+        if not self._recorded or not self.executor.quarantine(worker):
+            raise self._nothing_works(reason)
+        self.note(Sentence(f"{worker} is given no more trials: {reason}"))
 
     def _quarantine_if_faulty(self, worker: str) -> None:
         """Give a worker no more trials if it fails where others succeed; if it is the only one, end the run."""
