@@ -402,24 +402,9 @@ def dead(connection: Connection, cache: StageCache, *, me: Owner) -> dict[int, s
 def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) -> None:
     """Set running trials to waiting, without their partial curves and owner; ``reasons`` are by trial id."""
     # A trial that has finished meanwhile keeps its curve.
-    ids = [trial_id for (trial_id,) in _RUNNING.rows(connection, list(reasons))]
-    rows = [(trial_id,) for trial_id in ids]
-    history: dict[str, dict[int, str]] = {OWNER: {}, RELEASED: {}}
-    for trial_id, key, text in _HISTORY.rows(connection, ids):
-        history[key][trial_id] = text
-    _FORGET_SYSTEM_ATTRIBUTE.run(
-        connection, [(trial_id, key) for key in (OWNER, RELEASED) for trial_id in history[key]]
-    )
-    attempts = [
-        (trial_id, RELEASED, _attempt(owner, history[RELEASED].get(trial_id), by=by, reason=reasons[trial_id]))
-        for trial_id, owner in history[OWNER].items()
-    ]
-    # The next owner may be no runner of hpsearch: Optuna's own `ask` takes waiting trials too.
-    nobody = [(trial_id, OWNER, NOBODY) for trial_id in history[OWNER]]
-    SYSTEM_ATTRIBUTES.run(connection, attempts + nobody)
-    _STOP.run(connection, rows)
-    FORGET_POINTS.run(connection, rows)
-    FORGET_BEATS.run(connection, rows)
+    running = {trial_id: reasons[trial_id] for (trial_id,) in _RUNNING.rows(connection, list(reasons))}
+    _STOP.run(connection, [(trial_id,) for trial_id in running])
+    _give_back(connection, running, by=by)
 
 
 def failed(connection: Connection, stage: Stage) -> dict[int, int]:
@@ -429,21 +414,29 @@ def failed(connection: Connection, stage: Stage) -> dict[int, int]:
 
 def retry(connection: Connection, stage: Stage, ids: Collection[int], *, by: Owner) -> None:
     """Set failed trials to waiting: their values stay, what came of them goes, and the database keeps the reason."""
-    reasons = {trial_id: json.loads(text) for trial_id, text in _REASONS.rows(connection, list(ids))}
+    known = {trial_id: json.loads(text) for trial_id, text in _REASONS.rows(connection, list(ids))}
+    FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id in ids for key in RESULT])
+    for statement in (_REVIVE, _FORGET_VALUES):
+        statement.run(connection, [(trial_id,) for trial_id in ids])
+    reasons = {trial_id: f"it failed: {known.get(trial_id, 'no reason is known')}" for trial_id in ids}
+    _give_back(connection, reasons, by=by)
+    write_study_attribute(connection, stage, t.RETRIED, int(_retries(connection, stage.study_id) or 0) + 1)
+
+
+def _give_back(connection: Connection, reasons: Mapping[int, str], *, by: Owner) -> None:
+    """Remove the owner and the partial curve of trials that wait from now on, and write down why, by trial id."""
     history: dict[str, dict[int, str]] = {OWNER: {}, RELEASED: {}}
-    for trial_id, key, text in _HISTORY.rows(connection, list(ids)):
+    for trial_id, key, text in _HISTORY.rows(connection, list(reasons)):
         history[key][trial_id] = text
-    _FORGET_SYSTEM_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id in ids for key in (OWNER, RELEASED)])
+    _FORGET_SYSTEM_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id in reasons for key in (OWNER, RELEASED)])
     attempts = [
         (id_, RELEASED, _attempt(history[OWNER].get(id_, NOBODY), history[RELEASED].get(id_), by=by, reason=reason))
-        for id_, reason in ((id_, f"it failed: {reasons.get(id_, 'no reason is known')}") for id_ in ids)
+        for id_, reason in reasons.items()
     ]
-    SYSTEM_ATTRIBUTES.run(connection, attempts + [(trial_id, OWNER, NOBODY) for trial_id in ids])
-    FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id in ids for key in RESULT])
-    rows = [(trial_id,) for trial_id in ids]
-    for statement in (_REVIVE, _FORGET_VALUES, FORGET_POINTS, FORGET_BEATS):
-        statement.run(connection, rows)
-    write_study_attribute(connection, stage, t.RETRIED, int(_retries(connection, stage.study_id) or 0) + 1)
+    # The next owner may be no runner of hpsearch: Optuna's own `ask` takes waiting trials too.
+    SYSTEM_ATTRIBUTES.run(connection, attempts + [(trial_id, OWNER, NOBODY) for trial_id in reasons])
+    for statement in (FORGET_POINTS, FORGET_BEATS):
+        statement.run(connection, [(trial_id,) for trial_id in reasons])
 
 
 def _attempt(owner: str, before: str | None, *, by: Owner, reason: str) -> str:
