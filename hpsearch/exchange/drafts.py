@@ -15,7 +15,7 @@ from hpsearch.records import Direction
 from hpsearch.space import parameter_from_dict
 from hpsearch.study_file import parse
 
-_FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log, NAME=LOW:HIGH:STEP or NAME=one,other"
+FORMS = "NAME=LOW:HIGH, NAME=LOW:HIGH:log, NAME=LOW:HIGH:STEP or NAME=one,other"
 _SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1"}
 _ABOUT = {
     "function": "It is called with a trial, as Optuna's: trial.params, trial.suggest_float(...), trial.report(...)",
@@ -137,10 +137,11 @@ def draft(
     objective |= {"folder": ".."} | ({} if direction is None else {"direction": direction})
     space: dict[str, Mapping[str, Any]] = {}
     for text in ranges:
-        of, equals, form = text.partition("=")
-        if not equals or not of:
-            raise BadArgument("ranges", text, _FORM)
-        space[of] = parse_range(text, form)
+        of, _, form = text.partition("=")
+        try:
+            space[of] = parse_range(form)
+        except BadInput as error:
+            raise BadArgument("ranges", text, str(error)) from error
     used = set[str]().union(*map(names, objective.get("command", ())))
     unknown = dict.fromkeys(sorted(used - {*OWN, *space}), "or { choices = [...] }")
     made = Draft(name, objective, space, unknown)
@@ -160,30 +161,24 @@ def _words(line: str) -> list[str]:
     return words
 
 
-def parse_range(argument: str, text: str) -> dict[str, Any]:
+def parse_range(text: str) -> dict[str, Any]:
     """Return a range from a short form, as plain data: ``1e-5:1e-1:log``, ``16:256``, ``0:0.9:0.1``, ``sgd,adam``.
 
     It is of whole numbers where all are written so.
 
     Raises:
-        BadArgument: It is none; ``argument`` is what the message says was given.
+        BadInput: It cannot be read, or is no range.
     """
-    if ":" not in text:
-        plain: dict[str, Any] = {"choices": [_scalar(word.strip()) for word in text.split(",")]}
-        if len(plain["choices"]) < 2:
-            raise BadArgument("ranges", argument, _FORM)
+    words, choices = text.split(":"), [_scalar(word.strip()) for word in text.split(",")]
+    numbers = [_scalar(word) for word in words if word != "log"]
+    if len(words) == 1 and len(choices) > 1:
+        plain: dict[str, Any] = {"choices": choices}
+    elif len(numbers) in (2, 3) and {int, float}.issuperset(map(type, numbers)):
+        bounds = numbers if float not in map(type, numbers) else map(float, numbers)
+        plain = dict(zip(("low", "high", "step"), bounds, strict=False)) | ({"log": True} if "log" in words else {})
     else:
-        low, high, *words = text.split(":")
-        bounds = [_scalar(word) for word in (low, high, *(word for word in words if word != "log"))]
-        if len(words) > 1 or any(isinstance(of, bool) or not isinstance(of, int | float) for of in bounds):
-            raise BadArgument("ranges", argument, _FORM)
-        whole = all(isinstance(of, int) for of in bounds)
-        plain = dict(zip(("low", "high", "step"), bounds if whole else map(float, bounds), strict=False))
-        plain |= {"log": True} if "log" in words else {}
-    try:
-        parameter_from_dict(plain)
-    except BadInput as error:
-        raise BadArgument("ranges", argument, str(error)) from error
+        raise BadInput(f"give {FORMS}")
+    parameter_from_dict(plain)
     return plain
 
 

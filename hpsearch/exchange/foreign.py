@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, HpsearchError, NotEnoughTrials, nearest
+from hpsearch.exchange.drafts import FORMS, parse_range
 from hpsearch.exchange.layout import DIRECTION, TRIALS, checked_space, is_name, iso
 from hpsearch.exchange.tools import (
     PLAIN,
@@ -54,7 +55,6 @@ _TIMES = (("started", "datetime_start"), ("finished", "datetime_complete"))
 _LOG_SPAN = 10.0
 _MAX_CHOICES = 100
 _FEWEST_TRIALS = 10  # texts of fewer may be all different by chance
-_FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ def foreign_trials(
     for argument in request.ranges:
         name, equals, form = argument.partition("=")
         if not equals or not name:
-            raise BadArgument("ranges", argument, _FORM)
+            raise BadArgument("ranges", argument, f"give {FORMS}")
         given[name.removeprefix(tool.prefix)] = form
     names = _parameter_columns(path, columns, tool, score, request.parameters, given)
     named = [name.removeprefix(tool.prefix) for name in request.parameters]
@@ -412,16 +412,11 @@ def _parse_range(text: str, values: Sequence[Any]) -> Parameter:
     """Return the range that a person gives for a column with these values: ``1e-6:1e-2:log``, ``16:512``, ``a,b``."""
     if ":" not in text:
         return _choices(text, values)
-    low, high, *words = text.split(":")
-    if not set(words) <= {"log", "int", "float"}:
-        raise BadInput(f"{text!r}: {_FORM}; and :int or :float where the data do not say it")
-    try:
-        bounds = float(low), float(high)
-    except ValueError as error:
-        raise BadInput(f"{text!r}: {low!r} or {high!r} is no number; {_FORM}") from error
-    whole = all(value is None or type(value) is int for value in values) and all(map(float.is_integer, bounds))
-    kind = "int" if "int" in words or (whole and "float" not in words) else "float"
-    return parameter_from_dict({"type": kind, "low": bounds[0], "high": bounds[1], "log": "log" in words})
+    kinds = [word for word in text.split(":") if word in ("int", "float")]  # where the data do not say it
+    plain = parse_range(":".join(word for word in text.split(":") if word not in kinds))
+    bounds_whole = all(float(plain[key]).is_integer() for key in ("low", "high"))
+    whole = bounds_whole and all(value is None or type(value) is int for value in values)
+    return parameter_from_dict({**plain, "type": kinds[0] if kinds else "int" if whole else "float"})
 
 
 def _choices(text: str, values: Sequence[Any]) -> Categorical:
@@ -429,7 +424,7 @@ def _choices(text: str, values: Sequence[Any]) -> Categorical:
     by_text = {str(value).lower() if isinstance(value, bool) else str(value): value for value in known}
     choices = tuple(by_text.get(word.strip(), word.strip()) for word in text.split(","))
     if "" in choices:
-        raise BadInput(f"{text!r}: {_FORM}")
+        raise BadInput(f"give {FORMS}")
     if other := set(by_text.values()) - set(choices):
         raise BadInput(f"the column has other values too ({', '.join(sorted(map(str, other))[:3])}); name them all")
     return Categorical(choices)

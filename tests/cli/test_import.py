@@ -241,7 +241,7 @@ def test_our_csv_is_a_table_like_any_other(searched: Cli) -> None:
         ("params_lr,score\n1,2\n3,4\n", "--range lr=9", "other values too (1, 3)"),
         ("params_lr,score\n1,2\n3,4\n", "--range lr=5:1", "is not below"),
         ("params_lr,score\n1,2\n3,4\n", "--range lr=0:9:log", "above 0"),
-        ("params_lr,score\n1,2\n3,4\n", "--range lr=a:9", "is no number"),
+        ("params_lr,score\n1,2\n3,4\n", "--range lr=a:9", "NAME=LOW:HIGH"),
         ("params_lr,score\n1,2\n3,4\n", "--range lr=1:2:lin", "NAME=LOW:HIGH"),
         ("params_lr,score\n1,2\n3,4\n", "--range wd=1:2", "no column 'wd'"),
         ("params_lr,score\n1,2\n3,4\n", "--parameter wd", "no column 'wd'"),

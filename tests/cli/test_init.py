@@ -70,7 +70,7 @@ def test_parameters_without_a_range_are_asked_for(cli: Cli) -> None:
     ],
 )
 def test_short_forms_of_ranges(text: str, plain: dict[str, Any]) -> None:
-    assert parse_range(f"x={text}", text) == plain
+    assert parse_range(text) == plain
 
 
 @pytest.mark.parametrize(
