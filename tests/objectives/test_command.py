@@ -29,7 +29,7 @@ STUDY = Study("mine/stage-01", "maximize", 7, {}, {})
 
 
 def shell(script: str, **changes: Any) -> CommandObjective:
-    return replace(CommandObjective(["sh", "-c", script], "", STUDY), **changes)
+    return replace(CommandObjective(command=["sh", "-c", script], folder="", study=STUDY), **changes)
 
 
 def evaluated(objective: CommandObjective, *trials: Trial, **options: Any) -> list[Any]:
@@ -133,7 +133,9 @@ def test_a_command_gets_its_values_as_arguments_variables_and_a_file(tmp_path: P
     command = [sys.executable, "train.py", "{params_file}", "--lr={lr}", "{flag}", "{kind}", "{nothing}", "{max-depth}"]
     command += ["--gone", "{gone}", "--also={gone}", "{{lr}}", "${lr}", "{seed}", "{trial}", "{search}", "{depth}"]
     study = replace(STUDY, fixed={"depth": 2})
-    objective = CommandObjective(command, str(tmp_path), study, workdir=str(tmp_path / "{search}" / "{trial}"))
+    objective = CommandObjective(
+        command=command, folder=str(tmp_path), study=study, workdir=str(tmp_path / "{search}" / "{trial}")
+    )
     end = outcome(objective, Trial(0, 4, params))
     assert isinstance(end, Completed), end
     arguments, read, variables, folder = end.attributes["said"]

@@ -19,6 +19,7 @@ from hpsearch import Search
 from hpsearch.errors import BadData, BadStudyFile, StageConflict
 from hpsearch.objectives.user import estimator
 from hpsearch.objectives.user.trial import Study, Task, run
+from hpsearch.objectives.user.trial import Trial as Called
 from hpsearch.records import FOLDS, METRICS, Completed, Failed
 from hpsearch.records import Trial as Claimed
 from hpsearch.sklearn import StagedRandomSearchCV
@@ -54,7 +55,7 @@ def evaluated(plain: dict[str, Any], **params: Any) -> Any:
     """Return the outcome of a trial, in this process."""
     file = parse(plain, source="the file")
     objective: Any = file.objective(file.load(), seed=7, space=file.space)
-    return run(estimator.score, Task(Claimed(0, 0, params)), objective.study, lambda report: None)
+    return run(estimator.score, Called(Task(Claimed(0, 0, params)), objective.study, print))
 
 
 def test_a_trial_s_score_is_the_mean_over_the_folds() -> None:
@@ -106,9 +107,8 @@ def test_other_data_where_a_trial_runs_fail_it(points: Path) -> None:
     file = parse(FILE, source="")
     objective: Any = file.objective(file.load(), seed=7, space=file.space)
     other = objective.study.user_attrs | {"fingerprint": "another"}
-    outcome = run(
-        estimator.score, Task(Claimed(0, 0, {"C": 1.0})), Study("", "maximize", 7, {}, {}, other), lambda report: None
-    )
+    trial = Called(Task(Claimed(0, 0, {"C": 1.0})), Study("", "maximize", 7, {}, {}, other), print)
+    outcome = run(estimator.score, trial)
     assert isinstance(outcome, Failed)
     assert "the data are other ones where this trial runs" in outcome.reason
 

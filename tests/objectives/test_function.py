@@ -29,12 +29,16 @@ from hpsearch.executors.base import (
     child_threads,
     pinned_children,
 )
+from hpsearch.objectives.base import Objective
 from hpsearch.objectives.user.child import Device, environment
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective, name_of
+from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study, Task, run
+from hpsearch.objectives.user.trial import Trial as Called
 from hpsearch.records import (
     ENDED,
     OUTPUT,
+    SECONDS,
     Completed,
     Failed,
     NewStage,
@@ -55,15 +59,15 @@ TRIAL = Trial(0, 0, {})
 
 
 def objective(name: str = "bad", **changes: Any) -> FunctionObjective:
-    return replace(FunctionObjective(f"user_functions:{name}", "", STUDY), **changes)
+    return replace(FunctionObjective(function=f"user_functions:{name}", folder="", study=STUDY), **changes)
 
 
 def called(call: Any, trial: Trial = TRIAL, study: Study = STUDY, **task: Any) -> tuple[Outcome | Paused, list[Report]]:
     points: list[Report] = []
-    return run(call, Task(trial, **task), study, points.append), points
+    return run(call, Called(Task(trial, **task), study, points.append)), points
 
 
-def evaluated(objective: FunctionObjective | LocalObjective, trials: Sequence[Trial], **options: Any) -> dict[int, Any]:
+def evaluated(objective: Objective, trials: Sequence[Trial], **options: Any) -> dict[int, Any]:
     items = [item for some in objective.evaluate(trials, **options) for item in some]
     return {item.number: item for item in items if not isinstance(item, Report)}
 
@@ -94,6 +98,25 @@ def test_a_bad_objective_costs_its_own_trial_and_leaves_no_process(executor: Exe
     until(lambda: not alive(groups), what="the end of all processes")
 
 
+def test_the_trial_that_ends_the_process_is_the_one_that_fails() -> None:
+    ends = evaluated(Repeated(objective("dies_again"), 2), [Trial(number, number, {}) for number in range(3)])
+    assert ends[0].reason == "repeat 2 of 2: exit code 3"
+    assert [ends[number].score for number in (1, 2)] == [1.0, 1.0]
+
+
+def test_points_do_not_make_a_trial_s_time_longer() -> None:
+    end = evaluated(objective("reports_for_ever", seconds=0.3), [Trial(0, 0, {})])[0]
+    assert (end.reason, end.attributes[ENDED], len(end.intermediate) > 5) == ("no result within 0.3 s", "timeout", True)
+    assert end.attributes[SECONDS] >= 0.3
+
+
+def test_global_generators_are_seeded_before_each_trial() -> None:
+    sampling = objective("samples")
+    first, again = (evaluated(sampling, [Trial(n, n, {}) for n in order]) for order in ((0, 1, 2), (2, 0, 1)))
+    assert [first[n].score for n in range(3)] == [again[n].score for n in range(3)]
+    assert len({end.score for end in first.values()}) == 3
+
+
 @pytest.mark.parametrize("engine", ["InlineExecutor()", "PoolExecutor(1)"])
 def test_a_function_that_hangs_in_c_does_not_outlive_a_killed_run(engine: str, tmp_path: Path) -> None:
     file, script = tmp_path / "group", tmp_path / "script.py"
@@ -114,7 +137,9 @@ from hpsearch.objectives.user.trial import Study
 from hpsearch.records import Trial
 if __name__ == "__main__":
     executor = {engine}
-    executor.load(FunctionObjective("user_functions:hang", "{folder}", Study("", "minimize", 0, {{}}, {{}})))
+    executor.load(FunctionObjective(
+        function="user_functions:hang", folder="{folder}", study=Study("", "minimize", 0, {{}}, {{}})
+    ))
     executor.submit(Batch(0, (Trial(0, 0, {{"file": "{file}"}}),)))
     while True:
         executor.wait(1)
@@ -129,14 +154,20 @@ if __name__ == "__main__":
         ("no_such_module:f", "importing no_such_module failed: ModuleNotFoundError"),
         ("no/such/file.py:f", "there is no file "),
         ("broken.py:f", "importing broken.py failed: SyntaxError"),
-        ("exits.py:f", "ended its process: exit code 5"),
+        ("exits.py:f", "importing exits.py:f failed: exit code 5"),
+        ("sleeps.py:f", "importing sleeps.py:f failed: no result within 0.1 s"),
     ],
 )
-def test_a_function_that_cannot_be_imported_costs_no_trial(function: str, says: str, tmp_path: Path) -> None:
+def test_a_function_that_cannot_be_imported_costs_no_trial(
+    function: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "broken.py").write_text("def f(:\n")
+    (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(60)\n")
     (tmp_path / "exits.py").write_text("import os\nos._exit(5)\n")
     executor = InlineExecutor()
-    executor.load(replace(objective(), function=function, folder=str(tmp_path)))
+    monkeypatch.setattr("hpsearch.objectives.user.function._IMPORT_S", 0.1)
+    seconds = 0.1 if function == "sleeps.py:f" else None
+    executor.load(replace(objective(), function=function, folder=str(tmp_path), seconds=seconds))
     (lost,) = drain(executor, [batch(0)])
     assert isinstance(lost, Lost)
     assert lost.fatal

@@ -211,7 +211,7 @@ def test_a_function_may_declare_more_than_the_study_file_has(store: Store) -> No
 
 
 def test_quick_trials_are_put_together_and_slow_ones_are_not() -> None:
-    objective = FunctionObjective("user_functions:square", "", Study("", "minimize", 0, {}, {}))
+    objective = FunctionObjective(function="user_functions:square", folder="", study=Study("", "minimize", 0, {}, {}))
     batches = Batches(objective, executor=InlineExecutor(), lanes=None)
     assert batches.size(1000) == 1
     for seconds, size in ((1e-9, 4), (1e-9, 16), (1e-9, 63), (0.01, 100), (1e-9, 250), (20.0, 1)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import random
 import resource
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from hpsearch.records import draw_seed
 
 
 class Tensor:
@@ -123,6 +126,7 @@ BAD: Mapping[str, Bad] = {
         lambda trial: os.kill(os.getpid(), signal.SIGKILL), "perhaps because memory ran out", "signal"
     ),
     "os._exit": Bad(lambda trial: os._exit(3), "exit code 3", "exit"),
+    "fork returns": Bad(lambda trial: 1.0 + 0 * os.fork(), None),
     "forks": Bad(_forks, "exit code 0", "exit"),
     "segfault": Bad(lambda trial: os.kill(os.getpid(), signal.SIGSEGV), "killed by signal 11 (SIGSEGV)", "signal"),
     "hangs": Bad(_hangs_in_c, "no result within 2 s", "timeout"),
@@ -177,6 +181,29 @@ def conditional(trial: Any) -> float:
             raise optuna.TrialPruned
     trial.set_user_attr("classifier", kind)
     return float(score)
+
+
+def dies_again(trial: Any) -> float:
+    """End the process in trial 0, where that is run again with another seed."""
+    if trial.number == 0 and trial.seed != draw_seed(trial.study.seed, 0, "objective"):
+        os._exit(3)
+    return 1.0
+
+
+def reports_for_ever(trial: Any) -> float:
+    """Report points without end."""
+    for step in itertools.count():
+        trial.report(step, step)
+        time.sleep(0.01)
+    return 0.0
+
+
+def samples(trial: Any) -> float:
+    """Sample from the global generators, which another trial may have seeded or used."""
+    sample = random.random() + np.random.random()
+    random.seed(0)
+    np.random.seed(0)
+    return sample
 
 
 def hang(trial: Any) -> float:

@@ -15,13 +15,18 @@ import selectors
 import signal
 import subprocess
 import tempfile
-from typing import IO, TYPE_CHECKING, Any
+import weakref
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from hpsearch.records import CHILD_THREADS
+from hpsearch.objectives.user.trial import Study, Task, tasks_of
+from hpsearch.records import CHILD_THREADS, DEVICE, Outcome, Paused, Report, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+MOST = 256  # trials in a batch
 KEPT_BYTES = 4096  # of a child's output
 _CHUNK = 1 << 16
 _PIPE = 1 << 20  # bytes that a pipe holds at most
@@ -58,18 +63,19 @@ class Guard:
 
 
 class Tail:
-    """The end of an output."""
+    """The end of an output; where that has marks, the end of what follows the last one."""
 
-    def __init__(self) -> None:
-        self._end = bytearray()
+    def __init__(self, mark: bytes = b"") -> None:
+        self._mark, self._end = mark, bytearray()
 
     def add(self, some: bytes) -> None:
         """Add what has come."""
         self._end += some
-        del self._end[:-KEPT_BYTES]
+        del self._end[: -KEPT_BYTES - len(self._mark)]
 
     def __str__(self) -> str:
-        return self._end.decode(errors="replace")
+        last = self._end.rpartition(self._mark)[2] if self._mark else self._end
+        return last[-KEPT_BYTES:].decode(errors="replace")
 
 
 class Child:
@@ -211,7 +217,7 @@ class Device:
         for place in itertools.count():  # the second process on each only when each has one
             for device in devices:
                 name = f"hpsearch-{os.getuid()}-device-{str(device).replace('/', '_')}-{place}.lock"
-                file = os.open(os.path.join(tempfile.gettempdir(), name), os.O_RDWR | os.O_CREAT, 0o600)
+                file = os.open(os.path.join(tempfile.gettempdir(), name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -233,3 +239,74 @@ def environment(device: Device | None) -> dict[str, str]:
         if value is not None:
             variables[name] = value
     return variables | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device.name})
+
+
+class Slot:
+    """A worker's guard and device, which it keeps: if the device is broken, no other worker takes it up."""
+
+    def __init__(self, devices: Sequence[int | str]) -> None:
+        self.guard = Guard()
+        self.device = Device(devices) if devices else None
+        self.facts = {} if self.device is None else {DEVICE: self.device.name}
+
+    def close(self) -> None:
+        """End what it holds, and give the device back."""
+        self.guard.close()
+        if self.device is not None:
+            self.device.close()
+
+
+@dataclass(eq=False, kw_only=True)
+class InChildProcess:
+    """The base of objectives that run the user's code in child processes, one trial after the other."""
+
+    folder: str  # where files of the user's are looked for, before the working folder
+    study: Study
+    seconds: float | None = None  # how long a trial may take; None: any time
+    devices: Sequence[int | str] = ()  # each process gets one of them; empty: all processes have all
+    independent: ClassVar[bool] = True
+    slot: ClassVar[type[Slot]] = Slot
+    _idle: list[Any] = field(default_factory=list, repr=False)  # slots; more than one where threads evaluate at a time
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, _close, self._idle)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_idle": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
+
+    def lanes(self, trial: Trial | None = None) -> int:
+        return MOST
+
+    def structures(self) -> int:
+        return 1
+
+    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        return [list(trials)] if trials else []
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        """Run one trial after the other; see `hpsearch.objectives.base.Objective`.
+
+        One that paused is run again from its beginning.
+        """
+        slot = self._idle.pop() if self._idle else self.slot(self.devices)
+        try:
+            yield from self._run_all(tasks_of(trials, until, paused), slot)
+        except BaseException:
+            slot.close()
+            raise
+        self._idle.append(slot)
+
+    @abstractmethod
+    def _run_all(self, tasks: list[Task], slot: Any) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        """Run trials, in their order."""
+
+
+def _close(idle: list[Slot]) -> None:
+    while idle:
+        idle.pop().close()

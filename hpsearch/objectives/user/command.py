@@ -11,18 +11,15 @@ import signal
 import sys
 import tempfile
 import time
-import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.functions import NotFound, find_file
-from hpsearch.objectives.user.child import Child, Device, Guard, Tail, ended_words, environment
-from hpsearch.objectives.user.function import MOST, tasks_of
+from hpsearch.objectives.user.child import Child, InChildProcess, Slot, Tail, ended_words, environment
 from hpsearch.objectives.user.placeholders import fill, fill_all, names, text_of, variable
-from hpsearch.objectives.user.trial import BadResult, Study, Task, Trial, not_ours, read_result
-from hpsearch.records import DEVICE, ENDED, OUTPUT, SECONDS, Completed, Failed, Outcome, Paused, Report
-from hpsearch.records import Trial as Claimed
+from hpsearch.objectives.user.trial import BadResult, Task, Trial, not_ours, read_result
+from hpsearch.records import ENDED, OUTPUT, SECONDS, Completed, Failed, Outcome, Paused, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -105,67 +102,34 @@ def _number(text: str | None) -> float | str | None:
         return text
 
 
-@dataclass(eq=False)
-class CommandObjective:
+@dataclass(eq=False, kw_only=True)
+class CommandObjective(InChildProcess):
     """Runs a command for each trial, in a process group of its own.
 
+    At a rung the command is ended.
+
     Raises:
-        NotFound: The command cannot be started, or its working folder not be made.
+        NotFound: The command cannot be started.
     """
 
     command: Sequence[str]  # the program and its arguments, with ``{name}`` for values
-    folder: str  # where files that the command names are looked for, before the working folder
-    study: Study
     pattern: str | None = None  # whose group is the score; None: the last line of JSON has it
     curve: bool = False  # whether each match of the pattern is a point of the learning curve
     workdir: str | None = None  # the command's working folder, with ``{name}`` for values; None: that of this process
-    seconds: float | None = None  # how long a trial may take; None: any time
-    devices: Sequence[int | str] = ()  # each process gets one of them; empty: all processes have all
-    independent: ClassVar[bool] = True
-    _idle: list[_Slot] = field(default_factory=list, repr=False)
 
-    def __post_init__(self) -> None:
-        weakref.finalize(self, _close, self._idle)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_idle": []}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.__post_init__()
-
-    def lanes(self, trial: Claimed | None = None) -> int:
-        return MOST
-
-    def structures(self) -> int:
-        return 1
-
-    def group(self, trials: Sequence[Claimed]) -> list[list[Claimed]]:
-        return [list(trials)] if trials else []
-
-    def evaluate(
-        self, trials: Sequence[Claimed], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
-        """Run the command for one trial after the other; see `hpsearch.objectives.base.Objective`.
-
-        At a rung the command is ended, and a trial that goes on runs it again from the beginning.
-        """
-        slot = self._idle.pop() if self._idle else _Slot(self.devices)
-        try:
-            with contextlib.ExitStack() as stack:
-                scratch = None  # making one takes longer than starting a process
-                if self._has_file or (self.workdir is not None and not self.study.study_name):
-                    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpsearch-")))
-                for task in tasks_of(trials, until, paused):
-                    yield from self._run(task, slot, scratch)
-        finally:
-            self._idle.append(slot)
+    def _run_all(self, tasks: list[Task], slot: Slot) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        with contextlib.ExitStack() as stack:
+            scratch = None  # making one takes longer than starting a process
+            if self._has_file or (self.workdir is not None and not self.study.study_name):
+                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpsearch-")))
+            for task in tasks:
+                yield from self._run(task, slot, scratch)
 
     @property
     def _has_file(self) -> bool:
         return any("params_file" in names(argument) for argument in self.command)
 
-    def _run(self, task: Task, slot: _Slot, scratch: Path | None) -> Iterator[Sequence[Report | Outcome | Paused]]:
+    def _run(self, task: Task, slot: Slot, scratch: Path | None) -> Iterator[Sequence[Report | Outcome | Paused]]:
         points: list[Report] = []
         began, late = time.monotonic(), False
         trial = Trial(task, self.study, points.append)
@@ -205,7 +169,7 @@ class CommandObjective:
         self,
         trial: Trial,
         task: Task,
-        slot: _Slot,
+        slot: Slot,
         scratch: Path | None,
         takers: Sequence[Sequence[Callable[[bytes], None]]],
     ) -> Child:
@@ -319,22 +283,3 @@ def _both(*takers: Callable[[bytes], None]) -> Callable[[bytes], None]:
             each(some)
 
     return take
-
-
-class _Slot:
-    """A worker's guard and device, which it keeps: if the device is broken, no other worker takes it up."""
-
-    def __init__(self, devices: Sequence[int | str]) -> None:
-        self.guard = Guard()
-        self.device = Device(devices) if devices else None
-        self.facts = {} if self.device is None else {DEVICE: self.device.name}
-
-    def close(self) -> None:
-        self.guard.close()
-        if self.device is not None:
-            self.device.close()
-
-
-def _close(idle: list[_Slot]) -> None:
-    while idle:
-        idle.pop().close()

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from hpsearch.functions import NotFound, imported
-from hpsearch.objectives.user.trial import run
+from hpsearch.objectives.user.trial import Trial, run
+from hpsearch.records import Failed
 
 
 class Setup(NamedTuple):
@@ -24,12 +26,14 @@ class Setup(NamedTuple):
 
     function: str  # ``train.py:objective`` or ``package.module:name``
     folders: tuple[str, ...]  # where its file or package is looked for, in this order
-    mark: bytes  # what stands in the output behind that of each trial, before the trial's number in `NUMBER` bytes
+    mark: bytes  # what stands in the output before that of each trial
 
 
-NUMBER = 8  # bytes of a number
-_TOGETHER_S = 0.005  # what comes within so many seconds is sent together
 _CHANGES = ("os.chdir", "os.putenv", "os.unsetenv")  # Python's events of what a trial may leave changed
+
+
+GENERATORS = {"random": attrgetter("seed"), "numpy": attrgetter("random.seed"), "torch": attrgetter("manual_seed")}
+"""The functions that seed the global generators of modules, as far as these are loaded when a trial begins."""
 
 
 def main(descriptor: int) -> None:
@@ -50,42 +54,32 @@ def _answer(connection: Connection[Any, Any]) -> None:
     except NotFound as error:
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
-        connection.send([error])
+        connection.send(error)
         return
-    connection.send([None])
-    output = os.dup(sys.stdout.fileno())
-    send, restore = _Sender(connection), _restorer()
+    connection.send(True)
+    os.register_at_fork(after_in_child=connection.close)
+    output, restore = os.dup(sys.stdout.fileno()), _restorer()
     while True:
         study, tasks = connection.recv()
         for task in tasks:
-            outcome = run(call, task, study, send)
+            trial = Trial(task, study, connection.send)
+            for module, seed in GENERATORS.items():  # so that a trial's score depends on no trial before it
+                if module in sys.modules:
+                    seed(sys.modules[module])(trial.seed)
+            outcome = run(call, trial)
+            if connection.closed:  # this is a process that the function has forked
+                return
             sys.stdout.flush()
             sys.stderr.flush()
-            os.write(output, setup.mark + task.trial.number.to_bytes(NUMBER, "big"))
-            send(outcome)
+            answer = pickle.dumps(outcome)  # before the mark, so that the worker wakes once
+            if isinstance(outcome, Failed):
+                connection.send_bytes(answer)
+                connection.recv()  # its output has been read
+                os.write(output, setup.mark)
+            else:
+                os.write(output, setup.mark)
+                connection.send_bytes(answer)
             restore()  # the next trial begins as this one did
-        send.flush()
-
-
-class _Sender:
-    """Sends points and outcomes, those of quick trials together."""
-
-    def __init__(self, connection: Connection[Any, Any]) -> None:
-        self._connection = connection
-        self._kept: list[Any] = []
-        self._sent = time.perf_counter()
-
-    def __call__(self, item: object) -> None:
-        self._kept.append(item)
-        if time.perf_counter() - self._sent >= _TOGETHER_S:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what is kept."""
-        kept, self._kept = self._kept, []
-        if kept:
-            self._connection.send(kept)
-        self._sent = time.perf_counter()
 
 
 def _restorer() -> Callable[[], None]:

@@ -140,7 +140,9 @@ class FunctionRuntime(UserRuntime):
         of = sections.objective
         if of.function in LOCAL:
             return LocalObjective(LOCAL[of.function], study)
-        return FunctionObjective(of.function, of.folder, study, of.seconds, of.devices)
+        return FunctionObjective(
+            function=of.function, folder=of.folder, study=study, seconds=of.seconds, devices=of.devices
+        )
 
     def words(self, sections: FunctionSections) -> str:
         return sections.objective.function
@@ -164,7 +166,14 @@ class CommandRuntime(UserRuntime):
         of = sections.objective
         curve = of.score_pattern is not None and of.epochs is not None
         return CommandObjective(
-            of.command, of.folder, study, of.score_pattern, curve, of.workdir, of.seconds, of.devices
+            command=of.command,
+            folder=of.folder,
+            study=study,
+            pattern=of.score_pattern,
+            curve=curve,
+            workdir=of.workdir,
+            seconds=of.seconds,
+            devices=of.devices,
         )
 
     def estimate(self, sections: CommandSections, data: Any, *, stage: NewStage, lanes: int) -> Estimate:
@@ -254,7 +263,13 @@ class EstimatorRuntime(UserRuntime):
 
     def _objective(self, sections: EstimatorSections, study: Study) -> Objective:
         of = sections.objective
-        return FunctionObjective("hpsearch.objectives.user.estimator:score", "", study, of.seconds, of.devices)
+        return FunctionObjective(
+            function="hpsearch.objectives.user.estimator:score",
+            folder="",
+            study=study,
+            seconds=of.seconds,
+            devices=of.devices,
+        )
 
     def words(self, sections: EstimatorSections) -> str:
         return f"{sections.objective.estimator}, {sections.objective.cv} folds"

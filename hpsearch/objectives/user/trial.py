@@ -66,6 +66,12 @@ class Task(NamedTuple):
     spent: float = 0.0  # its seconds
 
 
+def tasks_of(trials: Sequence[Claimed], until: int | None, paused: Sequence[Paused]) -> list[Task]:
+    """Return trials as they are run; see `hpsearch.objectives.base.Objective.evaluate`."""
+    before = {pause.number: (pause.intermediate, pause.attributes[SECONDS]) for pause in paused}
+    return [Task(trial, until, *before.get(trial.number, ())) for trial in trials]
+
+
 class Trial:
     """A trial: its values, and what a function may say of it while it runs.
 
@@ -172,16 +178,9 @@ class Trial:
         return tuple(self._points.values())[: self._task.until]
 
 
-def run(call: Callable[[Any], Any], task: Task, study: Study, send: Callable[[Report], None]) -> Outcome | Paused:
-    """Return the outcome of a trial, whatever the function does short of ending its process.
-
-    Args:
-        call: The function.
-        task: The trial.
-        study: Its stage.
-        send: Is given each point of the curve.
-    """
-    trial, began = Trial(task, study, send), time.perf_counter()
+def run(call: Callable[[Any], Any], trial: Trial) -> Outcome | Paused:
+    """Return the outcome of a function's call, whatever it does short of ending its process."""
+    began, number = time.perf_counter(), trial.number
     error: BaseException | None = None
     score, facts = math.nan, dict[str, Any]()
     try:
@@ -189,18 +188,18 @@ def run(call: Callable[[Any], Any], task: Task, study: Study, send: Callable[[Re
     except BaseException as raised:  # SystemExit and KeyboardInterrupt too: one trial is not the run's end
         error = raised
     attributes = not_ours(trial.user_attrs) | facts
-    attributes[SECONDS] = round(task.spent + time.perf_counter() - began, 6)
-    suggested = {name: declared for name, declared in trial.suggested.items() if name not in study.fixed}
+    attributes[SECONDS] = round(trial._task.spent + time.perf_counter() - began, 6)
+    suggested = {name: declared for name, declared in trial.suggested.items() if name not in trial.study.fixed}
     if error is None:
-        return Completed(task.trial.number, score, trial.curve, attributes, suggested)
+        return Completed(number, score, trial.curve, attributes, suggested)
     if is_pruned(error):
         if trial.should_prune():
-            return Paused(task.trial.number, trial.curve, attributes, suggested=suggested)
-        return Pruned(task.trial.number, len(trial.curve), trial.curve, attributes, suggested=suggested)
+            return Paused(number, trial.curve, attributes, suggested=suggested)
+        return Pruned(number, len(trial.curve), trial.curve, attributes, suggested=suggested)
     if not isinstance(error, BadResult):
         beyond = error.__traceback__ and error.__traceback__.tb_next  # this function's own frame says nothing
         traceback.print_exception(type(error), error, beyond)
-    return Failed(task.trial.number, reason_of(error), trial.curve, {**attributes, ENDED: _ended(error)}, suggested)
+    return Failed(number, reason_of(error), trial.curve, {**attributes, ENDED: _ended(error)}, suggested)
 
 
 def not_ours(attributes: Mapping[str, Any]) -> dict[str, Any]:
