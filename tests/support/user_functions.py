@@ -200,9 +200,9 @@ def reports_for_ever(trial: Any) -> float:
 
 def samples(trial: Any) -> float:
     """Sample from the global generators, which another trial may have seeded or used."""
-    sample = random.random() + np.random.random()
+    sample = random.random() + np.random.random()  # noqa: NPY002
     random.seed(0)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
     return sample
 
 
