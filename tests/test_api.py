@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 
 import hpsearch
 from hpsearch import Action, BadArgument, NotEnoughTrials, Search, UnknownSearch
@@ -27,6 +28,8 @@ def test_every_public_name_is_there_and_loaded_when_it_is_used() -> None:
 
 def test_the_example_of_the_docstring_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    tiny.write(tmp_path / "studies", "mnist")
     (example,) = doctest.DocTestFinder(recurse=False).find(Search, "Search")
     assert doctest.DocTestRunner().run(example) == (0, 7)
     search = Search(storage="example.db")
