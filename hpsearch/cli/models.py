@@ -35,6 +35,7 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     from hpsearch.data import Split
     from hpsearch.nn import Epoch
+    from hpsearch.objectives.base import Fitted
     from hpsearch.objectives.network.runtime import Trained
     from hpsearch.search.evaluation import Prepared
     from hpsearch.study_file import StudyFile
@@ -69,9 +70,9 @@ def train(
     Its learning curves are shown.
     """
     file = find(study)
-    if not file.kind.evaluates:
+    if file.kind is not DEFAULT:
         raise BadInput(
-            f"the objective of {file.name} is a {file.kind.name} of your own, and no model of it is known here"
+            f"the objective of {file.name} is your own ({file.kind.name}), and only a network is trained here"
         )
     file = replace(file, sections=with_settings(file.sections, assignments), space={})
     check_seed(seed)
@@ -202,11 +203,16 @@ def evaluate(
 
     def check(prepared: Prepared) -> None:
         data: Any = prepared.data
+        for name, value in {"save": save, "mistakes": mistakes}.items():
+            if value is not None and prepared.study.kind is not DEFAULT:
+                raise BadArgument(name, value, "only a network has this", "leave it out")
         if mistakes is not None and not is_picture(shape := data.preprocessing.shape):
             words = f"examples of shape {'x'.join(map(str, shape))} are no pictures"
             raise BadArgument("mistakes", mistakes, words, "leave it out")
 
-    def fit(prepared: Prepared) -> Trained:
+    def fit(prepared: Prepared) -> Fitted:
+        if prepared.study.kind is not DEFAULT:
+            return prepared.fit()
         return _train_shown(prepared.study, prepared.fit, "other values, or another --seed. The test set was not read")
 
     by = "confirmed" if confirmed else "best" if best else None
@@ -278,6 +284,8 @@ def _show_evaluation(evaluation: Evaluation, output: Format) -> None:
         say()
         emit(result.table(), output)
         say()
+        if result.mistakes is None:
+            return
         if not result.mistakes:
             say("no test example was classified wrong")
             return
@@ -290,23 +298,28 @@ def _show_evaluation(evaluation: Evaluation, output: Format) -> None:
 def _headlines(evaluation: Evaluation) -> list[str]:
     prepared, score = evaluation.prepared, evaluation.evaluated.result.score
     trained: Any = evaluation.fitted
-    choice = prepared.choice
+    choice, is_network = prepared.choice, prepared.study.kind is DEFAULT
+    epochs = f" for {counted(len(trained.history), 'epoch')}" if is_network else ""
     values = ", ".join(f"{name} = {shown(choice.params[name])}" for name in used(choice.stage, choice.params))
     train, validation = (prepared.data.sizes[part] for part in ("train", "validation"))
     reason = {"confirmed": f", the mean of {counted(choice.repeats, 'repeat')}", "best": ", for which it was selected"}
+    interval = f" on {counted(score.examples, 'example')}"
+    if score.hits is not None:
+        interval = (
+            f", 95 % interval {score.low:.3f} .. {score.high:.3f} ({score.hits:,} of {score.examples:,} examples)"
+        )
     lines = [
         f"{choice.stage.name} trial {choice.trial}: {values}",
         f"chosen: {choice.why}",
         f"{choice.stage.metric.replace('_', ' ')} {choice.score:.4g}{reason.get(choice.by, '')}",
-        f"trained on {counted(train + validation, 'example')} ({train:,} train, {validation:,} validation) for "
-        f"{counted(len(trained.history), 'epoch')}, in {trained.seconds:.1f} s",
+        f"trained on {counted(train + validation, 'example')} ({train:,} train, {validation:,} validation)"
+        f"{epochs}, in {trained.seconds:.1f} s",
     ]
-    if prepared.study.sections.objective.at == "best":
+    if is_network and prepared.study.sections.objective.at == "best":
         lines.append("the last epoch's network: without validation examples none can be called the best one")
     lines += [
         "",
-        f"test accuracy {score.score:.4g}, 95 % interval {score.low:.3f} .. {score.high:.3f} "
-        f"({score.hits:,} of {counted(score.examples, 'example')})",
+        f"test {score.metric} {score.score:.4g}{interval}",
     ]
     if evaluation.evaluated.count > 1:
         lines.append(f"evaluation {evaluation.evaluated.count} on this test set: no longer an unbiased estimate")

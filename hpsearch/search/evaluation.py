@@ -16,6 +16,7 @@ from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Stage, draw_seed
 from hpsearch.search.best import Choice, choose
 from hpsearch.search.stage import check_fingerprint, kept_study, no_study_file, versions
+from hpsearch.space import delivered
 from hpsearch.statistics.intervals import Interval
 from hpsearch.store.schema import EVALUATIONS
 from hpsearch.study_file import Pruning, StudyFile
@@ -125,7 +126,7 @@ def prepare(
     check_fingerprint(choice.stage, data.fingerprint)
     runtime = stored.kind.runtime()
     runtime.held_out(stored.sections, data)
-    sections = runtime.with_values(stored.sections, choice.params, epochs=epochs)
+    sections = runtime.with_values(stored.sections, delivered(choice.stage.space, choice.params), epochs=epochs)
     study = replace(stored, sections=sections, space={}, pruning=Pruning())
     seed = draw_seed(first.seed, 1, "evaluate") if seed is None else seed
     return Prepared(first, choice, study, data, seed, again, data_dir)
@@ -151,7 +152,7 @@ def evaluate(
         "seed": prepared.seed,
         "trained_on": sum(prepared.data.sizes.values()),
         "data_fingerprint": prepared.data.fingerprint,
-        "versions": versions(),
+        "versions": versions(prepared.choice.stage.study_file),
     }
 
     def claim(before: Any | None) -> Any:

@@ -256,7 +256,7 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
     if at.measure is not None and any(best.ties):
         words = "train the best trials again with other seeds to choose among them ({}), or score them on more"
         return NextStep("confirm", f"{nothing}; {words} validation examples", (at.measure,))
-    if at.measure is not None and best.ties and not best.known and not kinds.evaluates(best.of):
+    if at.measure is not None and best.ties and not best.known and kinds.reports_noise(best.of):
         words = "run the best trials again with other seeds to measure how uncertain their scores are ({})"
         return NextStep("confirm", f"{nothing}; {words}", (at.measure,))
     if confirmed is not None and not confirmed.ranking:
@@ -282,10 +282,10 @@ def _use(at: Findings, evaluation: Evaluation, action: Callable[..., Action]) ->
         arguments["epochs"] = evaluation.epochs
     if evaluation.seed is not None and evaluation.seed != draw_seed(at.stages[0].seed, 1, "evaluate"):
         arguments["seed"] = evaluation.seed
-    words = (
-        "use these values; if the model was not saved, {} fits the same one again. To search on, begin another search "
-        "with another test set: this one has been used"
-    )
+    after = "To search on, begin another search with another test set: this one has been used"
+    if kinds.reports_noise(of):
+        return NextStep("use", f"use these values. {after}")
+    words = f"use these values; if the model was not saved, {{}} fits the same one again. {after}"
     return NextStep("use", words, (action("evaluate", **arguments, again=True),))
 
 

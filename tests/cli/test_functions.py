@@ -58,7 +58,7 @@ def test_what_cannot_be_done(cli: Cli, mine: Path) -> None:
         "trials --trial 9 --storage x.db": "--trial 9: mine/stage-01 has 4 trials, numbered from 0",
         "trials --trial 1 --top 2 --storage x.db": "--trial 1 is one trial; leave out --top 2",
         "evaluate --storage x.db": "hpsearch has no test set for an objective of your own",
-        "train mine.toml": "the objective of mine is a function of your own, and no model of it is known here",
+        "train mine.toml": "the objective of mine is your own (function), and only a network is trained here",
     }.items():
         cli.refused(command, says=says)
     (mine / "mine.py").unlink()

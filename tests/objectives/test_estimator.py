@@ -11,18 +11,25 @@ import pytest
 pytest.importorskip("sklearn")
 
 from scipy.stats import loguniform
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from hpsearch import Search
-from hpsearch.errors import BadData, BadStudyFile, StageConflict
+from hpsearch.__main__ import main
+from hpsearch.errors import BadArgument, BadData, BadStudyFile, EvaluatedAlready, EvaluationFailure, StageConflict
+from hpsearch.objectives.network.runtime import load, load_test
+from hpsearch.objectives.network.sections import NetworkSections
 from hpsearch.objectives.user import estimator
 from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.objectives.user.trial import Trial as Called
 from hpsearch.records import FOLDS, METRICS, Completed, Failed
 from hpsearch.records import Trial as Claimed
 from hpsearch.sklearn import StagedRandomSearchCV
+from hpsearch.statistics import wilson
 from hpsearch.store import open_store
 from hpsearch.study_file import parse
 
@@ -58,11 +65,16 @@ def evaluated(plain: dict[str, Any], **params: Any) -> Any:
     return run(estimator.score, Called(Task(Claimed(0, 0, params)), objective.study, print))
 
 
+def examples(sections: NetworkSections) -> tuple[Any, Any]:
+    """Return all that a search may read."""
+    split = load(sections)
+    return np.concatenate((split.x_train, split.x_validation)), np.concatenate((split.y_train, split.y_validation))
+
+
 def test_a_trial_s_score_is_the_mean_over_the_folds() -> None:
     outcome = evaluated(FILE, C=0.1)
     assert isinstance(outcome, Completed)
-    split = parse(FILE, source="").load().split  # type: ignore[attr-defined]
-    x, y = np.concatenate((split.x_train, split.x_validation)), np.concatenate((split.y_train, split.y_validation))
+    x, y = examples(NetworkSections(data=parse(FILE, source="").sections.data))
     assert len(x) == 60
     given = LogisticRegression(C=0.1, tol=1e-3, random_state=0)
     theirs = cross_validate(given, x, y, cv=3, scoring=["f1_macro", "accuracy"])
@@ -71,7 +83,7 @@ def test_a_trial_s_score_is_the_mean_over_the_folds() -> None:
     assert outcome.attributes[METRICS] == {"accuracy": pytest.approx(theirs["test_accuracy"].mean(), abs=1e-15)}
 
 
-def test_a_whole_stage_is_run_and_kept(tmp_path: Path) -> None:
+def test_a_whole_stage_is_run_and_kept_and_evaluated_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "models.py").write_text(
         "from sklearn.pipeline import make_pipeline\n"
         "from sklearn.preprocessing import StandardScaler\n"
@@ -81,7 +93,7 @@ def test_a_whole_stage_is_run_and_kept(tmp_path: Path) -> None:
     )
     (tmp_path / "forest.toml").write_text(
         'name = "forest"\n[objective]\nestimator = "models.py:make"\ncv = 2\ntrial_timeout = "1m"\n'
-        '[data]\npath = "points.npz"\n'
+        '[data]\npath = "points.npz"\ntrain = 38\nvalidation = 10\ntest = 12\n'
         '[space]\nrandomforestclassifier__max_depth = { type = "int", low = 1, high = 9 }\n'
     )
     runs = []
@@ -93,8 +105,29 @@ def test_a_whole_stage_is_run_and_kept(tmp_path: Path) -> None:
     assert runs[0]["score"] == runs[1]["score"]
     store = open_store(str(tmp_path / "once.db"))
     (stage,) = store.stages()
-    assert (stage.metric, stage.direction, stage.sizes) == ("score", "maximize", {"train": 48, "validation": 12})
+    assert (stage.metric, stage.direction, stage.sizes) == ("score", "maximize", {"train": 38, "validation": 10})
     store.close()
+    with pytest.raises(BadArgument, match="only a network has epochs"):
+        search.evaluate(epochs=3)
+    assert main(["evaluate", "--save", "net.npz", "--storage", "again.db"]) == 2
+    assert main(["evaluate", "--storage", "again.db"]) == 0
+    with pytest.raises(EvaluatedAlready, match=r"forest was evaluated on .*: test accuracy "):
+        search.evaluate()
+    made = search.evaluate(again=True)
+    networks = NetworkSections(data=made.prepared.study.sections.data)
+    x, y = load_test(networks)
+    forest = make_pipeline(StandardScaler(), RandomForestClassifier(n_estimators=3, random_state=made.prepared.seed))
+    hits = round(12 * forest.set_params(**made.prepared.choice.params).fit(*examples(networks)).score(x, y))
+    assert 0 < hits < 12
+    first = search.findings(top=2).evaluated
+    assert first is not None
+    assert (first.metric, first.score, first.interval, first.examples) == ("accuracy", hits / 12, wilson(hits, 12), 12)
+    fitted: Any = made.fitted
+    assert (fitted.model.score(x, y), search.findings(top=2).step) == (hits / 12, "use")
+    printed = capsys.readouterr().out
+    assert "trained on 48 examples (38 train, 10 validation), in " in printed
+    assert f"test accuracy {hits / 12:.4g}, 95 % interval " in printed
+    assert printed.endswith("%\n\n")
 
 
 def test_a_value_that_cannot_be_fitted_fails_its_trial() -> None:
@@ -110,7 +143,15 @@ def test_other_data_where_a_trial_runs_fail_it(points: Path) -> None:
     trial = Called(Task(Claimed(0, 0, {"C": 1.0})), Study("", "maximize", 7, {}, {}, other), print)
     outcome = run(estimator.score, trial)
     assert isinstance(outcome, Failed)
-    assert "the data are other ones where this trial runs" in outcome.reason
+    assert "the data on this worker differ" in outcome.reason
+
+
+def test_a_fit_that_fails_reads_no_test_set() -> None:
+    file = parse(study(fixed={"tol": -1.0}), source="")
+    with pytest.raises(
+        EvaluationFailure, match="LogisticRegression cannot be fitted: InvalidParameterError: The 'tol' "
+    ):
+        file.kind.runtime().fit(file.sections, file.load(), seed=0)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -43,7 +43,8 @@ class NetworkEvaluation:
 
     score: HeldOut  # the accuracy
     confusion: NDArray[np.int64]  # (C, C) counts, label by row and prediction by column
-    mistakes: tuple[Mistake, ...]  # the examples classified wrong, the most confident first
+    # the examples classified wrong, the most confident first; None of a model whose probabilities are not known
+    mistakes: tuple[Mistake, ...] | None
     inputs: NDArray[np.float32]  # (T, D) the test examples as the network sees them
     class_names: tuple[str, ...]  # the C label values
     shape: tuple[int, ...]  # of one raw example
@@ -58,7 +59,7 @@ class NetworkEvaluation:
 
         if name == "plot":
             return figures.confusion_figure(self.confusion, self.class_names, title=title)
-        worst = self.mistakes[: figures.MOST_MISTAKES]
+        worst = (self.mistakes or ())[: figures.MOST_MISTAKES]
         return figures.mistakes_figure(worst, self.inputs, self.shape, self.class_names, title=title)
 
     @property
@@ -67,7 +68,7 @@ class NetworkEvaluation:
         return {
             "class_names": list(self.class_names),
             "confusion": self.confusion.tolist(),
-            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+            "mistakes": [asdict(mistake) for mistake in self.mistakes or ()],
         }
 
 

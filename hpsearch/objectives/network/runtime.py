@@ -179,14 +179,14 @@ def _words(settings: Mapping[str, Any], space: Space, names: Iterable[str]) -> I
             yield name if value is True else f"{name} {shown(value)}"
 
 
-def held_out(sections: NetworkSections, data: Split) -> int:
+def held_out(sections: Any, data: Any) -> int:
     """Return the number of test examples, none of which is read."""
     if not data.test_examples:
         raise BadData(
             f"there is no test set: [data] says test = {sections.data.test or 0} and the data set has no test part of "
             "its own; a search whose study file keeps some can be evaluated"
         )
-    return data.test_examples
+    return int(data.test_examples)
 
 
 def fit(

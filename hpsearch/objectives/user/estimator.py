@@ -20,16 +20,20 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from hpsearch.errors import BadData, nearest
+from hpsearch.errors import BadData, EvaluationFailure, nearest
 from hpsearch.functions import imported
-from hpsearch.objectives.network.runtime import load
+from hpsearch.objectives.base import HeldOut
+from hpsearch.objectives.network.evaluation import NetworkEvaluation, confusion
+from hpsearch.objectives.network.runtime import load, load_test
 from hpsearch.objectives.network.sections import Data, NetworkSections
 from hpsearch.records import CV_RESULTS, ENDED, FOLDS, METRICS, OUTPUT, SECONDS, Completed, Failed, Trial
 from hpsearch.space import Space, Value, delivered
+from hpsearch.statistics import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hpsearch.objectives.user.sections import EstimatorSections
     from hpsearch.objectives.user.trial import Trial as TrialOfFunction
     from hpsearch.records import Outcome, Paused, Report
 
@@ -75,13 +79,7 @@ def score(trial: TrialOfFunction) -> dict[str, Any]:
     """Return the scores of an estimator in a trial, and those on each fold: the function of the estimators' kind."""
     facts = trial.study.user_attrs
     x, y = _examples(json.dumps(facts["data"]), facts["data_dir"], facts["fingerprint"])
-    estimator = made(facts["estimator"], facts["folder"])
-    seeds = {
-        name: trial.seed
-        for name, value in estimator.get_params().items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    }
-    estimator.set_params(**{**seeds, **trial.params})
+    estimator = _with_values(made(facts["estimator"], facts["folder"]), trial.params, trial.seed)
     scoring = facts["scoring"]
     results = cross_validate(estimator, x, y, cv=facts["cv"], scoring=scoring, error_score="raise")
     folds = {name.removeprefix(TEST): values.tolist() for name, values in results.items() if name.startswith(TEST)}
@@ -89,12 +87,56 @@ def score(trial: TrialOfFunction) -> dict[str, Any]:
     return {"score": fmean(folds[first]), FOLDS: folds[first], **{name: fmean(folds[name]) for name in others}}
 
 
+def _with_values(estimator: Any, values: Mapping[str, Any], seed: int) -> Any:
+    """Return an estimator with these parameters, and this seed as each ``random_state`` that it has not been given."""
+    states = [name for name, value in estimator.get_params().items() if value is None]
+    seeds = {name: seed for name in states if name.rpartition("__")[2] == "random_state"}
+    return estimator.set_params(**{**seeds, **values})
+
+
+@dataclass(frozen=True, slots=True)
+class FittedEstimator:
+    """An estimator that was fitted to the training and validation examples, for an evaluation."""
+
+    model: Any
+    seconds: float  # of fitting
+
+
+def fit(sections: EstimatorSections, data: Any, seed: int) -> FittedEstimator:
+    """Fit an estimator with the fixed values to the training and validation examples."""
+    x, y = _examples(json.dumps(sections.data.model_dump()), data.data_dir, data.fingerprint)
+    began, of = time.perf_counter(), sections.objective
+    try:
+        model = _with_values(made(of.estimator, of.folder), sections.fixed, seed).fit(x, y)
+    except Exception as error:  # of the user's estimator
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        raise EvaluationFailure(f"{of.estimator} cannot be fitted: {reason}; the test set was not read") from error
+    return FittedEstimator(model, time.perf_counter() - began)
+
+
+def evaluate(model: Any, sections: EstimatorSections, data_dir: Path | None) -> NetworkEvaluation:
+    """Read the test set and score an estimator on it, by the scorer that ranks the trials."""
+    networks = NetworkSections(data=sections.data)
+    split, (x, y) = load(networks, data_dir=data_dir), load_test(networks, data_dir=data_dir)
+    predictions, scoring = np.asarray(model.predict(x), dtype=np.int64), sections.objective.scoring
+    first = scoring[0] if isinstance(scoring, tuple) else scoring or "accuracy"
+    score = HeldOut(first, float(check_scoring(model, scoring=first)(model, x, y)), len(y))
+    if first == "accuracy":
+        hits = int(np.sum(predictions == y))
+        interval = wilson(hits, len(y))
+        score = score._replace(hits=hits, low=interval.low, high=interval.high, level=interval.level)
+    matrix = confusion(y, predictions, split.classes)
+    return NetworkEvaluation(score, matrix, None, x, split.class_names, split.preprocessing.shape)
+
+
 @cache
 def _examples(section: str, data_dir: Path | None, fingerprint: str) -> tuple[Any, Any]:
     """Return all examples of a section ``[data]``, and their classes."""
     data = load(NetworkSections(data=Data(**json.loads(section))), data_dir=data_dir)
     if data.fingerprint != fingerprint:
-        raise BadData("the data are other ones where this trial runs than where the run was started")
+        raise BadData(
+            "the data on this worker differ from those that the run was started with; copy them to every machine"
+        )
     x, y = (data.x_train, data.x_validation), (data.y_train, data.y_validation)
     return np.concatenate(x), np.concatenate(y)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import BadInput
+from hpsearch.objectives.base import HeldOut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic import BaseModel
 
-    from hpsearch.objectives.base import HeldOut, Hyperparameter, Runtime
+    from hpsearch.objectives.base import Hyperparameter, Runtime
 
 
 class UserKind:
@@ -89,6 +90,13 @@ class EstimatorKind(UserKind):
 
     name = "estimator"
     preload = "hpsearch.objectives.user.function"
+    evaluates = True
+
+    def held_out(self, record: Mapping[str, Any]) -> HeldOut | None:
+        return HeldOut(**{name: record[name] for name in HeldOut._fields}) if "score" in record else None
+
+    def held_out_record(self, score: HeldOut) -> dict[str, Any]:
+        return score._asdict()
 
     def settings(self, plain: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return those of ``[fixed]``; None where it was fitted from Python, as no data are named."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpsearch.errors import BadData, BadStudyFile, MissingExtra, nearest
+from hpsearch.errors import BadArgument, BadData, BadStudyFile, MissingExtra, nearest
 from hpsearch.functions import NotFound, find_file, is_file
-from hpsearch.objectives.base import Data, Estimate, Objective
+from hpsearch.objectives.base import Data, Estimate, Evaluation, Fitted, Objective
+from hpsearch.objectives.network.runtime import held_out as test_examples
 from hpsearch.objectives.network.runtime import load as split
 from hpsearch.objectives.network.sections import NetworkSections
 from hpsearch.objectives.user.command import CommandObjective, find_program
@@ -25,7 +26,6 @@ from hpsearch.space import delivered_as, describe
 from hpsearch.text import duration
 
 if TYPE_CHECKING:
-    from hpsearch.data import Split
     from hpsearch.objectives.user.sections import CommandSections, EstimatorSections, FunctionSections
     from hpsearch.records import Sentence
     from hpsearch.space import Space
@@ -34,12 +34,14 @@ _PROBE_S = 20.0  # a check runs one trial for at most so long
 
 
 class NoData(NamedTuple):
-    """The data of an objective that reads its own; see `hpsearch.objectives.base.Data`."""
+    """The data of an objective whose own processes read them; see `hpsearch.objectives.base.Data`."""
 
     fingerprint: str = ""
     sizes: Mapping[str, int] = {}
     notes: Sequence[Sentence] = ()
     facts: Mapping[str, Any] = {}
+    data_dir: Path | None = None
+    test_examples: int = 0  # number of examples in the test part, which `evaluate` alone reads
 
 
 class UserRuntime:
@@ -96,19 +98,15 @@ class UserRuntime:
 
     def with_values(self, sections: Any, params: Mapping[str, Any], *, epochs: int | None = None) -> Any:
         """Return the sections with a trial's values among the fixed ones."""
+        if epochs is not None:
+            raise BadArgument("epochs", epochs, "only a network has epochs", "leave it out")
         return sections.model_copy(update={"fixed": {**sections.fixed, **params}})
 
-    def held_out(self, sections: Any, data: Any) -> NoReturn:
+    def held_out(self, *given: Any, **options: Any) -> Any:
         """Raise: there is no test set here."""
         raise BadData("hpsearch has no test set for an objective of your own; evaluate it in your code")
 
-    def fit(self, sections: Any, data: Any, *, seed: int, on_epoch: Callable[[Any], None] | None = None) -> NoReturn:
-        """Raise: there is no test set here."""
-        self.held_out(sections, data)
-
-    def evaluate(self, fitted: Any, sections: Any, data: Any, *, data_dir: Path | None = None) -> NoReturn:
-        """Raise: there is no test set here."""
-        self.held_out(sections, data)
+    fit = evaluate = held_out
 
 
 class FunctionRuntime(UserRuntime):
@@ -190,27 +188,13 @@ class CommandRuntime(UserRuntime):
         return " ".join(sections.objective.command)
 
 
-class Examples(NamedTuple):
-    """The data of an estimator; see `hpsearch.objectives.base.Data`."""
-
-    split: Split
-    data_dir: Path | None
-
-    @property
-    def fingerprint(self) -> str:
-        return self.split.fingerprint
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        return self.split.sizes
-
-    @property
-    def notes(self) -> Sequence[Sentence]:
-        return self.split.notes
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        return self.split.facts
+def _estimators() -> Any:
+    """Return the module of estimators, which needs scikit-learn."""
+    try:
+        from hpsearch.objectives.user import estimator  # scikit-learn is optional, and takes a second to load
+    except ModuleNotFoundError as error:
+        raise MissingExtra("estimators need scikit-learn; pip install 'hpsearch[sklearn]'") from error
+    return estimator
 
 
 class EstimatorRuntime(UserRuntime):
@@ -223,11 +207,7 @@ class EstimatorRuntime(UserRuntime):
             BadStudyFile: It cannot, or has not.
             MissingExtra: scikit-learn is not installed.
         """
-        of = sections.objective
-        try:
-            from hpsearch.objectives.user import estimator  # scikit-learn is optional, and takes a second to load
-        except ModuleNotFoundError as error:
-            raise MissingExtra("estimators need scikit-learn; pip install 'hpsearch[sklearn]'") from error
+        of, estimator = sections.objective, _estimators()
         try:
             made = estimator.made(of.estimator, of.folder)
             estimator.check_scorers(made, of.scoring)
@@ -239,12 +219,29 @@ class EstimatorRuntime(UserRuntime):
             if name not in known:
                 raise BadStudyFile(f"{name!r} is not a parameter of {of.estimator}{nearest(name, known)}")
 
-    def load(self, sections: EstimatorSections, *, data_dir: Path | None = None) -> Examples:
-        """Load the examples."""
-        return Examples(split(NetworkSections(data=sections.data), data_dir=data_dir), data_dir)
+    def load(self, sections: EstimatorSections, *, data_dir: Path | None = None) -> NoData:
+        """Load the examples for their facts alone."""
+        loaded = split(NetworkSections(data=sections.data), data_dir=data_dir)
+        return NoData(loaded.fingerprint, loaded.sizes, loaded.notes, loaded.facts, data_dir, loaded.test_examples)
+
+    def held_out(self, sections: EstimatorSections, data: NoData) -> int:
+        """Return the number of test examples, none of which is read."""
+        return test_examples(sections, data)
+
+    def fit(self, sections: EstimatorSections, data: NoData, *, seed: int, on_epoch: Any = None) -> Fitted:
+        """Fit an estimator to the training and validation examples together."""
+        fitted: Fitted = _estimators().fit(sections, data, seed)
+        return fitted
+
+    def evaluate(
+        self, fitted: Any, sections: EstimatorSections, data: NoData, *, data_dir: Path | None = None
+    ) -> Evaluation:
+        """Read the test set and score an estimator on it."""
+        evaluation: Evaluation = _estimators().evaluate(fitted.model, sections, data_dir)
+        return evaluation
 
     def objective(
-        self, sections: EstimatorSections, data: Examples, *, seed: int, space: Space, name: str = ""
+        self, sections: EstimatorSections, data: NoData, *, seed: int, space: Space, name: str = ""
     ) -> Objective:
         """Return the objective of a stage."""
         of, plain = sections.objective, sections.data.model_dump()
