@@ -175,7 +175,9 @@ def test_two_commands_lead_from_a_file_to_a_narrowed_stage(
     data = find("mine").to_dict()["data"]
     assert (data["path"], data["train"], data["validation"], data["test"]) == (path, *sizes)
     if rows < 20_000:  # of many, training takes seconds
-        assert "mine/stage-02 has 5 finished trials" in cli.ok("start mine --stages 2 --top 2 --trials 5 --engine inline")
+        assert "mine/stage-02 has 5 finished trials" in cli.ok(
+            "start mine --stages 2 --top 2 --trials 5 --engine inline"
+        )
 
 
 def test_examples_that_are_not_used_are_said_of_ones_own_data_alone(cli: Cli) -> None:
