@@ -28,6 +28,8 @@ from hpsearch import (
     import_trials,
 )
 from hpsearch.api import Plot
+from hpsearch.search.runner import Tick
+from hpsearch.search.workflow import Listener
 
 SPACE = {"lr": Float(1e-4, 1, log=True), "depth": Int(1, 8)}
 
@@ -202,6 +204,18 @@ def test_a_function_is_called_with_each_trial_that_is_recorded(storage: str, cap
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
         "on_trial failed with trial 1 of boosting/stage-01: ValueError: not this one"
     ]
+
+
+def test_quick_trials_of_a_lambda_are_recorded_many_at_once(storage: str) -> None:
+    recorded = []
+
+    class Counting(Listener):
+        def tick(self, tick: Tick) -> None:
+            recorded.append(len(tick.recorded))
+
+    search(storage).start(200, listener=Counting())
+    assert sum(recorded) == 200
+    assert len(recorded) < 50
 
 
 def test_a_notebook_shows_tables_and_a_bar(

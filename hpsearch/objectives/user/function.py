@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from hpsearch.errors import Argument, BadInput
 from hpsearch.functions import NotFound
-from hpsearch.objectives.user.child import Child, InChildProcess, Slot, Tail, ended_words, environment
+from hpsearch.objectives.user.child import MOST, Child, InChildProcess, Slot, Tail, ended_words, environment
 from hpsearch.objectives.user.host import Setup, main
 from hpsearch.objectives.user.trial import Study, Task, Trial, run, tasks_of
 from hpsearch.records import ENDED, OUTPUT, SECONDS, Failed, Outcome, Paused, Report
@@ -174,13 +174,13 @@ class LocalObjective:
         raise BadInput("the objective was given from Python, and no other process can import it; use {}", INLINE)
 
     def lanes(self, trial: Claimed | None = None) -> int:
-        return 1
+        return MOST
 
     def structures(self) -> int:
         return 1
 
     def group(self, trials: Sequence[Claimed]) -> list[list[Claimed]]:
-        return [[trial] for trial in trials]
+        return [list(trials)] if trials else []
 
     def evaluate(
         self, trials: Sequence[Claimed], *, until: int | None = None, paused: Sequence[Paused] = ()
