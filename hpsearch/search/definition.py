@@ -63,11 +63,8 @@ class Definition:
         return study
 
     def registered(self) -> str:
-        """Return the function's name in a study file, by which this process finds it.
-
-        Two lambdas of one module have one name: the last that was asked for has it.
-        """
-        return name_of(self.function)
+        """Return the function's name in a study file, by which this process finds it."""
+        return name_of(self.function, self.name)
 
     @property
     def local(self) -> bool:

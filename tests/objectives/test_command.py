@@ -18,6 +18,7 @@ from bounded import alive, until
 
 from hpsearch.errors import BadStudyFile
 from hpsearch.executors.base import Batch, Done, Executor
+from hpsearch.functions import NotFound
 from hpsearch.objectives.user.command import CommandObjective, Lines
 from hpsearch.objectives.user.placeholders import fill_all, names, unused
 from hpsearch.objectives.user.trial import Study
@@ -131,7 +132,8 @@ def test_a_command_gets_its_values_as_arguments_variables_and_a_file(tmp_path: P
     )
     params: dict[str, Value] = {"lr": 1e-5, "flag": True, "kind": "a b", "nothing": None, "max-depth": 3}
     command = [sys.executable, "train.py", "{params_file}", "--lr={lr}", "{flag}", "{kind}", "{nothing}", "{max-depth}"]
-    command += ["--gone", "{gone}", "--also={gone}", "{{lr}}", "${lr}", "{seed}", "{trial}", "{search}", "{depth}"]
+    (tmp_path / "out.json").touch()  # left from a run by hand
+    command += ["out.json", "{folder}/out.json", "--gone", "{gone}", "--also={gone}", "{{lr}}", "${lr}", "{seed}", "{trial}", "{search}", "{depth}"]
     study = replace(STUDY, fixed={"depth": 2})
     objective = CommandObjective(
         command=command, folder=str(tmp_path), study=study, workdir=str(tmp_path / "{search}" / "{trial}")
@@ -141,7 +143,8 @@ def test_a_command_gets_its_values_as_arguments_variables_and_a_file(tmp_path: P
     arguments, read, variables, folder = end.attributes["said"]
     seed = str(draw_seed(7, 4, "objective"))
     assert arguments == [
-        *("--lr=1e-05", "true", "a b", "null", "3", "{lr}", "${lr}", seed, "4", "mine/stage-01", "2"),
+        *("--lr=1e-05", "true", "a b", "null", "3", "out.json", f"{tmp_path}/out.json", "{lr}", "${lr}"),
+        *(seed, "4", "mine/stage-01", "2"),
     ]
     assert read == {"depth": 2, **params}
     assert not Path(variables.pop("HPSEARCH_PARAMS_FILE")).exists()
@@ -149,6 +152,7 @@ def test_a_command_gets_its_values_as_arguments_variables_and_a_file(tmp_path: P
         "HPSEARCH_SEED": seed,
         "HPSEARCH_TRIAL": "4",
         "HPSEARCH_SEARCH": "mine/stage-01",
+        "HPSEARCH_FOLDER": str(tmp_path),
         "HPSEARCH_PARAM_LR": "1e-05",
         "HPSEARCH_PARAM_FLAG": "true",
         "HPSEARCH_PARAM_KIND": "a b",
@@ -296,5 +300,14 @@ def test_a_script_without_a_first_line_for_the_system_costs_no_trial(tmp_path: P
     (tmp_path / "train").write_text("no program")
     (tmp_path / "train").chmod(0o755)
     objective = replace(shell(""), command=["./train"], folder=str(tmp_path))
-    with pytest.raises(Exception, match="train cannot be started: Exec format error"):
+    with pytest.raises(NotFound, match="train cannot be started: Exec format error"):
         evaluated(objective)
+
+
+def test_a_command_that_cannot_be_started_with_some_values_fails_their_trial(tmp_path: Path) -> None:
+    long, longer, short = (Trial(n, n, {"x": "x" * size}) for n, size in enumerate((300, 200_000, 3)))
+    made = shell(SCORE, workdir=str(tmp_path / "{x}"))
+    ends = [end for end in evaluated(made, long, short) if not isinstance(end, Report)]
+    assert ends[0].reason.startswith("the command cannot be started: File name too long: ")
+    assert ends[1].score == 1.0
+    assert outcome(shell(SCORE), longer).reason.startswith("the command cannot be started: Argument list too long: ")

@@ -265,7 +265,8 @@ def test_a_function_may_prune_itself_or_not_at_all() -> None:
 
 
 def test_a_lambda_is_called_in_this_process_alone() -> None:
-    name = name_of(call := lambda trial: os.getpid())
+    name = name_of(call := lambda trial: os.getpid(), "x")
+    name_of(lambda trial: 0.0, "another search")
     assert LOCAL[name] is call
     assert evaluated(LocalObjective(call, STUDY), [Trial(0, 0, {})])[0].score == os.getpid()
     assert name_of(user_functions.square) == "user_functions:square"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -27,20 +28,23 @@ if TYPE_CHECKING:
 _POLL_S = 0.05  # how often a command that prints nothing is looked at
 _LONGEST = 1 << 20  # bytes of a line that may hold a score; longer ones are left out
 _OUT_OF_MEMORY = re.compile(r"\b(MemoryError|OutOfMemoryError|bad_alloc)\b")  # as Python, PyTorch and C++ say it
+_TOO_FEW = (errno.EAGAIN, errno.ENOMEM)  # processes, memory: another attempt may succeed
 _EXAMPLE = '{"score": 0.91}'
 _NUMBERS = ("score", "folds", "std_error")  # keys of a line that must be numbers
 
 
 class Lines:
-    """The lines of an output as it comes; a carriage return ends one too, as progress bars write it."""
+    """The lines of an output as it comes, and its end; a carriage return ends a line too, as progress bars write it."""
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
         self._take = take
+        self.tail = Tail()
         self._rest = b""
         self._too_long = False
 
     def add(self, some: bytes) -> None:
         """Add what has come."""
+        self.tail.add(some)
         first, *others = some.replace(b"\r", b"\n").split(b"\n")
         self._rest += first
         for line in others:
@@ -133,12 +137,16 @@ class CommandObjective(InChildProcess):
         points: list[Report] = []
         began, late = time.monotonic(), False
         trial = Trial(task, self.study, points.append)
-        printed, complaints = Tail(), Tail()
-        # What a pattern is looked for in: a program may log to its standard error. Standard output comes first.
         scores = Scores(self.pattern, trial.report if self.pattern is None or self.curve else None)
         logged = Scores(self.pattern, None)
-        lines, log = Lines(scores.add), Lines(logged.add if self.pattern is not None else _drop)
-        child = self._start(trial, task, slot, scratch, [(printed.add, lines.add), (complaints.add, log.add)])
+        stdout, stderr = Lines(scores.add), Lines(logged.add)
+        try:
+            child = self._start(trial, task, slot, scratch, stdout, stderr)
+        except OSError as error:  # a value that is too long, a full disk, too many processes
+            facts = {SECONDS: task.spent, ENDED: "memory" if error.errno in _TOO_FEW else "exit"}
+            reason = f"the command cannot be started: {error.strerror}: {str(error.filename)[:300]}"
+            yield [Failed(trial.number, reason, (), facts)]
+            return
         try:
             while (code := child.code) is None and not trial.should_prune() and not late:
                 child.wait(_POLL_S)
@@ -147,21 +155,21 @@ class CommandObjective(InChildProcess):
                 late = self.seconds is not None and time.monotonic() - began > self.seconds
         finally:
             child.end()
-        lines.end()
-        log.end()
+        stdout.end()
+        stderr.end()
         spent = {SECONDS: round(task.spent + time.monotonic() - began, 6)}
         if trial.should_prune():
             yield [*points, Paused(task.trial.number, trial.curve, spent)]
             return
-        ended, reason = self._how(code, complaints)
+        ended, reason = self._how(code, stderr.tail)
         try:
             if ended == "result":
-                score, facts = self._read(scores.last or logged.last)
+                score, facts = self._read(scores.last or (logged.last if self.pattern else None))  # a program may log to stderr
                 yield [*points, Completed(task.trial.number, score, trial.curve, {**facts, **spent})]
                 return
         except BadResult as error:
             reason = str(error)
-        output = str(complaints) if str(complaints).strip() else str(printed)
+        output = str(stderr.tail) if str(stderr.tail).strip() else str(stdout.tail)
         attributes = {**spent, **slot.facts, OUTPUT: output, ENDED: ended}
         yield [*points, Failed(task.trial.number, reason, trial.curve, attributes)]
 
@@ -171,9 +179,11 @@ class CommandObjective(InChildProcess):
         task: Task,
         slot: Slot,
         scratch: Path | None,
-        takers: Sequence[Sequence[Callable[[bytes], None]]],
+        stdout: Lines,
+        stderr: Lines,
     ) -> Child:
-        own = {"seed": trial.seed, "trial": trial.number, "search": self.study.study_name}
+        folder = os.path.abspath(self.folder)
+        own = {"seed": trial.seed, "trial": trial.number, "search": self.study.study_name, "folder": folder}
         if scratch is not None and self._has_file:
             file = scratch / f"{trial.number}-{task.trial.again}.json"
             file.write_text(json.dumps(trial.params))
@@ -181,28 +191,33 @@ class CommandObjective(InChildProcess):
         values = {**trial.params, **own}
         variables = {f"HPSEARCH_{name.upper()}": text_of(value) for name, value in own.items()}
         variables |= {variable(name): text_of(value) for name, value in trial.params.items()}
-        program, *arguments = self.command
-        command = [find_program(program, self.folder), *fill_all(map(self._located, arguments), values)]
+        program = find_program(self.command[0], self.folder)
         try:
             return Child(
-                command,
+                [program, *fill_all(self._arguments(), values)],
                 guard=slot.guard,
-                # Python keeps what it prints until it has some kB of it, if nobody says otherwise.
+                # Python keeps what it prints until it has some kB of it, unless it is told otherwise.
                 environment={"PYTHONUNBUFFERED": "1", **environment(slot.device), **variables},
                 folder=self._working_folder(values, task, scratch),
-                on_output=_both(*takers[0]),
-                on_errors=_both(*takers[1]),
+                on_output=stdout.add,
+                on_errors=stderr.add,
             )
         except OSError as error:
-            raise NotFound(f"{command[0]} cannot be started: {error.strerror or error}") from error
+            if error.errno == errno.ENOEXEC:  # whatever the trial
+                raise NotFound(f"{program} cannot be started: {error.strerror}") from error
+            raise
 
-    def _located(self, argument: str) -> str:
-        """Return the path of a file that is named by an argument, which another working folder does not have."""
-        if "." in argument or "/" in argument:
-            for folder in (self.folder, os.getcwd()):
-                if os.path.isfile(path := os.path.join(os.path.abspath(folder), argument)):
-                    return path
-        return argument
+    def _arguments(self) -> list[str]:
+        """Return the arguments; the first that is no option may name a script, of which another folder needs the path.
+
+        No other one is a file for sure: the command may be about to write it.
+        """
+        arguments = list(self.command[1:])
+        at = next((at for at, argument in enumerate(arguments) if not argument.startswith("-")), None)
+        if at is not None:
+            with contextlib.suppress(NotFound, OSError):  # a text that is too long for a path
+                arguments[at] = str(find_file(arguments[at], (self.folder, os.getcwd())).absolute())
+        return arguments
 
     def _working_folder(self, values: Mapping[str, Any], task: Task, scratch: Path | None) -> str | None:
         if self.workdir is None:
@@ -212,19 +227,16 @@ class CommandObjective(InChildProcess):
         folder = Path(f"{fill(self.workdir, values)}{again}")
         if scratch is not None and not self.study.study_name:
             folder = scratch / "workdir"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise NotFound(f"the working folder {folder} cannot be made: {error.strerror}") from error
+        folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
-    def _how(self, code: int | None, complaints: Tail) -> tuple[str, str]:
+    def _how(self, code: int | None, stderr: Tail) -> tuple[str, str]:
         """Return how the command ended, as `hpsearch.records.ENDED` has it and in words."""
         if code is None:
             return "timeout", f"no result within {self.seconds:g} s"
         if code == 0:
             return "result", ""
-        last = next((line.strip() for line in reversed(str(complaints).splitlines()) if line.strip()), "")
+        last = next((line.strip() for line in reversed(str(stderr).splitlines()) if line.strip()), "")
         code = _signal_of(code)
         words = f"{ended_words(code)}: {last[:300]}" if last else ended_words(code)
         return "signal" if code < 0 else "memory" if _OUT_OF_MEMORY.search(last) else "exit", words
@@ -273,13 +285,3 @@ def find_program(name: str, folder: str) -> str:
     return str(path)
 
 
-def _drop(line: bytes) -> None:
-    pass
-
-
-def _both(*takers: Callable[[bytes], None]) -> Callable[[bytes], None]:
-    def take(some: bytes) -> None:
-        for each in takers:
-            each(some)
-
-    return take

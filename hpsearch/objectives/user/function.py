@@ -145,11 +145,11 @@ LOCAL: dict[str, Callable[[Any], Any]] = {}
 """The functions that can be called in this process alone, by the name that a study file has for them."""
 
 
-def name_of(call: Callable[[Any], Any]) -> str:
+def name_of(call: Callable[[Any], Any], search: str = "") -> str:
     """Return the name by which a study file has a Python object, as ``package.module:name`` or ``/a/file.py:name``.
 
-    One that other processes cannot import by its name, as a lambda, a closure, or what a notebook defines, becomes one
-    of `LOCAL`.
+    One that other processes cannot import by its name, as a lambda, a closure, or what a notebook defines, becomes
+    that of its search in `LOCAL`: ``<search>:name``.
     """
     module, name = getattr(call, "__module__", None) or "__main__", getattr(call, "__qualname__", type(call).__name__)
     value: Any = sys.modules.get(module)
@@ -158,8 +158,8 @@ def name_of(call: Callable[[Any], Any]) -> str:
         value = getattr(value, part, None)
     if value is call and (module != "__main__" or os.path.exists(file)):
         return f"{os.path.abspath(file) if module == '__main__' else module}:{name}"
-    LOCAL[f"{module}:{name}"] = call
-    return f"{module}:{name}"
+    LOCAL[f"<{search}>:{name}"] = call
+    return f"<{search}>:{name}"
 
 
 @dataclass(frozen=True, eq=False)

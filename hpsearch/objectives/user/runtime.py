@@ -126,7 +126,7 @@ class FunctionRuntime(UserRuntime):
                 if getattr(sections.objective, key):
                     raise BadStudyFile(f"{key}: {name} is called in this process; define it in a module of its own")
             return
-        if source == "__main__" or "<" in name:
+        if source.startswith("<"):  # as `function.name_of` has it
             raise BadStudyFile(f"{function} was given from Python, and no other process can import it; give it again")
         try:
             if is_file(source):
