@@ -133,7 +133,19 @@ def test_a_command_gets_its_values_as_arguments_variables_and_a_file(tmp_path: P
     params: dict[str, Value] = {"lr": 1e-5, "flag": True, "kind": "a b", "nothing": None, "max-depth": 3}
     command = [sys.executable, "train.py", "{params_file}", "--lr={lr}", "{flag}", "{kind}", "{nothing}", "{max-depth}"]
     (tmp_path / "out.json").touch()  # left from a run by hand
-    command += ["out.json", "{folder}/out.json", "--gone", "{gone}", "--also={gone}", "{{lr}}", "${lr}", "{seed}", "{trial}", "{search}", "{depth}"]
+    command += [
+        "out.json",
+        "{folder}/out.json",
+        "--gone",
+        "{gone}",
+        "--also={gone}",
+        "{{lr}}",
+        "${lr}",
+        "{seed}",
+        "{trial}",
+        "{search}",
+        "{depth}",
+    ]
     study = replace(STUDY, fixed={"depth": 2})
     objective = CommandObjective(
         command=command, folder=str(tmp_path), study=study, workdir=str(tmp_path / "{search}" / "{trial}")

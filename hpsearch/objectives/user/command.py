@@ -164,7 +164,9 @@ class CommandObjective(InChildProcess):
         ended, reason = self._how(code, stderr.tail)
         try:
             if ended == "result":
-                score, facts = self._read(scores.last or (logged.last if self.pattern else None))  # a program may log to stderr
+                score, facts = self._read(
+                    scores.last or (logged.last if self.pattern else None)
+                )  # a program may log to stderr
                 yield [*points, Completed(task.trial.number, score, trial.curve, {**facts, **spent})]
                 return
         except BadResult as error:
@@ -283,5 +285,3 @@ def find_program(name: str, folder: str) -> str:
     if not os.access(path, os.X_OK):
         raise NotFound(f"{path} is not executable (chmod +x)")
     return str(path)
-
-
