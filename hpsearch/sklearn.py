@@ -27,7 +27,7 @@ from sklearn.utils.metadata_routing import process_routing
 from hpsearch.distributions import parameter_of, stable_repr
 from hpsearch.errors import BadArgument, StageConflict
 from hpsearch.executors.base import InlineExecutor
-from hpsearch.objectives.user.estimator import GRID, MEAN, EstimatorObjective, Folds, Raised
+from hpsearch.objectives.user.estimator import GRID, MEAN, EstimatorObjective, Folds, SearchFailure
 from hpsearch.records import CV_RESULTS, Argument, NewStage, Stage, stage_seed
 from hpsearch.search.narrowing import DEFAULT_TOP, narrow_stage
 from hpsearch.search.runner import Runner
@@ -208,8 +208,8 @@ n_features_in_, feature_names_in_
                 for stage in _run(self, store, objective, fingerprint):
                     rows += _rows(store, stage, objective)
                     self.spaces_.append(dict(stage.space))
-        except Raised as raised:
-            raise raised.args[0] from None
+        except SearchFailure as failure:
+            raise failure.args[0] from None
         if not any(row.columns for row in rows):
             raise objective.error or ValueError("all candidates failed in an earlier fit; give another name")
         self.n_splits_ = len(folds.folds)
@@ -232,7 +232,7 @@ def _scorers(search: StagedRandomSearchCV) -> Any:
     if scoring is None or isinstance(scoring, str):
         return check_scoring(search.estimator, scoring=scoring)
     named = scoring if isinstance(scoring, Mapping) else {name: name for name in scoring}
-    scorers = {name: check_scoring(search.estimator, scoring=one) for name, one in named.items()}
+    scorers = {name: check_scoring(search.estimator, scoring=scorer) for name, scorer in named.items()}
     _check_refit(search.refit, scorers)
     return scorers
 
@@ -258,15 +258,15 @@ def _routed(search: StagedRandomSearchCV, params: Mapping[str, Any]) -> tuple[di
 def _space(distributions: Any) -> tuple[Space, Mapping[str, Mapping[Value, Any]]]:
     """Return the ranges of ``param_distributions``, and the objects that choices stand for, by parameter."""
     several = distributions if isinstance(distributions, list | tuple) else [distributions]
-    if not several or not all(isinstance(one, Mapping) for one in several):
+    if not several or not all(isinstance(ranges, Mapping) for ranges in several):
         raise _Invalid("param_distributions", stable_repr(distributions)[:60], "give a dict, or a list of dicts")
     space: dict[str, Parameter] = {}
     objects: dict[str, Mapping[Value, Any]] = {}
     if len(several) > 1:
         space[GRID] = Categorical(tuple(range(len(several))))
-    for number, one in enumerate(several):
-        for name, given in one.items():
-            parameter, choices = parameter_of(name, given)
+    for number, ranges in enumerate(several):
+        for name, distribution in ranges.items():
+            parameter, choices = parameter_of(name, distribution)
             named = per_value(name, GRID, {number: parameter}) if len(several) > 1 else {name: parameter}
             space |= named
             objects |= dict.fromkeys(named, choices)

@@ -68,8 +68,9 @@ def is_users(stage: NewStage) -> bool:
 
 
 def evaluates(stage: NewStage) -> bool:
-    """Return whether models with the values of a stage's trials can be scored on a test set."""
-    return not foreign(stage) and kind_of(stage.study_file).evaluates
+    """Return whether models with the values of a stage's trials can be scored on a test set, as far as is known."""
+    kind, data = kind_of(stage.study_file), stage.study_file.get("data", {})
+    return not foreign(stage) and kind.evaluates and (kind is DEFAULT or bool(data.get("test")))
 
 
 def reports_noise(stage: NewStage) -> bool:

@@ -21,12 +21,13 @@ from sklearn.svm import SVC
 from hpsearch import Search
 from hpsearch.__main__ import main
 from hpsearch.errors import BadArgument, BadData, BadStudyFile, EvaluatedAlready, EvaluationFailure, StageConflict
+from hpsearch.objectives import kinds
 from hpsearch.objectives.network.runtime import load, load_test
 from hpsearch.objectives.network.sections import NetworkSections
 from hpsearch.objectives.user import estimator
 from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.objectives.user.trial import Trial as Called
-from hpsearch.records import FOLDS, METRICS, Completed, Failed
+from hpsearch.records import FOLDS, METRICS, Completed, Failed, NewStage
 from hpsearch.records import Trial as Claimed
 from hpsearch.sklearn import StagedRandomSearchCV
 from hpsearch.statistics import wilson
@@ -94,7 +95,10 @@ def test_a_whole_stage_is_run_and_kept_and_evaluated_once(tmp_path: Path, capsys
     (tmp_path / "forest.toml").write_text(
         'name = "forest"\n[objective]\nestimator = "models.py:make"\ncv = 2\ntrial_timeout = "1m"\n'
         '[data]\npath = "points.npz"\ntrain = 38\nvalidation = 10\ntest = 12\n'
-        '[space]\nrandomforestclassifier__max_depth = { type = "int", low = 1, high = 9 }\n'
+        "[space]\n"
+        'randomforestclassifier__criterion = { choices = ["gini", "entropy"] }\n'
+        'randomforestclassifier__max_depth = { by = "randomforestclassifier__criterion", gini = { low = 1, high = 9 }, '
+        "entropy = { low = 1, high = 9 } }\n"
     )
     runs = []
     for name in ("once.db", "again.db"):  # the trial's seed is its random_state
@@ -114,10 +118,11 @@ def test_a_whole_stage_is_run_and_kept_and_evaluated_once(tmp_path: Path, capsys
     with pytest.raises(EvaluatedAlready, match=r"forest was evaluated on .*: test accuracy "):
         search.evaluate()
     made = search.evaluate(again=True)
+    params = {name.partition("[")[0]: value for name, value in made.prepared.choice.params.items()}
     networks = NetworkSections(data=made.prepared.study.sections.data)
     x, y = load_test(networks)
     forest = make_pipeline(StandardScaler(), RandomForestClassifier(n_estimators=3, random_state=made.prepared.seed))
-    hits = round(12 * forest.set_params(**made.prepared.choice.params).fit(*examples(networks)).score(x, y))
+    hits = round(12 * forest.set_params(**params).fit(*examples(networks)).score(x, y))
     assert 0 < hits < 12
     first = search.findings(top=2).evaluated
     assert first is not None
@@ -144,6 +149,11 @@ def test_other_data_where_a_trial_runs_fail_it(points: Path) -> None:
     outcome = run(estimator.score, trial)
     assert isinstance(outcome, Failed)
     assert "the data on this worker differ" in outcome.reason
+
+
+@pytest.mark.parametrize("test", [None, 0, 12])
+def test_an_evaluation_is_advised_where_the_study_file_keeps_a_test_part(test: int | None) -> None:
+    assert kinds.evaluates(NewStage("logistic", 1, "maximize", 0, {}, study(data={"test": test}))) is bool(test)
 
 
 def test_a_fit_that_fails_reads_no_test_set() -> None:

@@ -26,6 +26,7 @@ from hpsearch.objectives.base import HeldOut
 from hpsearch.objectives.network.evaluation import NetworkEvaluation, confusion
 from hpsearch.objectives.network.runtime import load, load_test
 from hpsearch.objectives.network.sections import Data, NetworkSections
+from hpsearch.objectives.user.child import KEPT_BYTES, MOST
 from hpsearch.records import CV_RESULTS, ENDED, FOLDS, METRICS, OUTPUT, SECONDS, Completed, Failed, Trial
 from hpsearch.space import Space, Value, delivered
 from hpsearch.statistics import wilson
@@ -40,9 +41,7 @@ if TYPE_CHECKING:
 GRID = "param_distributions"  # the parameter that says which of several dicts of ranges a trial's values are of
 TEST = "test_"  # what the results of `cross_validate` with scores begin with
 MEAN = "mean_test_"  # what the columns of ``cv_results_`` with mean scores begin with
-_MOST = 256  # trials in a batch
 _BATCH_S = 1.0  # seconds of work in a batch: what a killed run loses
-_KEPT = 4096  # characters of the report of a failure
 
 
 def made(name: str, folder: str) -> Any:
@@ -69,10 +68,10 @@ def _maker(name: str, *folders: str) -> Callable[..., Any]:
 
 def check_scorers(estimator: Any, scoring: str | Sequence[str] | None) -> None:
     """Check that an estimator can be scored so; a ValueError or TypeError where it cannot."""
-    for one in (scoring,) if scoring is None or isinstance(scoring, str) else scoring:
-        if one is not None and one not in (known := get_scorer_names()):
-            raise ValueError(f"no scorer {one!r}{nearest(one, known)}")
-        check_scoring(estimator, scoring=one)
+    for name in (scoring,) if scoring is None or isinstance(scoring, str) else scoring:
+        if name is not None and name not in (known := get_scorer_names()):
+            raise ValueError(f"no scorer {name!r}{nearest(name, known)}")
+        check_scoring(estimator, scoring=name)
 
 
 def score(trial: TrialOfFunction) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def _examples(section: str, data_dir: Path | None, fingerprint: str) -> tuple[An
     return np.concatenate(x), np.concatenate(y)
 
 
-class Raised(BaseException):  # no trial's failure, which an `Exception` would be
+class SearchFailure(BaseException):  # no trial's failure, which an `Exception` would be
     """An error that ends the whole search, as its argument."""
 
 
@@ -175,7 +174,7 @@ class EstimatorObjective:
     """Scores an estimator with a trial's parameters as `sklearn.model_selection.GridSearchCV` does.
 
     Raises:
-        Raised: What scikit-learn raises where it is not that fits fail.
+        SearchFailure: What scikit-learn raises where it is not that fits fail.
     """
 
     estimator: Any
@@ -198,7 +197,7 @@ class EstimatorObjective:
     def lanes(self, trial: Trial | None = None) -> int:
         """Return so many that a batch keeps all of joblib's processes busy, for about a second."""
         jobs = self._jobs()
-        return _MOST if jobs == 1 else min(max(jobs, int(_BATCH_S / max(self._seconds, 1e-9))), _MOST)
+        return MOST if jobs == 1 else min(max(jobs, int(_BATCH_S / max(self._seconds, 1e-9))), MOST)
 
     def _jobs(self) -> int:
         return int(effective_n_jobs(self.options.get("n_jobs")))
@@ -225,7 +224,7 @@ class EstimatorObjective:
             if new:
                 self._known |= zip(new, self._fitted([self.params(values) for values in new.values()]), strict=True)
         except Exception as error:
-            raise Raised(error) from error
+            raise SearchFailure(error) from error
         self._seconds = (time.perf_counter() - began) / len(trials)
         yield [self._outcome(trial.number, self._known[key]) for trial, key in zip(trials, keys, strict=True)]
 
@@ -253,7 +252,7 @@ class EstimatorObjective:
         if not columns:
             text = str(self.error).strip()
             reason = text.rpartition("\n")[2].strip()[:500]
-            return Failed(number, reason, attributes={**facts, ENDED: "exception", OUTPUT: text[-_KEPT:]})
+            return Failed(number, reason, attributes={**facts, ENDED: "exception", OUTPUT: text[-KEPT_BYTES:]})
         facts[CV_RESULTS] = {name: value if math.isfinite(value) else str(value) for name, value in columns.items()}
         means = {name.removeprefix(MEAN): value for name, value in columns.items() if name.startswith(MEAN)}
         metric = self.metric if self.metric in means else next(iter(means))
