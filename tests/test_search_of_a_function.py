@@ -114,7 +114,7 @@ def test_settings_are_those_of_a_study_file(storage: str) -> None:
         assert params["wd"] <= 1.5
         assert outside(params)
     assert list(stage.space) == ["optimizer", "wd[sgd]", "wd[adam]"]
-    assert made.best.delivered in seen
+    assert made.best.resolved_params in seen
 
 
 def test_a_search_goes_on_with_what_is_given_again(storage: str) -> None:
@@ -191,7 +191,7 @@ def test_a_function_is_called_with_each_trial_that_is_recorded(storage: str, cap
 
     def on_trial(trial: Any) -> None:
         seen[trial.number] = (trial.state, trial.score, trial.params)
-        assert trial.delivered == trial.params | {"fixed": 1}
+        assert trial.resolved_params == trial.params | {"fixed": 1}
         if trial.number == 1:
             raise ValueError("not this one")
 

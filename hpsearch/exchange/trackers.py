@@ -117,7 +117,7 @@ def _to_mlflow(runs: Iterator[_Run], project: str) -> HandedOver:
             metrics = [mlflow.entities.Metric(name, value, finished or 0, step) for name, value, step in points]
             for batch in _chunks(metrics, _METRICS):
                 client.log_batch(new, metrics=batch)
-            params = [mlflow.entities.Param(name, str(value)) for name, value in run.trial.delivered.items()]
+            params = [mlflow.entities.Param(name, str(value)) for name, value in run.trial.resolved_params.items()]
             for batch in _chunks(params, _PARAMS):
                 client.log_batch(new, params=batch)
             client.set_terminated(new, _STATUS[run.trial.state], finished)
@@ -141,7 +141,7 @@ def _to_wandb(runs: Iterator[_Run], project: str) -> HandedOver:
                 id=run.name.replace("/", "-"),
                 resume="allow",
                 reinit="create_new",
-                config=run.trial.delivered,
+                config=run.trial.resolved_params,
                 settings=wandb.Settings(console="off", silent=True),
             )
             for step, value in enumerate(run.points, 1):

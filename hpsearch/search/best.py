@@ -74,7 +74,7 @@ class BestTrial:
     noise: Mapping[str, Noise] = field(default_factory=dict, repr=False)
 
     @property
-    def delivered(self) -> dict[str, Value]:
+    def resolved_params(self) -> dict[str, Value]:
         """Its values as the objective gets them: with the fixed ones, and ranges per value under one name."""
         return {**kinds.settings(self.of), **delivered(self.of.space, self.params)}
 

@@ -46,7 +46,7 @@ class TrialDetails:
         return {name: values[name] for name in present(self.stage.space, values)}
 
     @property
-    def delivered(self) -> dict[str, Value]:
+    def resolved_params(self) -> dict[str, Value]:
         """Return its values as the objective gets them: with the fixed ones, and ranges per value under one name."""
         return {**kinds.settings(self.stage), **delivered(self.stage.space, self.params)}
 
