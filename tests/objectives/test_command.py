@@ -72,6 +72,7 @@ BAD: Mapping[str, Bad] = {
     "many lines": Bad(f"yes 'a line' | head -n 100000; {SCORE}", None),
     "complaints": Bad("yes complaint | head -n 100000 >&2; exit 1", "exit code 1: complaint", "exit"),
     "forks": Bad(f"sleep 60 & {SCORE}", None),
+    "forks and fails": Bad("sleep 60 & exit 1", "exit code 1", "exit"),
     "closes its output": Bad(f"{SCORE}; exec >&- 2>&-; sleep 0.1", None),
 }
 
@@ -100,12 +101,6 @@ def test_a_bad_command_costs_its_own_trial_and_leaves_no_process(executor: Execu
         groups |= {int(number) for number in re.findall(r"group: (\d+)", end.attributes[OUTPUT])}
     assert len(groups) >= 5
     until(lambda: not alive(groups), what="the end of all processes")
-
-
-def test_a_grandchild_that_outlives_its_parent_is_ended(tmp_path: Path) -> None:
-    file = tmp_path / "pid"
-    assert outcome(shell(f"sleep 60 & echo $$ > {file}; {SCORE}")).score == 1.0
-    until(lambda: not alive({int(file.read_text())}), what="the end of the grandchild")
 
 
 @pytest.mark.parametrize("output", [f"yes '{'x' * 300}' | head -c 30000000", "head -c 20000000 /dev/zero"])
@@ -295,7 +290,7 @@ def test_refused_commands(plain: dict[str, Any], says: str) -> None:
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ("no-such-program", f"there is no program 'no-such-program' in PATH ({os.environ['PATH']})"),
+        ("no-such-program", "'no-such-program' is not in PATH"),
         ("python-9", f"this Python is {sys.executable}"),
         ("./no.sh", "there is no file "),
         ("./plain.sh", "plain.sh is not executable (chmod +x)"),

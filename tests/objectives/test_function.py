@@ -90,6 +90,7 @@ def test_a_bad_objective_costs_its_own_trial_and_leaves_no_process(executor: Exe
         assert outcome.attributes.get(ENDED) == expected.ended, name
         assert expected.output in outcome.attributes.get(OUTPUT, ""), name
         assert len(outcome.attributes.get(OUTPUT, "")) <= 4096
+        assert outcome.attributes.get(OUTPUT, "").count("group: ") <= 1  # none of another trial's output
     outputs = [outcome.attributes.get(OUTPUT, "") for outcome in end.outcomes]
     groups = {int(number) for output in outputs for number in re.findall(r"group: (\d+)", output)}
     assert len(groups) == 6  # one more for each death

@@ -51,7 +51,7 @@ class Guard:
     def watch(self, group: int | None) -> None:
         """Set the group to kill; None: there is none now."""
         assert self._shell.stdin is not None
-        with contextlib.suppress(OSError):  # somebody killed the shell
+        with contextlib.suppress(OSError):  # the shell was killed
             self._shell.stdin.write(b"\n" if group is None else b"%d\n" % group)
 
     def close(self) -> None:
@@ -209,7 +209,7 @@ def ended_words(code: int) -> str:
 class Device:
     """One of some devices, for one process at a time as long as there are enough.
 
-    Whoever takes one holds a lock of the operating system, which ends with its process: workers of any executor, and of
+    A process that takes one holds a lock of the operating system, which ends with it: workers of any executor, and of
     several runs on one machine, share devices so without knowing of each other.
     """
 
@@ -256,15 +256,29 @@ class Slot:
             self.device.close()
 
 
+class OneByOne:
+    """The base of objectives that evaluate one trial after the other, in batches of any trials."""
+
+    independent: ClassVar[bool] = True
+
+    def lanes(self, trial: Trial | None = None) -> int:
+        return MOST
+
+    def structures(self) -> int:
+        return 1
+
+    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        return [list(trials)] if trials else []
+
+
 @dataclass(eq=False, kw_only=True)
-class InChildProcess:
-    """The base of objectives that run the user's code in child processes, one trial after the other."""
+class InChildProcess(OneByOne):
+    """The base of objectives that run the user's code in child processes."""
 
     folder: str  # where files of the user's are looked for, before the working folder
     study: Study
     seconds: float | None = None  # how long a trial may take; None: any time
     devices: Sequence[int | str] = ()  # each process gets one of them; empty: all processes have all
-    independent: ClassVar[bool] = True
     slot: ClassVar[type[Slot]] = Slot
     _idle: list[Any] = field(default_factory=list, repr=False)  # slots; more than one where threads evaluate at a time
 
@@ -277,15 +291,6 @@ class InChildProcess:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.__post_init__()
-
-    def lanes(self, trial: Trial | None = None) -> int:
-        return MOST
-
-    def structures(self) -> int:
-        return 1
-
-    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
-        return [list(trials)] if trials else []
 
     def evaluate(
         self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()

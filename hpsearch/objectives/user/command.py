@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.05  # how often a command that prints nothing is looked at
 _LONGEST = 1 << 20  # bytes of a line that may hold a score; longer ones are left out
-_OUT_OF_MEMORY = re.compile(r"\b(MemoryError|OutOfMemoryError|bad_alloc)\b")  # as Python, PyTorch and C++ say it
+_OUT_OF_MEMORY = re.compile(r"\b(MemoryError|OutOfMemoryError|bad_alloc)\b")  # no exit code says it; for `retries`
 _TOO_FEW = (errno.EAGAIN, errno.ENOMEM)  # processes, memory: another attempt may succeed
 _EXAMPLE = '{"score": 0.91}'
 _NUMBERS = ("score", "folds", "std_error")  # keys of a line that must be numbers
@@ -279,7 +279,7 @@ def find_program(name: str, folder: str) -> str:
     if "/" not in name:
         if (found := shutil.which(name)) is None:
             here = f"; this Python is {sys.executable}" if name.startswith("python") else ""
-            raise NotFound(f"there is no program {name!r} in PATH ({os.environ.get('PATH', '')}){here}")
+            raise NotFound(f"{name!r} is not in PATH{here}")
         return found
     path = find_file(name, (folder, os.getcwd())).absolute()
     if not os.access(path, os.X_OK):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from hpsearch.errors import Argument, BadInput
 from hpsearch.functions import NotFound
-from hpsearch.objectives.user.child import MOST, Child, InChildProcess, Slot, Tail, ended_words, environment
+from hpsearch.objectives.user.child import Child, InChildProcess, OneByOne, Slot, Tail, ended_words, environment
 from hpsearch.objectives.user.host import Setup, main
 from hpsearch.objectives.user.trial import Study, Task, Trial, run, tasks_of
 from hpsearch.records import ENDED, OUTPUT, SECONDS, Failed, Outcome, Paused, Report
@@ -163,24 +163,14 @@ def name_of(call: Callable[[Any], Any], search: str = "") -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class LocalObjective:
+class LocalObjective(OneByOne):
     """Calls a function of this process, which it may end; for functions that no other process can import."""
 
     call: Callable[[Any], Any]
     study: Study
-    independent: ClassVar[bool] = True
 
     def __reduce__(self) -> NoReturn:
         raise BadInput("the objective was given from Python, and no other process can import it; use {}", INLINE)
-
-    def lanes(self, trial: Claimed | None = None) -> int:
-        return MOST
-
-    def structures(self) -> int:
-        return 1
-
-    def group(self, trials: Sequence[Claimed]) -> list[list[Claimed]]:
-        return [list(trials)] if trials else []
 
     def evaluate(
         self, trials: Sequence[Claimed], *, until: int | None = None, paused: Sequence[Paused] = ()

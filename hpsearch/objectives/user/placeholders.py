@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 OWN = ("seed", "trial", "search", "folder", "params_file")
-"""Those that are not parameters: the trial's seed and number, its stage, the study file's folder, a file of values."""
+"""Names that are not parameters: the trial's seed and number, its stage, the study file's folder, a file of values."""
 _NAME = r"[A-Za-z_][\w.-]*"
 # ``{{name}}`` stands for ``{name}``, and ``${name}`` is the shell's.
 _FORM = re.compile(rf"\{{\{{({_NAME})\}}\}}|(?<!\$)\{{({_NAME})\}}")
