@@ -123,7 +123,7 @@ def test_pruning_is_the_same_for_any_engine(rule: str, tmp_path: Path, scheduler
     states = []
     for options in ({"engine": "inline"}, {"engine": "pool", "jobs": 2}, {"engine": "dask", "scheduler": scheduler}):
         storage = tmp_path / f"{options['engine']}.db"
-        run(Job(storage=str(storage), study=write(tmp_path, rule=rule), **options))  # type: ignore[arg-type]
+        run(Job(storage=str(storage), study=write(tmp_path, rule=rule), **options))
         states.append([(*ours(trial), trial.intermediate_values) for trial in frozen(storage)])
     assert states[0] == states[1] == states[2]
     assert {state.name for _, state, *_ in states[0]} == {"COMPLETE", "PRUNED"}

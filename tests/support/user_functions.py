@@ -147,7 +147,7 @@ def bad(trial: Any) -> Any:
 
 def fits(params: Mapping[str, Any]) -> bool:
     """A constraint."""
-    return params["batch"] == 32 and params["layers"] != 5 and params.get("wd", 1) != 0.5
+    return bool(params["batch"] == 32 and params["layers"] != 5 and params.get("wd", 1) != 0.5)
 
 
 def square(trial: Any) -> float:

@@ -20,6 +20,7 @@ from tiny import split
 
 from faulty.objectives import Wrapped, append
 from hpsearch.objectives.network import runtime
+from hpsearch.records import Outcome
 from hpsearch.search import runner
 from hpsearch.store import leases
 from hpsearch.store.store import Store
@@ -44,10 +45,10 @@ def counted(begun: Path, recorded: Path) -> None:
     wrapped(log=begun)
     plain = Store.record
 
-    def record(store: Store, *arguments: Any, **named: Any) -> set[int]:
+    def record(store: Store, *arguments: Any, **named: Any) -> list[Outcome]:
         done = plain(store, *arguments, **named)
         if done:
-            append(recorded, sorted(done))
+            append(recorded, sorted(outcome.number for outcome in done))
         return done
 
     put(Store, "record", record)
