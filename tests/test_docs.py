@@ -264,6 +264,12 @@ def test_an_example_with_another_library_runs(page: str, package: str, tmp_path:
         assert agree(printed, shown), f"{page}: {command}\n{printed}"
 
 
+def test_an_objective_takes_ten_lines() -> None:
+    lines = {block.file: len(re.findall(r"^.*\S", block.body, re.M)) for block in blocks("howto-objectives") if block.file}
+    assert {"train.py", "net.py", "trees.py", "descent.sh", "steps.py"} <= lines.keys()
+    assert {file: count for file, count in lines.items() if count > 10 and not file.endswith(".toml")} == {}
+
+
 def test_the_tutorial_leaves_what_the_other_pages_begin_with() -> None:
     shown = [command for block in blocks("tutorial") for command, _ in block.commands if block.kind == "console"]
     assert [command for command in shown if command.removeprefix("hpsearch ") in TUTORIAL] == [
