@@ -265,7 +265,9 @@ def test_an_example_with_another_library_runs(page: str, package: str, tmp_path:
 
 
 def test_an_objective_takes_ten_lines() -> None:
-    lines = {block.file: len(re.findall(r"^.*\S", block.body, re.M)) for block in blocks("howto-objectives") if block.file}
+    lines = {
+        block.file: len(re.findall(r"^.*\S", block.body, re.M)) for block in blocks("howto-objectives") if block.file
+    }
     assert {"train.py", "net.py", "trees.py", "descent.sh", "steps.py"} <= lines.keys()
     assert {file: count for file, count in lines.items() if count > 10 and not file.endswith(".toml")} == {}
 
