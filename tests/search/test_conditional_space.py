@@ -226,8 +226,9 @@ def theirs_objective(trial: optuna.Trial) -> float:
 
 def test_a_study_of_optunas_is_narrowed_and_goes_on_with_its_objective_as_it_is(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'theirs.db'}"
-    theirs = optuna.create_study(study_name="theirs", storage=storage, sampler=optuna.samplers.RandomSampler(seed=1))
+    theirs = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     theirs.optimize(theirs_objective, n_trials=60)
+    optuna.create_study(study_name="theirs", storage=storage).add_trials(theirs.trials)
     search, _ = import_trials(storage, storage=tmp_path / "ours.db")
     ranges = search.narrow(top=12).narrowing.ranges
     assert ranges["drop"].before == Float(0, 1, step=0.1)
