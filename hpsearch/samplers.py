@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from hpsearch.constraints import Constraints, is_function
 from hpsearch.errors import BadSpace, MissingExtra
 from hpsearch.records import NewStage, draw_seed
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, holds, in_order
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, holds, in_order, present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -156,14 +156,10 @@ def check_sampling(stage: NewStage, *, functions: bool = True) -> None:
         )
 
 
-def completed(stage: NewStage, number: int, given: Mapping[str, Value]) -> dict[str, Value]:
+def fill_in(stage: NewStage, number: int, given: Mapping[str, Value]) -> dict[str, Value]:
     """Return a trial's values where some are given: these where their conditions hold, else keyed random draws."""
-    values: dict[str, Value] = {}
-    for name in in_order(stage.space):
-        if holds(stage.space[name], values):
-            drawn = name not in given
-            values[name] = draw(stage.space[name], seed=stage.seed, number=number, name=name) if drawn else given[name]
-    return {name: values[name] for name in stage.space if name in values}
+    sampled = {name: draw(of, seed=stage.seed, number=number, name=name) for name, of in stage.space.items()}
+    return present(stage.space, {**sampled, **given})
 
 
 def draw(parameter: Parameter, *, seed: int, number: int, name: str) -> Value:

@@ -327,32 +327,25 @@ def in_order(space: Space) -> list[str]:
         raise BadSpace(f"the conditions form a cycle: {cycle}; leave out one of them") from None
 
 
-def active(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the values of those parameters whose conditions hold, in the order of the space."""
-    kept: dict[str, Value] = {}
-    for name in in_order(space):
-        if name in params and holds(space[name], kept):
-            kept[name] = params[name]
-    return {name: kept[name] for name in space if name in kept}
-
-
 def has_none(parameter: Parameter) -> bool:
     """Return whether None is one of its choices."""
     return isinstance(parameter, Categorical) and None in parameter.choices
 
 
 def present(space: Space, row: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the values that a trial has, from a row that says None or NaN of those that it lacks.
+    """Return the values that a trial has, of those whose conditions hold, in the order of the space.
 
-    None may be a choice too: then the conditions decide.
+    Args:
+        space: The parameters.
+        row: Values; None or NaN of a parameter that the trial lacks. None may be a choice too: then the conditions
+            decide.
     """
     given: dict[str, Value] = {}
-    for name, parameter in space.items():
-        if name in row and not is_missing(row[name]):
-            given[name] = row[name]
-        elif name in row and has_none(parameter):
-            given[name] = None
-    return active(space, given)
+    for name in in_order(space):
+        value = row.get(name)
+        if (not is_missing(value) or (name in row and has_none(space[name]))) and holds(space[name], given):
+            given[name] = None if is_missing(value) else value
+    return {name: given[name] for name in space if name in given}
 
 
 def without_none(space: Space) -> Space:

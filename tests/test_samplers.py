@@ -20,8 +20,8 @@ from hpsearch.constraints import Constraints
 from hpsearch.errors import BadInput, BadSpace, MissingExtra
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage, stage_seed
-from hpsearch.samplers import SAMPLERS, RandomSampler, check_sampling, completed, sampler_of, values
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, active, per_value, to_distribution
+from hpsearch.samplers import SAMPLERS, RandomSampler, check_sampling, fill_in, sampler_of, values
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, per_value, present, to_distribution
 
 SPACE: Space = {
     "lr": Float(1e-6, 1e-2, log=True),
@@ -171,10 +171,10 @@ def test_values_depend_on_seed_and_number_alone_with_conditions_and_constraints(
     assert [forwards.params(of, number) for number in range(8)] == trials[:8]
     constrained = Constraints(constraints, CONDITIONAL, {"batch": 32})
     for trial in trials:
-        assert trial == active(CONDITIONAL, trial)
+        assert trial == present(CONDITIONAL, trial)
         assert list(trial) == [name for name in CONDITIONAL if name in trial]
         assert ("momentum" in trial) == (trial["optimizer"] == "sgd")
-        assert completed(of, 0, trial) == trial  # nothing is missing
+        assert fill_in(of, 0, trial) == trial  # nothing is missing
         assert constrained.broken(trial) is None
         assert {type(value) for value in trial.values()} <= {float, int, str, type(None)}
 
@@ -195,7 +195,7 @@ def test_a_condition_changes_no_value_and_a_constraint_only_those_of_the_trials_
 def test_given_values_decide_the_conditions() -> None:
     of = stage("random")
     given: dict[str, Value] = {"optimizer": "adam", "momentum": 0.7, "units": 5}
-    made = completed(of, 7, given)
+    made = fill_in(of, 7, given)
     assert (made["optimizer"], made["units"]) == ("adam", 5)
     assert "momentum" not in made
     assert made["wd[adam]"] == draw(to_distribution(CONDITIONAL["wd[adam]"]), seed=3, number=7, name="wd[adam]")

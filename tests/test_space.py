@@ -19,7 +19,6 @@ from hpsearch.space import (
     Int,
     Parameter,
     Space,
-    active,
     check_conditions,
     delivered,
     describe,
@@ -210,12 +209,12 @@ def test_none_is_a_choice() -> None:
 def test_values_hold_where_the_conditions_do_in_the_order_of_the_space() -> None:
     every: dict[str, Any] = {"width": 9, "layers": 2, "optimizer": "sgd", "momentum": 0.7, "wd[sgd]": 1e-3}
     every |= {"wd[adam]": 1e-4, "unknown": 1}
-    kept = active(CONDITIONAL, every)
+    kept = present(CONDITIONAL, every)
     assert list(kept) == ["momentum", "optimizer", "wd[sgd]", "layers", "width"]
     assert delivered(CONDITIONAL, kept)["wd"] == 1e-3
-    assert list(active(CONDITIONAL, {**every, "layers": 1})) == ["momentum", "optimizer", "wd[sgd]", "layers"]
-    assert list(active(CONDITIONAL, {**every, "optimizer": "adam"})) == ["optimizer", "wd[adam]"]
-    assert active(CONDITIONAL, {"momentum": 0.7}) == {}
+    assert list(present(CONDITIONAL, {**every, "layers": 1})) == ["momentum", "optimizer", "wd[sgd]", "layers"]
+    assert list(present(CONDITIONAL, {**every, "optimizer": "adam"})) == ["optimizer", "wd[adam]"]
+    assert present(CONDITIONAL, {"momentum": 0.7}) == {}
 
 
 def test_a_row_tells_a_missing_value_from_the_choice_none() -> None:

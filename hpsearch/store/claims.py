@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import REASON, RESULT, ConfirmationPlan, Stage, Trial
-from hpsearch.samplers import completed, sampler_of
+from hpsearch.samplers import fill_in, sampler_of
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, external
 from hpsearch.store import queries
 from hpsearch.store import schema as t
@@ -264,7 +264,7 @@ class StageCache:
                 continue
             if is_stored_value(parameter, number_stored):
                 params[name] = external(parameter, number_stored)
-        return Trial(trial_id, number, completed(self._begun, number, params))
+        return Trial(trial_id, number, fill_in(self._begun, number, params))
 
 
 def is_stored_value(parameter: Parameter, stored: float) -> bool:

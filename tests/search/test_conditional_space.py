@@ -30,7 +30,7 @@ from hpsearch.search.best import overview
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.stage import adopt
-from hpsearch.space import Categorical, Float, Value, active
+from hpsearch.space import Categorical, Float, Value, present
 from hpsearch.store import NewStage, Owner, Store, open_store
 from hpsearch.store.maintenance.check import check
 from hpsearch.study_file import parse
@@ -80,7 +80,7 @@ def test_a_trial_has_rows_of_what_was_sampled_alone(store: Store, file: Path, sa
     stage = searched(store, sampler, trials=30)
     trials = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}").trials
     for trial in trials:
-        assert trial.params == active(stage.space, trial.params)
+        assert trial.params == present(stage.space, trial.params)
         assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
         assert trial.params["units"] * trial.params["layers"] <= 1024
     assert {trial.params["optimizer"] for trial in trials} == {"sgd", "adam", None}
@@ -252,7 +252,7 @@ def test_confirmed_trials_keep_to_their_branch(store: Store, file: Path) -> None
     theirs.add_trial(optuna.create_trial(params={"units": 9}, distributions=units, value=9.0))  # lacks the others
     settings = best_settings(store, stage, 4)
     assert len(settings) == 4
-    assert all(setting.params == active(stage.space, setting.params) for setting in settings)
+    assert all(setting.params == present(stage.space, setting.params) for setting in settings)
     confirmation = planned(store, stage, settings, 2)
     finish(store, confirmation, 8, lambda trial: Completed(trial.number, score(trial.params)))
     assert check(str(file)).findings == []
