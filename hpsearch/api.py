@@ -304,8 +304,9 @@ class Search:
             expand: With ``stages``: widen a range whose edge the score still improves towards.
             seed: Seed of a new search. None: the study file's.
             jobs: Processes. None: one per core.
-            engine: ``pool`` (processes), ``dask``, or ``inline`` (this process). None: processes; this process for a
-                function that no other one can import: a lambda, a closure, or one that a notebook defines.
+            engine: ``pool`` (processes), ``dask``, or ``inline``: no worker processes, one batch of trials at a time; a
+                function that can be imported still runs in a child process. None: ``pool``; ``inline`` for a function
+                that no other process can import: a lambda, a closure, or one that a notebook defines.
             scheduler: Address of a Dask scheduler, or its scheduler file.
             lanes: Trials that are evaluated together. None: what suits the objective.
             pruner: Rule that prunes unpromising trials of a new stage. None: the study file's.
