@@ -106,7 +106,7 @@ def test_the_trial_that_ends_the_process_is_the_one_that_fails() -> None:
 
 
 def test_points_do_not_make_a_trial_s_time_longer() -> None:
-    end = evaluated(objective("reports_for_ever", seconds=0.3), [Trial(0, 0, {})])[0]
+    end = evaluated(objective("reports_for_seconds", seconds=0.3), [Trial(0, 0, {})])[0]
     assert (end.reason, end.attributes[ENDED], len(end.intermediate) > 5) == ("no result within 0.3 s", "timeout", True)
     assert end.attributes[SECONDS] >= 0.3
 
@@ -163,7 +163,7 @@ def test_a_function_that_cannot_be_imported_costs_no_trial(
     function: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken.py").write_text("def f(:\n")
-    (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(60)\n")
+    (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(5)\n")
     (tmp_path / "exits.py").write_text("import os\nos._exit(5)\n")
     executor = InlineExecutor()
     monkeypatch.setattr("hpsearch.objectives.user.function._IMPORT_S", 0.1)

@@ -142,10 +142,10 @@ class CommandObjective(InChildProcess):
         stdout, stderr = Lines(scores.add), Lines(logged.add)
         try:
             child = self._start(trial, task, slot, scratch, stdout, stderr)
-        except OSError as error:  # a value that is too long, a full disk, too many processes
-            facts = {SECONDS: task.spent, ENDED: "memory" if error.errno in _TOO_FEW else "exit"}
-            reason = f"the command cannot be started: {error.strerror}: {str(error.filename)[:300]}"
-            yield [Failed(trial.number, reason, (), facts)]
+        except (OSError, ValueError) as error:  # too many processes, a full disk, a value that is too long or has a NUL
+            ended = "memory" if getattr(error, "errno", None) in _TOO_FEW else "exit"
+            reason = f"the command cannot be started: {str(error)[:400]}"
+            yield [Failed(trial.number, reason, (), {SECONDS: task.spent, ENDED: ended})]
             return
         try:
             while (code := child.code) is None and not trial.should_prune() and not late:
@@ -164,9 +164,8 @@ class CommandObjective(InChildProcess):
         ended, reason = self._how(code, stderr.tail)
         try:
             if ended == "result":
-                score, facts = self._read(
-                    scores.last or (logged.last if self.pattern else None)
-                )  # a program may log to stderr
+                # A program may log to its standard error what a pattern is to find.
+                score, facts = self._read(scores.last or (logged.last if self.pattern else None))
                 yield [*points, Completed(task.trial.number, score, trial.curve, {**facts, **spent})]
                 return
         except BadResult as error:
