@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.objectives.network.kind import NetworkKind
 from hpsearch.objectives.user.kind import CommandKind, EstimatorKind, FunctionKind
-from hpsearch.records import VALIDATION_LOSS
 from hpsearch.space import present
 
 if TYPE_CHECKING:
@@ -76,12 +75,6 @@ def evaluates(stage: NewStage) -> bool:
 def reports_noise(stage: NewStage) -> bool:
     """Return whether the noise of its scores is what trials report of it, as folds or a standard error."""
     return kind_of(stage.study_file) is not DEFAULT
-
-
-def keeps_losses(stage: NewStage) -> bool:
-    """Return whether its trials may have a validation loss beside their scores."""
-    kind = kind_of(stage.study_file)
-    return stage.metric != VALIDATION_LOSS and (VALIDATION_LOSS in kind.curves or foreign(stage))
 
 
 def parameters(stage: NewStage) -> dict[str, Hyperparameter]:

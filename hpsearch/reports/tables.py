@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import curve_bounds, foreign, keeps_losses, used
-from hpsearch.records import CURVES, Argument, Sentence
+from hpsearch.objectives.kinds import curve_bounds, foreign, is_users, used
+from hpsearch.records import CURVES, VALIDATION_LOSS, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted, is_missing, listed
 
@@ -63,7 +63,7 @@ def trials_table(
     table = {"trial": columns["number"], "state": columns["state"], stage.metric: columns["score"]}
     if tied is not None:  # the best ties with itself
         table["tied"] = [True, *tied] if columns["number"] else []
-    if keeps_losses(stage):
+    if stage.metric != VALIDATION_LOSS and (foreign(stage) or not is_users(stage)):
         table["validation_loss"] = columns["validation_loss"]
     parameters = {name: columns[f"param:{name}"] for name in stage.space}
     table |= parameters | {name: columns[name] for name in ("seconds", "reason", "started", "finished")}
