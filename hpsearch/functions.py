@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+importing: list[str] = []
+"""The modules of functions that are being imported."""
+
+
 class NotFound(BadInput):
     """A function that cannot be imported; the message says where it was looked for."""
 
@@ -38,6 +42,16 @@ def find_file(module: str, folders: Sequence[str]) -> Path:
     raise NotFound(f"there is no file {' nor '.join(map(str, places))}")
 
 
+def check_not_importing() -> None:
+    """Check that nothing is imported: a script that starts its own search anew in each process would never end.
+
+    Raises:
+        BadInput: A function's module is being imported.
+    """
+    if importing:
+        raise BadInput(f"{importing[-1]} is imported and starts a search: put that below `if __name__ == '__main__':`")
+
+
 def imported(function: str, folders: Sequence[str]) -> Callable[[Any], Any]:
     """Import a function.
 
@@ -52,6 +66,7 @@ def imported(function: str, folders: Sequence[str]) -> Callable[[Any], Any]:
     for folder in reversed(folders):
         if folder not in sys.path:
             sys.path.insert(0, folder)
+    importing.append(source)
     try:
         module = _from_file(find_file(source, folders)) if is_file(source) else importlib.import_module(source)
     except NotFound:
@@ -60,6 +75,8 @@ def imported(function: str, folders: Sequence[str]) -> Callable[[Any], Any]:
         looked = "" if is_file(source) else f"; looked for in {', '.join(map(repr, sys.path))}"
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         raise NotFound(f"importing {source} failed: {reason}{looked}") from error
+    finally:
+        importing.pop()
     value: Any = module
     for part in name.split("."):
         value = getattr(value, part, None)

@@ -46,9 +46,7 @@ def check_guarded(code: int | None) -> None:
     """Check the exit code of a process. BadInput if it imported a script that starts processes as it is imported."""
     if code == _UNGUARDED:
         raise BadInput(
-            "processes import the script that starts them: put what starts them below "
-            "`if __name__ == '__main__':`, or use {}",
-            Argument("engine", "inline"),
+            "processes import the script that starts them: put what starts them below `if __name__ == '__main__':`"
         )
 
 

@@ -17,6 +17,7 @@ from hpsearch.executors.base import Executor, InlineExecutor, child_threads
 from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.files import make_folder
+from hpsearch.functions import check_not_importing
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, NewStage, Sentence, Stage
 from hpsearch.search.best import REPEATS, TOP
@@ -365,6 +366,7 @@ def workers(
     Inline, Ctrl-C takes effect at the end of an epoch, and BLAS must have one thread (`hpsearch.executors.base.pin`),
     or results differ in their last bits.
     """
+    check_not_importing()
     scheduler = job.scheduler or os.environ.get(SCHEDULER_VARIABLE) or None  # None: hpsearch starts one
     if job.engine not in ENGINES:
         raise BadArgument("engine", job.engine, f"no such engine{nearest(job.engine, ENGINES)}")

@@ -29,6 +29,7 @@ from hpsearch.executors.base import (
     child_threads,
     pinned_children,
 )
+from hpsearch.functions import NotFound, imported
 from hpsearch.objectives.base import Objective
 from hpsearch.objectives.user.child import Device, environment
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective, name_of
@@ -173,6 +174,19 @@ def test_a_function_that_cannot_be_imported_costs_no_trial(
     assert isinstance(lost, Lost)
     assert lost.fatal
     assert says in lost.reason
+
+
+def test_a_script_that_starts_a_search_when_it_is_imported_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "unguarded.py").write_text(UNGUARDED)
+    with pytest.raises(NotFound, match=r"unguarded.py is imported and starts a search: put that below `if __name__ ="):
+        imported("unguarded.py:f", [str(tmp_path)])
+
+
+UNGUARDED = """
+from hpsearch import Search
+f = lambda trial: 0.0
+Search("x", f, space={"x": [1, 2]}, direction="minimize", storage=__file__ + ".db").start(1)
+"""
 
 
 def test_what_stands_beside_the_file_is_imported_as_in_a_script(tmp_path: Path) -> None:
