@@ -399,9 +399,8 @@ def _cv_results(rows: Sequence[_Row], error_score: float | str) -> dict[str, Any
 
 def _ranks(means: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Return the rank of each mean score, 1 for the best; those without one share the last."""
-    known = means[~np.isnan(means)]
-    worst = known.min() - 1 if known.size else 0.0
-    return np.asarray(rankdata(-np.where(np.isnan(means), worst, means), method="min")).astype(np.int32)
+    ranks = rankdata(-means, method="min", nan_policy="omit")
+    return np.nan_to_num(ranks, nan=1 + np.sum(~np.isnan(means))).astype(np.int32)
 
 
 def _param_columns(candidates: Sequence[dict[str, Any]]) -> dict[str, Any]:

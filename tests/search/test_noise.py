@@ -133,12 +133,13 @@ def test_trials_without_a_report_are_left_out_where_enough_have_one(store: Store
         said == "trial 0 differs significantly from every other trial on 5 folds "
         "(1 of the others without, as they report no noise)"
     )
-    movement = analyse_ranges(store, [best.of], best.of, top=5, bootstrap=True).ranges["lr"].movement
-    assert movement is not None
-    assert movement.resampled == "trials and standard errors"
     few = best_of(store, lambda trial: folds(trial) if trial < 4 else nothing(20), number=2)
     assert (few.known, few.tied, few.corrected) == (False, (), None)
     assert few.interval is not None
+    for stage, words in ((best.of, "trials and standard errors"), (few.of, "trials")):
+        movement = analyse_ranges(store, [stage], stage, top=5, bootstrap=True).ranges["lr"].movement
+        assert movement is not None
+        assert movement.resampled == words
     assert "noise unknown: the best trials report neither" in " ".join(map(str, findings(store, [few.of]).advice))
 
 
