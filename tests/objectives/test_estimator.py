@@ -165,7 +165,7 @@ def test_a_fit_that_fails_reads_no_test_set() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "no colon": ({"objective": {"estimator": "SVC"}}, "give a module and a class, sklearn.svm:SVC"),
+    "no colon": ({"objective": {"estimator": "SVC"}}, "or a module and a name, sklearn.svm:SVC"),
     "no module": ({"objective": {"estimator": "sklearn.svn:SVC"}}, "importing sklearn.svn failed: ModuleNotFoundError"),
     "no class": ({"objective": {"estimator": "sklearn.svm:SVG"}}, "has no 'SVG'; it has: "),
     "no file": ({"objective": {"estimator": "mine.py:make"}}, "there is no file "),

@@ -25,6 +25,16 @@ def _time(value: str | float) -> str | float:
 
 
 Time = Annotated[str | int | float, AfterValidator(_time)]
+
+
+def _importable(value: str) -> str:
+    module, _, name = value.rpartition(":")
+    if not (module and name):
+        raise ValueError("give a file and a name, train.py:objective, or a module and a name, sklearn.svm:SVC")
+    return value
+
+
+Importable = Annotated[str, AfterValidator(_importable)]
 FixedValue = str | int | float | bool | None
 
 
@@ -99,15 +109,7 @@ class UserSections(Section):
 class Function(UserObjective):
     """A Python function as the objective: ``"train.py:objective"`` or ``"package.module:name"``."""
 
-    function: str
-
-    @field_validator("function")
-    @classmethod
-    def _two_parts(cls, value: str) -> str:
-        module, colon, name = value.rpartition(":")
-        if not (module and colon and name):
-            raise ValueError("give a file and a name, train.py:objective, or a module and a name, package.module:name")
-        return value
+    function: Importable
 
 
 class FunctionSections(UserSections):
@@ -181,19 +183,11 @@ class CommandSections(UserSections):
 class Estimator(UserObjective):
     """A scikit-learn estimator as the objective: its class, or a function that makes one; its score is to be high."""
 
-    estimator: str
+    estimator: Importable
     cv: Annotated[int, Field(ge=2)] = 5
     scoring: Annotated[tuple[str, ...], Field(strict=False)] | str | None = None  # the first one ranks the trials
     direction: Literal["maximize"] = "maximize"
     epochs: None = None
-
-    @field_validator("estimator")
-    @classmethod
-    def _importable(cls, value: str) -> str:
-        module, colon, name = value.rpartition(":")
-        if not (module and colon and name):
-            raise ValueError("give a module and a class, sklearn.svm:SVC, or a file and a function, models.py:make")
-        return value
 
 
 class EstimatorData(Data):

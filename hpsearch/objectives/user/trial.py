@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.distributions import choices_of
@@ -109,26 +108,26 @@ class Trial:
             return float(self.params.setdefault(name, float(low)))
         if step is not None:
             high = float(last_step(low, high, step))
-        return float(self._suggest(name, Float(low, high, log, step=step)))
+        return float(self._suggest(name, Float(low, high, log, step=step), {}))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """Return the value of a whole-numbered parameter; see `suggest_float`."""
         if low == high:
             return int(self.params.setdefault(name, int(low)))
-        return int(self._suggest(name, Int(low, int(last_step(low, high, step)), log, step)))
+        return int(self._suggest(name, Int(low, int(last_step(low, high, step)), log, step), {}))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of the choices; see `suggest_float`. Those that are no plain values are kept by their ``repr``."""
         return self._suggest(name, *choices_of(name, choices))
 
-    def _suggest(self, name: str, called: Parameter, objects: Mapping[Value, Any] = MappingProxyType({})) -> Any:
+    def _suggest(self, name: str, called: Parameter, objects: Mapping[Value, Any]) -> Any:
         earlier = self.suggested.get(name)
-        if earlier is not None and earlier[0] != called:
+        if earlier is not None:
+            if earlier[0] == called:
+                return self.params[name]
             raise ValueError(
                 f"{name!r} is suggested with two ranges in one trial: {describe(earlier[0])} and {describe(called)}"
             )
-        if earlier is not None:
-            return self.params[name]
         if name not in self.params:
             parameter = self.study.ranges.get(name, called)
             if type(parameter) is not type(called):
