@@ -400,7 +400,7 @@ def _cv_results(rows: Sequence[_Row], error_score: float | str) -> dict[str, Any
 def _ranks(means: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Return the rank of each mean score, 1 for the best; those without one share the last."""
     ranks = rankdata(-means, method="min", nan_policy="omit")
-    return np.nan_to_num(ranks, nan=1 + np.sum(~np.isnan(means))).astype(np.int32)
+    return np.asarray(np.nan_to_num(ranks, nan=1 + np.sum(~np.isnan(means))), np.int32)
 
 
 def _param_columns(candidates: Sequence[dict[str, Any]]) -> dict[str, Any]:
