@@ -12,7 +12,6 @@ from hpsearch.records import (
     ENDED,
     NOT_ITS_FAULT,
     SECONDS,
-    Failed,
     Outcome,
     Paused,
     Pruned,
@@ -87,11 +86,11 @@ class Batches:
             return False
         return True
 
-    def retry(self, batch: Batch, failed: Failed, retries: int) -> bool:
-        """Queue a failed trial of a batch again, alone; False where it is its own fault or has used up its retries."""
-        if batch.attempt > retries or failed.attributes.get(ENDED) not in NOT_ITS_FAULT:
+    def retry(self, batch: Batch, outcome: Outcome, retries: int) -> bool:
+        """Queue a trial again, alone, that failed through no fault of its own; False for others, or with none left."""
+        if batch.attempt > retries or outcome.attributes.get(ENDED) not in NOT_ITS_FAULT:
             return False
-        at = next(i for i, trial in enumerate(batch.trials) if trial.number == failed.number)
+        at = next(i for i, trial in enumerate(batch.trials) if trial.number == outcome.number)
         trials, paused = batch.trials[at : at + 1], batch.paused[at : at + 1]
         self._add(trials, attempt=batch.attempt + 1, until=batch.until, paused=paused)
         return True

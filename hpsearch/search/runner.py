@@ -214,7 +214,7 @@ class Runner:
                     # Paused ones wait until their rung is decided; the others are finished.
                     self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
                     ended = [o for o in outcomes if not isinstance(o, Paused)]
-                    finished += [self._said(batch, o) for o in ended if not self._retry(batch, o)]
+                    finished += [self._said(batch, o) for o in ended if not self._batches.retry(batch, o, self.retries)]
                 case Lost(batch, reason, True, worker):
                     without[worker] = reason
                     self._batches.ready.append(batch)  # its trials are not at fault
@@ -235,9 +235,6 @@ class Runner:
             self._do_without(worker, reason)
         for worker in dict.fromkeys(failing):
             self._quarantine_if_faulty(worker)
-
-    def _retry(self, batch: Batch, outcome: Outcome) -> bool:
-        return isinstance(outcome, Failed) and self._batches.retry(batch, outcome, self.retries)
 
     def _said(self, batch: Batch, outcome: Outcome) -> Outcome:
         """Return an outcome; the reason of a failure says which attempt it was, where it was not the first."""
