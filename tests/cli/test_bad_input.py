@@ -55,7 +55,7 @@ NOTHING: list[Any] = [
     ("halt", "No such command 'halt' - see"),
     ("stop", "no database studies/hpsearch.db"),
     ("retry", "no database studies/hpsearch.db"),
-    ("start tiny.toml --timeout 10x", "--timeout 10x: not a span of time; write 90, 90s, 10m, 1.5h or 1h30m"),
+    ("start tiny.toml --timeout 10x", "--timeout 10x: not a span of time above 0; write 90"),
     ("start tiny.toml --until score>0.5x", 'write a comparison with a number, such as "score >= 0.9"'),
     ("start tiny.toml --until loss<1", "--until loss < 1: the metric is validation_accuracy"),
     ("start tiny.toml --until score<1", "the search maximizes its score; compare with >= or >"),
