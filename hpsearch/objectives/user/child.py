@@ -2,6 +2,7 @@
 
 A child has a session and so a process group of its own. Whatever it does (exits, crashes, hangs, forks, ignores
 signals) costs its trial, and its whole group is killed with it. If this process is killed itself, a `Guard` does that.
+What starts a session of its own is in no group that is known here, and lives on.
 """
 
 from __future__ import annotations
