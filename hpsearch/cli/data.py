@@ -23,7 +23,7 @@ from hpsearch.reports.tables import by_column
 from hpsearch.search.pruning import plan_of, pruning_words, unused_words
 from hpsearch.search.stage import check_counts
 from hpsearch.search.workflow import check_pruner, cores, estimate
-from hpsearch.space import describe
+from hpsearch.space import Int, describe
 from hpsearch.study_file import find, write_study
 from hpsearch.text import counted, duration
 
@@ -170,7 +170,10 @@ def check(
     lines = {
         "search": file.name,
         **words,
-        **{f"  {name}": f"{describe(range_)}{file.only_where(name)}" for name, range_ in file.space.items()},
+        **{
+            f"  {name}": f"{describe(of)}{', whole numbers' if isinstance(of, Int) else ''}{file.only_where(name)}"
+            for name, of in file.space.items()
+        },
         **({"constraints": "; ".join(file.constraints)} if file.constraints else {}),
         **({"sampler": file.trials.sampler} if file.trials.sampler != "random" else {}),
         "objective": goal,

@@ -31,10 +31,10 @@ def test_a_command_is_searched_from_nothing(cli: Cli) -> None:
 
 
 def test_check_notes_a_parameter_that_the_command_is_not_given(cli: Cli) -> None:
-    cli.ok("init mine --direction minimize --range lr=0.1:1 --range wd=0.1:1 --command", "sh -c 'echo {lr}'")
-    assert "unused          wd: sampled, but not in the command, which can read HPSEARCH_PARAM_WD" in cli.ok(
-        "check mine"
-    )
+    cli.ok("init mine --direction minimize --range lr=0.1:1 --range wd=1:9 --command", "sh -c 'echo {lr}'")
+    words = cli.ok("check mine")
+    assert "unused          wd: sampled, but not in the command, which can read HPSEARCH_PARAM_WD" in words
+    assert "  wd            1 .. 9, whole numbers\n" in words
     assert cli.json("check mine")["unused"] == ["wd"]
 
 
