@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ settings.load_profile("hpsearch")
 # What a shell begins in the background ignores Ctrl-C, and so do its children: what tests send would not be heard.
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> None:
+    """What libraries do that configure logging with `fileConfig` (Alembic, for Optuna's migrations) is undone."""
+    logging.getLogger("hpsearch").disabled = False
 
 
 @pytest.fixture(scope="session")
