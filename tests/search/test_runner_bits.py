@@ -226,7 +226,7 @@ def test_a_stage_of_ones_own_is_the_same_whatever_samples_and_evaluates_it(
     (tmp_path / "own.py").write_text(FUNCTION)
     killed, whole = tmp_path / "killed.db", tmp_path / "whole.db"
     with Running(tmp_path) as running:
-        run = running.start("start", "own.toml", "--jobs", "2", "--storage", "killed.db")
+        run = running.start("start", "own.toml", "--jobs", "2", "--lanes", "2", "--storage", "killed.db")
         until(lambda: states(killed).count("COMPLETE") >= 8 or run.over, what="8 finished trials")
         run.send(signal.SIGKILL)
         assert run.wait() == -signal.SIGKILL
