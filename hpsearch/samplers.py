@@ -11,6 +11,7 @@ trial whose values break a constraint is sampled again under another key, which 
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("random", "sobol", "halton")  # the values of ``trials.sampler`` in a study file
 MOST_DRAWS = 1000  # of one trial, until the constraints hold
+_CHECK_S = 3.0  # `check_sampling` makes no more draws after these
 
 
 class Sampler(Protocol):
@@ -130,12 +132,14 @@ def constraints_of(stage: NewStage, *, functions: bool = True) -> Constraints | 
 def check_sampling(stage: NewStage, *, functions: bool = True) -> None:
     """Check that a stage's trials can be sampled: its sampler is installed, and draws meet its constraints.
 
+    There are `MOST_DRAWS` draws, or fewer where a function takes long.
+
     Args:
         stage: The stage.
         functions: See `constraints_of`.
 
     Raises:
-        BadSpace: Fewer than one draw in 50 does: of 1,000 draws of a trial none might.
+        BadSpace: Fewer than one draw in 50 does: of `MOST_DRAWS` draws of a trial none might.
         MissingExtra: See `sampler_of`.
         NotFound: A function cannot be imported.
     """
@@ -144,14 +148,19 @@ def check_sampling(stage: NewStage, *, functions: bool = True) -> None:
     if constraints is None:
         return
     unconstrained, broken = RandomSampler(), Counter[str | None]()
+    ends = math.inf
     for number in range(MOST_DRAWS):
+        if time.monotonic() > ends:
+            break
         # Of a stage without constraints the draws are those of `RandomSampler`, whatever the sampler.
         broken[constraints.broken(unconstrained.draws(stage, number))] += 1
-    if broken[None] < MOST_DRAWS / 50:
-        del broken[None]
+        if not number:  # the functions have been imported
+            ends = time.monotonic() + _CHECK_S
+    count, meet = broken.total(), broken.pop(None, 0)
+    if meet < count // 50:  # fewer than 50 draws refuse nothing
         worst = broken.most_common(1)[0][0]
         raise BadSpace(
-            f"of {MOST_DRAWS:,} draws {MOST_DRAWS - broken.total():,} meet the constraints, and most break "
+            f"of {count:,} draws {meet:,} meet the constraints, and most break "
             f"{worst!r}; relax it or change the ranges, so that one draw in 50 meets them"
         )
 

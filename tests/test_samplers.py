@@ -5,11 +5,14 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
 import pytest
+import user_functions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_stages import as_number
@@ -263,6 +266,24 @@ def test_constraints_that_are_refused(constraints: list[str], says: str) -> None
 )
 def test_constraints_that_are_taken(constraint: str) -> None:
     check_sampling(stage("random", constraints=[constraint]))
+
+
+@pytest.mark.parametrize(("below", "calls", "refused"), [(2.0, 40, False), (0.0, 40, False), (0.0, 60, True)])
+def test_a_slow_function_is_called_less_often(
+    below: float, calls: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fewer than 50 draws refuse nothing."""
+    clock = [0.0]
+
+    def fits(params: dict[str, Value]) -> bool:
+        clock.append(clock[-1] + (3.0 / (calls - 1.5) if len(clock) > 1 else 100.0))  # the first call imports
+        return as_number(params["wd"]) < below
+
+    monkeypatch.setattr("hpsearch.samplers.time", SimpleNamespace(monotonic=lambda: clock[-1]))
+    monkeypatch.setattr(user_functions, "fits", fits)
+    with pytest.raises(BadSpace, match=f"of {calls} draws 0 meet") if refused else nullcontext():
+        check_sampling(stage("random", {"wd": Float(0.1, 1.0)}, ["user_functions:fits"]))
+    assert len(clock) == calls + 1
 
 
 def test_a_quasi_random_sampler_without_scipy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from hpsearch.constraints import is_function
 from hpsearch.errors import StageConflict
 from hpsearch.records import REASON, RESULT, ConfirmationPlan, Stage, Trial
 from hpsearch.samplers import fill_in, sampler_of
@@ -203,6 +204,14 @@ class Claimed:
     counts: Counts
 
 
+class Unsampled(Exception):
+    """Trials whose values must be sampled before a claim, by number: constraints call functions of the user's."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        super().__init__(numbers)
+        self.numbers = numbers
+
+
 class StageCache:
     """A stage as a store keeps it between calls; ``sampler`` samples its trials' values, None: the study file's."""
 
@@ -211,6 +220,10 @@ class StageCache:
         self._begun = stage.as_begun()
         self.watch = Watch()
         self._sampler = sampler
+        # A function of the user's may take long, or hang: none is called while the stage is locked.
+        samples = stage.plan is None and not stage.defined_by_run
+        self._beforehand = samples and any(map(is_function, stage.study_file.get("constraints", ())))
+        self._sampled: dict[int, dict[str, Value]] = {}  # by number, where the values are sampled beforehand
         self._plan = stage.plan
         self._snapshot: Snapshot | None = None
         self._decisive: list[tuple[str, str]] | None = None  # as stored when they matched the stage's
@@ -239,6 +252,24 @@ class StageCache:
             # Another runner may have added places to the plan.
             self._plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, t.PLAN_KEY) or {})
 
+    def sample(self, numbers: Sequence[int]) -> None:
+        """Sample the values of trials that may be claimed; outside of a transaction."""
+        self._sampled = {number: self._sampled.get(number) or self._params(number) for number in numbers}
+
+    def check_sampled(self, numbers: Sequence[int]) -> None:
+        """Check that `trial` calls no function of the user's for these trials.
+
+        Raises:
+            Unsampled: It would.
+        """
+        if self._beforehand and not self._sampled.keys() >= set(numbers):
+            raise Unsampled(numbers)
+
+    def _params(self, number: int) -> dict[str, Value]:
+        if self._sampler is None:
+            self._sampler = sampler_of(self.stage)
+        return self._sampler.params(self._begun, number)
+
     def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
         """Return a claimed trial with its values: those that it has, those that somebody enqueued, sampled ones.
 
@@ -248,11 +279,9 @@ class StageCache:
 
         if self._plan is not None:
             return planned_trial(self.stage, self._plan, trial_id, number)
-        if self._sampler is None:
-            self._sampler = sampler_of(self.stage)
         if self.stage.defined_by_run:  # its function samples what it suggests, and its outcome brings that here
             return Trial(trial_id, number, {**fixed, **stored})
-        sampled = self._sampler.params(self._begun, number)
+        sampled = self._sampled[number] if self._beforehand else self._params(number)
         if not fixed and not stored:
             return Trial(trial_id, number, sampled)
         params = {**sampled, **stored}
@@ -291,15 +320,22 @@ def lock_studies(connection: Connection, study_ids: Collection[int] | None = Non
 
 
 def claim(connection: Connection, cache: StageCache, *, until: int, most: int, owner: Owner) -> Claimed:
-    """Claim trials: released ones first, then new numbers. See `hpsearch.store.Store.claim`."""
+    """Claim trials: released ones first, then new numbers. See `hpsearch.store.Store.claim`.
+
+    Raises:
+        Unsampled: See `StageCache.check_sampled`; nothing is written yet.
+    """
     cache.follow(connection)
     before = cache.count(connection)
     counts = before.counts
     take = min(most, until - counts.finished - counts.running)
     if take <= 0:
         return Claimed((), counts)
+    waiting = dict(before.waiting[:take])
+    first = before.highest + 1
+    cache.check_sampled([*waiting, *range(first, first + take - len(waiting))])
     now = utc_now()
-    waited = _take_waiting(connection, cache, dict(before.waiting[:take]), now)
+    waited = _take_waiting(connection, cache, waiting, now)
     trials = waited + _take_new(connection, cache, before, take - len(waited), now)
     # A trial that was waiting has the owner `NOBODY` already.
     _FORGET_SYSTEM_ATTRIBUTE.run(connection, [(trial.trial_id, OWNER) for trial in waited])

@@ -268,7 +268,11 @@ class Store:
                     return Claimed(trials, cache.count(connection).counts)
             return claims.claim(connection, cache, until=until, most=most, owner=owner)
 
-        return self._holding(stage, work)
+        while True:
+            try:
+                return self._holding(stage, work)
+            except claims.Unsampled as missing:  # again where another runner takes these numbers meanwhile
+                self._cache(stage).sample(missing.numbers)
 
     def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
         """Write points of the curves of trials that ``owner`` still holds, ``ids`` by number, over those there are."""

@@ -22,10 +22,11 @@ from hpsearch import Search, import_trials
 from hpsearch.errors import BadInput
 from hpsearch.objectives import kinds
 from hpsearch.objectives.user.runtime import NoData
-from hpsearch.records import Completed, Stage
+from hpsearch.records import Completed, Stage, Trial
 from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.figures.style import ParameterAxis
 from hpsearch.reports.tables import trials_table
+from hpsearch.samplers import sampler_of
 from hpsearch.search.best import overview
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.narrowing import narrow_stage
@@ -102,6 +103,32 @@ def test_released_and_enqueued_trials_have_what_their_conditions_say(store: Stor
     assert list(nothing.params) == ["optimizer", "units", "layers"]
     assert [trial.params for trial in study.trials[1:]] == [dict(t.params) for t in (*again, adam, nothing)]
     assert check(str(file)).findings == []
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol"])
+def test_a_function_is_called_while_others_may_write(
+    store: Store, file: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = {"trials": {"sampler": sampler}, "constraints": ["user_functions:fits"]}
+    stage = store.create_stage(NewStage("s", 1, "maximize", 3, {"x": Float(0.0, 1.0)}, plain))
+    me, rival, taken = Owner.current(), open_store(str(file), write=True), list[Trial]()
+
+    def fits(params: Mapping[str, Any]) -> bool:
+        with closing(sqlite3.connect(file, timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+        if not taken:
+            taken.append(Trial(0, 0, {}))
+            taken[:] = rival.claim(stage, until=9, most=2, owner=Owner.current()).trials
+        return bool(params["x"] < 0.5)
+
+    monkeypatch.setattr(user_functions, "fits", fits)
+    with closing(rival):
+        trials = store.claim(stage, until=9, most=3, owner=me).trials
+        assert [trial.number for trial in (*taken, *trials)] == list(range(5))
+        draws = sampler_of(stage)
+        assert [trial.params for trial in (*taken, *trials)] == [draws.params(stage, number) for number in range(5)]
+        assert store.release(stage, owner=me) == 3
+        assert store.claim(stage, until=9, most=3, owner=me).trials == trials
 
 
 def test_a_missing_value_is_found_where_the_conditions_ask_for_it(store: Store, file: Path) -> None:
