@@ -191,9 +191,9 @@ def test_equal_candidates_are_fitted_once() -> None:
 def test_another_fit_under_the_same_name_is_refused(tmp_path: Path) -> None:
     options: dict[str, Any] = {"storage": str(tmp_path / "kept.db"), "n_iter": 4}
     search(**options).fit(X, Y)
-    with pytest.raises(StageConflict, match=r"the data of Counting/stage-01 have changed"):
+    with pytest.raises(StageConflict, match=r"folds \(cv\) of Counting/stage-01 have changed"):
         search(**options).fit(X[::-1], Y)
-    with pytest.raises(StageConflict, match=r"the data of"):  # other folds
+    with pytest.raises(StageConflict, match=r"folds \(cv\) of"):  # other folds
         search(**options, cv=ShuffleSplit(3, random_state=1)).fit(X, Y)
     for other in ({"n_iter": 5}, {"scoring": "f1_macro"}, {"estimator": Counting(tol=1e-3)}, {"random_state": 1}):
         with pytest.raises(StageConflict, match=r"Counting was begun with other settings \(.*; give .*name"):

@@ -11,10 +11,10 @@ import click
 from hpsearch.api import Search, Trials
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
-from hpsearch.cli.render import emit, emit_object, emit_record, least_width, say, screen_width, terminal
+from hpsearch.cli.render import command, emit, emit_object, emit_record, least_width, say, screen_width, terminal
 from hpsearch.errors import Argument, BadArgument, BadInput
 from hpsearch.objectives.kinds import epochs, reports_noise, used
-from hpsearch.records import CURVES, HITS, OUTPUT, REASON, SECONDS, VALIDATION_LOSS
+from hpsearch.records import CURVES, HITS, OUTPUT, REASON, SECONDS, VALIDATION_LOSS, Action
 from hpsearch.reports.tables import (
     RECENT,
     Scale,
@@ -231,11 +231,11 @@ def best(search: str | None, stage: int | None, storage: str | None, output: For
         ties: Columns = {"ties": [len(best.tied) if best.known else None]}
         emit(trials_table(best.of, first, full=True) | {"corrected": [best.corrected], **ends, **ties}, output)
     else:
-        _say_best(best)
+        _say_best(best, storage)
         _say_confirmation(confirmation, best.trial)
 
 
-def _say_best(best: BestTrial) -> None:
+def _say_best(best: BestTrial, storage: str | None) -> None:
     error = "" if best.interval is None else " (one standard error)"
     say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(best.score, best.error)}{error}")
     effective = used(best.of, best.params)
@@ -250,7 +250,8 @@ def _say_best(best: BestTrial) -> None:
     if best.ties and best.known:
         say(best.ties_sentence())
     elif best.ties and reports_noise(best.of):
-        say("noise unknown: the best trials report neither folds nor a standard error; `hpsearch confirm` measures it")
+        measure = command(Action("confirm", {"search": best.of.search, "storage": storage}))
+        say(f"noise unknown: the best trials report neither folds nor a standard error; `{measure}` measures it")
     if best.left_out is not None:
         say(best.left_out)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.kinds import curve_bounds, foreign, is_users, used
+from hpsearch.objectives.kinds import examples as examples_of
 from hpsearch.records import CURVES, VALIDATION_LOSS, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted, is_missing, listed
@@ -194,10 +195,12 @@ def confirmed_sentences(confirmation: Overview) -> list[Sentence]:
     repeats = counted(first.repeats, "repeat") if len({of.repeats for of in ranking}) == 1 else "its repeats"
     same = f" on the same {counted(examples, 'validation example')}" if examples else ""
     scope = ", not" if first.covers == "seeds" else " and"
-    sentences = [
-        f"mean: {stage.metric} over {repeats}{same}",
-        f"the interval covers other seeds{scope} other validation examples",
-    ]
+    constant = examples_of(stage) is None and all(of.constant for of in ranking)
+    sentences = [f"mean: {stage.metric} over {repeats}{same}"]
+    if constant:
+        sentences.append("all repeats of each trial are equal: the score does not depend on the seed")
+    if not constant or first.covers != "seeds":
+        sentences.append(f"the interval covers other seeds{scope} other validation examples")
     tested = [of for of in others if of.p is not None]
     worse = [str(of.trial) for of in tested if of.distinguishable]
     name = f"trial {first.trial}"
@@ -208,7 +211,7 @@ def confirmed_sentences(confirmation: Overview) -> list[Sentence]:
         sentences.append(f"{name} is significantly better than {which}; the rest are statistically tied with it")
     elif tested:
         sentences.append(f"all others are statistically tied with {name}")
-    elif others:
+    elif others and not constant:
         sentences.append("too few repeats in common to compare them; use {} or more")
     if tested:
         sentences.append("p: two-sided, Bonferroni-adjusted, against the first")
@@ -217,7 +220,7 @@ def confirmed_sentences(confirmation: Overview) -> list[Sentence]:
     drop = sum(of.setting.score - of.mean for of in ranking) / len(ranking)
     if stage.direction == "minimize":
         drop = -drop
-    if drop > 0:
+    if drop > 1e-9 * max(abs(of.mean) for of in ranking):  # else rounding
         better = "higher" if stage.direction == "maximize" else "lower"
         sentences.append(f"the scores they were selected by were {drop:.2g} {better} on average: selection bias")
     return [Sentence(text, (Argument("repeats", 4),) * text.count("{}")) for text in sentences]

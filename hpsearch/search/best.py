@@ -203,8 +203,8 @@ class Confirmed:
     # whether the interval holds for other examples too, or for other seeds on these examples alone
     covers: Covers = "seeds"
     # two-sided, Bonferroni-adjusted p-value of the difference to the first: multiplied by the number of pairs of
-    # settings, as the first was not chosen beforehand. None for the first itself, and with fewer than 4 repeats in
-    # common.
+    # settings, as the first was not chosen beforehand. None for the first itself, with fewer than 4 repeats in
+    # common, and where the repeats of both are all equal.
     p: float | None = None
     compared: Covers = "seeds and examples"  # the scope of ``p``: without hits it holds for these examples alone
 
@@ -217,6 +217,12 @@ class Confirmed:
     def distinguishable(self) -> bool | None:
         """True if it differs significantly from the first; None where that is not known."""
         return None if self.p is None else self.p <= 1 - LEVEL
+
+    @property
+    def constant(self) -> bool:
+        """True if all its repeats, at least 2, have one score, but for rounding."""
+        scores = list(self.scores.values())
+        return len(scores) > 1 and all(math.isclose(score, scores[0], rel_tol=1e-12) for score in scores)
 
     @property
     def mean(self) -> float:

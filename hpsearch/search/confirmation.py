@@ -198,6 +198,8 @@ def _difference_p(
         values = _stack(first_hits, common) - _stack(hits, common)
         mean = float(values.mean())
         variance, freedom = crossed_variance(values, ratio)
+    elif first.constant and other.constant:
+        return None, covers  # no spread of repeats to test by
     else:
         differences = [first.scores[repeat] - other.scores[repeat] for repeat in common]
         mean = float(np.mean(differences))

@@ -282,9 +282,10 @@ def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
 def check_fingerprint(stage: Stage, fingerprint: str) -> None:
     """Check that a stage continues with the data that it was begun with. StageConflict if they differ."""
     if stage.fingerprint != fingerprint:
+        data = "data, fit parameters or folds (cv)" if kinds.foreign(stage) else "data"
         raise StageConflict(
-            f"the data of {stage.name} have changed (sha256 {stage.fingerprint[:12]}, now {fingerprint[:12]}); "
-            "bring the old data back, or give the search another name"
+            f"the {data} of {stage.name} have changed (sha256 {stage.fingerprint[:12]}, now {fingerprint[:12]}); "
+            f"bring the old {data} back, or give the search another name"
         )
 
 

@@ -184,7 +184,8 @@ def test_versions_are_named_where_they_differ() -> None:
         (
             "x",
             "",
-            "noise unknown: the best trials report neither folds nor a standard error; `hpsearch confirm` measures it",
+            "noise unknown: the best trials report neither folds nor a standard error; "
+            "`hpsearch confirm mine` measures it",
         ),
     ],
 )

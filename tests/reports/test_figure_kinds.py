@@ -126,6 +126,15 @@ class TestPair:
         assert [round((bottom + top) / 2) for *_, bottom, top in boxes] == [0, 2]
         assert len([trace for trace in figure.data if trace.mode == "text"]) == 2
 
+    def test_the_caption_counts_the_trials_that_have_both(self) -> None:
+        frame = made_trials(30)
+        frame.loc[frame["number"] < 12, "param:dropout"] = math.nan
+        trials = made_stage(frame)
+        assert "; the 18 that have both are plotted." in describe(
+            pair([trials], "lr", "dropout", ranges=[trials.stage])
+        )
+        assert "have both" not in describe(pair([trials], "lr", "weight_decay", ranges=[trials.stage]))
+
     @pytest.mark.parametrize(("direction", "reverse"), [("maximize", False), ("minimize", True)])
     def test_trials_are_coloured_by_score_and_the_best_lie_on_top(self, direction: Any, reverse: bool) -> None:
         frame = made_trials(30, failed=4)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import NormalDist, fmean
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from hpsearch.records import Setting
-from hpsearch.search.best import Confirmed
+from hpsearch.reports.tables import confirmed_sentences
+from hpsearch.search.best import Confirmed, Overview
 from hpsearch.search.confirmation import SettingHits, crossed_variance, rank_confirmed, share_interval
 from hpsearch.statistics import Interval, mean_interval, wilson
 
@@ -66,6 +69,25 @@ def test_settings_stand_by_their_means() -> None:
     small = rank_confirmed([repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7])], direction="minimize")
     assert [one.trial for one in small] == [1, 2]
     assert ranked([]) == ()
+
+
+def test_repeats_that_are_all_equal_are_not_tested_and_a_sentence_says_so() -> None:
+    made = Mock(metric="score", direction="maximize", sizes={}, study_file={"objective": {"function": "train:of"}})
+
+    def sentences(*given: Confirmed) -> str:
+        ranking = rank_confirmed(given, direction="maximize")
+        return "; ".join(map(str, confirmed_sentences(Overview(made, 8, 0, ranking))))
+
+    near = repeats(2, [0.1 + 0.2] * 4), repeats(1, [0.3, 0.3, 0.3, 0.1 + 0.2])
+    equal = sentences(*(replace(of, setting=replace(of.setting, score=of.mean + 1e-16)) for of in near))
+    assert equal == (
+        "mean: score over 4 repeats; all repeats of each trial are equal: the score does not depend on the seed"
+    )
+    assert [of.p for of in rank_confirmed([repeats(1, [0.9] * 4), repeats(2, [0.8] * 4)], direction="maximize")] == [
+        None,
+        None,
+    ]
+    assert "significantly better" in sentences(repeats(1, [0.91, 0.9, 0.9, 0.91]), repeats(2, [0.8] * 4))
 
 
 def test_ties_go_to_the_lower_loss_and_failures_to_the_end() -> None:

@@ -70,7 +70,10 @@ def pair(
     )
     if order.empty:
         say(figure, every.none_complete)
-    return tell(figure, f"{x} against {y}, coloured by {every.metric}. {every.summary_with_best}. {boxes}.")
+    both = int(every.trials[[f"param:{x}", f"param:{y}"]].notna().all(axis=1).sum())
+    plotted = "" if both == len(every.trials) else f"; the {both:,} that have both are plotted"
+    text = f"{x} against {y}, coloured by {every.metric}. {every.summary_with_best}{plotted}. {boxes}."
+    return tell(figure, text)
 
 
 def _rectangles(figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis, ranges: Sequence[NewStage]) -> None:
