@@ -23,8 +23,8 @@ _ABOUT = {
     "folder": "Where its files are, from here",
 }
 _FURTHER = """\
-# score_pattern = "acc=([0-9.]+)"  # finds the score in what a command prints, where that is no JSON
-# workdir = "{search}/{trial}"      # the folder that a command runs in
+# score_pattern = 'acc=([-+.\\w]+)'  # finds the score in what a command prints, where that is no JSON
+# workdir = "{search}/{trial}"        # the folder that a command runs in
 """
 _DIRECTION = """\
 # Which scores are better? Take one of these lines:

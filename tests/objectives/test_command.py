@@ -63,7 +63,7 @@ BAD: Mapping[str, Bad] = {
     "killed in a shell": Bad("sh -c 'kill -KILL $$'; exit $?", "killed by signal 9 (SIGKILL)", "signal"),
     "memory": Bad("echo 'MemoryError: no' >&2; exit 1", "exit code 1: MemoryError: no", "memory"),
     "exit 255": Bad("exit 255", "exit code 255", "exit"),
-    "no score": Bad("echo nothing; echo why >&2", 'JSON such as {"score": 0.91}', "result", "why"),
+    "no score": Bad("echo nothing; echo why >&2", 'JSON such as {"score": 0.91}, or give score_pattern', "result", "why"),
     "nan": Bad("""echo '{"score": NaN}'""", "the score is nan", "result"),
     "text": Bad("""echo '{"score": "high"}'""", "the last line with a score: the score is str 'high'", "result"),
     "null": Bad("""echo '{"score": null}'""", "the score is None", "result"),
@@ -189,9 +189,11 @@ def test_the_names_in_a_command() -> None:
     assert unused(["lr", "m"], ["{params_file}"]) == []
 
 
-def test_where_nothing_complains_the_end_of_standard_output_is_kept() -> None:
+def test_the_ends_of_both_outputs_are_kept() -> None:
     assert outcome(shell("echo nothing")).attributes[OUTPUT] == "nothing\n"
-    assert outcome(shell("echo nothing; echo why >&2; exit 1")).attributes[OUTPUT] == "why\n"
+    assert outcome(shell("echo nothing; echo why >&2; exit 1")).attributes[OUTPUT] == "nothing\nwhy\n"
+    long = outcome(shell("yes out | head -n 9000; yes err | head -n 9000 >&2; exit 1")).attributes[OUTPUT]
+    assert long == "out\n" * 512 + "err\n" * 512
 
 
 def test_facts_of_the_last_line() -> None:
@@ -212,6 +214,8 @@ def test_facts_of_the_last_line() -> None:
         ("echo acc=1e-3", 0.001),
         ("echo acc", "nothing that it printed matches score_pattern = 'acc=([-.e0-9]+)'"),
         ("echo acc=1.2.3", "score is str '1.2.3'"),
+        ("echo acc=1.18E-11 time=3", "finds a part of '1.18E-11'; ([-+.\\w]+) finds all"),
+        ("echo acc=1.18E-11; echo acc=2.", 2.0),
     ],
 )
 def test_a_pattern_finds_the_score(script: str, expected: float | str) -> None:

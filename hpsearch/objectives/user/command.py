@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.functions import NotFound, find_file
-from hpsearch.objectives.user.child import Child, InChildProcess, Slot, Tail, ended_words, environment
+from hpsearch.objectives.user.child import KEPT_BYTES, Child, InChildProcess, Slot, Tail, ended_words, environment
 from hpsearch.objectives.user.placeholders import fill, fill_all, names, text_of, variable
 from hpsearch.objectives.user.trial import BadResult, Task, Trial, not_ours, read_result
 from hpsearch.records import ENDED, OUTPUT, SECONDS, Completed, Failed, Outcome, Paused, Report
@@ -30,6 +30,7 @@ _LONGEST = 1 << 20  # bytes of a line that may hold a score; longer ones are lef
 _OUT_OF_MEMORY = re.compile(r"\b(MemoryError|OutOfMemoryError|bad_alloc)\b")  # no exit code says it; for `retries`
 _TOO_FEW = (errno.EAGAIN, errno.ENOMEM)  # processes, memory: another attempt may succeed
 _EXAMPLE = '{"score": 0.91}'
+_CONTINUES = re.compile(r"\.?\d|[eE][-+]?\d")  # what makes another number of the one before it
 _NUMBERS = ("score", "folds", "std_error")  # keys of a line that must be numbers
 
 
@@ -81,9 +82,11 @@ class Scores:
             return
         for match in self._pattern.finditer(line.decode(errors="replace")):
             self._matches += 1
-            self.last = {"score": _number(match[1])}
-            if self._report is not None and isinstance(self.last["score"], float):
-                self._report(self.last["score"], self._matches)
+            rest = match[1] and _CONTINUES.match(match.string, match.end(1))
+            self.last = {"part": match[1] + match.string[match.end(1) :]} if rest else {"score": _number(match[1])}
+            score = self.last.get("score")
+            if self._report is not None and isinstance(score, float):
+                self._report(score, self._matches)
 
     def _add_json(self, line: bytes) -> None:
         if not (line.startswith(b"{") and line.endswith(b"}") and b'"score"' in line):
@@ -170,8 +173,10 @@ class CommandObjective(InChildProcess):
                 return
         except BadResult as error:
             reason = str(error)
-        output = str(stderr.tail) if str(stderr.tail).strip() else str(stdout.tail)
-        attributes = {**spent, **slot.facts, OUTPUT: output, ENDED: ended}
+        output, errors = str(stdout.tail), str(stderr.tail)
+        errors = errors[-max(KEPT_BYTES // 2, KEPT_BYTES - len(output)) :]
+        both = output[-(KEPT_BYTES - len(errors)) :] + errors
+        attributes = {**spent, **slot.facts, OUTPUT: both, ENDED: ended}
         yield [*points, Failed(task.trial.number, reason, trial.curve, attributes)]
 
     def _start(
@@ -249,9 +254,13 @@ class CommandObjective(InChildProcess):
             BadResult: It is no finite number, or there is no such line.
         """
         if last is None and self.pattern is None:
-            raise BadResult(f"it printed no score; let the last line of its standard output be JSON such as {_EXAMPLE}")
+            json_line = f"let the last line of its standard output be JSON such as {_EXAMPLE}"
+            raise BadResult(f"it printed no score; {json_line}, or give score_pattern")
         if last is None:
             raise BadResult(f"nothing that it printed matches score_pattern = {self.pattern!r}")
+        if self.pattern is not None and "part" in last:
+            number = repr(last["part"].split()[0][:60])
+            raise BadResult(f"score_pattern = {self.pattern!r} finds a part of {number}; ([-+.\\w]+) finds all")
         numbers = {key: value for key, value in last.items() if key in _NUMBERS or isinstance(value, int | float)}
         others = {key: value for key, value in last.items() if key not in numbers}
         try:

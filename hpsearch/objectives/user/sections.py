@@ -147,7 +147,7 @@ class Command(UserObjective):
         except re.error as error:
             raise ValueError(f"not a regular expression ({error})") from None
         if groups != 1:
-            raise ValueError(f"it has {groups} groups; put the score, and only it, between ( and ): 'acc=([0-9.]+)'")
+            raise ValueError(f"it has {groups} groups; put the score, and only it, between ( and ): 'acc=([-+.\\w]+)'")
         return value
 
 
