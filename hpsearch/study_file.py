@@ -51,6 +51,7 @@ _DATA = (".npz", ".npy", ".csv", ".tsv", ".data", ".parquet", ".gz", "-ubyte")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WHERE_RUN = ("devices", "folder", "retries", "trial_timeout")  # keys under ``[objective]`` that no score depends on
 _MAY_CHANGE = {("trials", "count"), ("pruning", "rule"), *(("objective", key) for key in _WHERE_RUN)}
+_TOP_LEVEL = ("name", "constraints")  # keys of the file that are no sections
 _LISTED = ("bool", "categorical")  # the types whose values are listed as choices: they have no order
 
 
@@ -263,6 +264,8 @@ def _parse_space(plain: Mapping[str, Any], kind: Kind, fixed: Mapping[str, Value
     """
     space: dict[str, Parameter] = {}
     for name, range_ in plain.items():
+        if name in _TOP_LEVEL and not isinstance(range_, Mapping):
+            raise BadStudyFile(f"[space] {name} = {repr(range_)[:60]}: put it above the first [section]")
         if isinstance(range_, Mapping) and kind.parameters is not None and range_.keys() & {"by", "when"}:
             raise BadStudyFile(
                 f"[space] {name}: this kind of objective knows itself which of its parameters depend on which; leave "
@@ -341,6 +344,11 @@ def _check(study: StudyFile) -> None:
                 f"and this search has {either(values)}; leave {name} out or change {used_by.name}"
             )
     first, epochs = study.pruning.min_epochs, study.epochs
+    if study.pruning.rule != "none" and epochs is None:
+        raise BadStudyFile(
+            f"pruning.rule = {study.pruning.rule!r} needs epochs = ... under [objective], how many points the whole "
+            "learning curve of a function or command has; an estimator has none"
+        )
     if study.pruning.rule != "none" and first is not None and epochs is not None and 2 * first > epochs:
         raise BadStudyFile(
             f"pruning.min_epochs = {first} is more than half of the {epochs} epochs, so that no trial could be pruned; "

@@ -42,6 +42,8 @@ def _explain(details: ErrorDetails, sections: Mapping[str, Any], also_called: Ma
         here: Mapping[str, Any] = sections[outer[0]].model_fields if outer else sections
         place = f"[{outer[0]}]" if outer else "the file"
         meant = also_called.get(key.lower(), key)
+        if outer and meant in sections and not hasattr(sections[meant], "model_fields"):
+            return f"{key!r} is not a key of {place}; {meant} stands above the first [section]"
         for section, annotation in sections.items():
             if meant not in here and meant in getattr(annotation, "model_fields", ()):
                 return f"{key!r} is not a key of {place}; {meant} stands in [{section}]"

@@ -116,6 +116,18 @@ class Trial:
             return int(self.params.setdefault(name, int(low)))
         return int(self._suggest(name, Int(low, int(last_step(low, high, step)), log, step), {}))
 
+    def suggest_uniform(self, name: str, low: float, high: float) -> float:
+        """Return `suggest_float`'s value; one of Optuna's older names, as the next two are."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> float:
+        """Return the value of `suggest_float` with ``log``."""
+        return self.suggest_float(name, low, high, log=True)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
+        """Return the value of `suggest_float` with a step."""
+        return self.suggest_float(name, low, high, step=q)
+
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of the choices; see `suggest_float`. Those that are no plain values are kept by their ``repr``."""
         return self._suggest(name, *choices_of(name, choices))
