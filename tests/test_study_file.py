@@ -212,7 +212,10 @@ def test_differences() -> None:
         ({"space": {"wd": {}}}, "'wd' is not a hyperparameter; did you mean 'weight_decay'?"),
         ({"space": {"lr": {"low": 1.0, "high": 0.5}}}, "[space] lr: low = 1.0 is not below high = 0.5"),
         ({"space": {"constraints": ["lr < 1"]}}, "[space] constraints = ['lr < 1']: put it above the first [section]"),
-        ({"trials": {"constraints": ["lr < 1"]}}, "not a key of [trials]; constraints stands above the first [section]"),
+        (
+            {"trials": {"constraints": ["lr < 1"]}},
+            "not a key of [trials]; constraints stands above the first [section]",
+        ),
         ({"space": {"lr": 0.1}}, "[space] lr = 0.1; write { low = ..., high = ..., log = true }"),
         ({"space": {"lr": {"low": -1.0, "high": 0.5}}}, "[space] lr: -1.0 lies below 0"),
         ({"space": {"lr": {"choices": ["a", "b"]}}}, "[space] lr: choice 'a' is not a number"),

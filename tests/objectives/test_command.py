@@ -63,7 +63,9 @@ BAD: Mapping[str, Bad] = {
     "killed in a shell": Bad("sh -c 'kill -KILL $$'; exit $?", "killed by signal 9 (SIGKILL)", "signal"),
     "memory": Bad("echo 'MemoryError: no' >&2; exit 1", "exit code 1: MemoryError: no", "memory"),
     "exit 255": Bad("exit 255", "exit code 255", "exit"),
-    "no score": Bad("echo nothing; echo why >&2", 'JSON such as {"score": 0.91}, or give score_pattern', "result", "why"),
+    "no score": Bad(
+        "echo nothing; echo why >&2", 'JSON such as {"score": 0.91}, or give score_pattern', "result", "why"
+    ),
     "nan": Bad("""echo '{"score": NaN}'""", "the score is nan", "result"),
     "text": Bad("""echo '{"score": "high"}'""", "the last line with a score: the score is str 'high'", "result"),
     "null": Bad("""echo '{"score": null}'""", "the score is None", "result"),
