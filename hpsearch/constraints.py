@@ -101,7 +101,8 @@ class Constraints:
             except NotFound as error:
                 raise NotFound(f"constraint {text!r}: {error}") from error
             except Exception as error:
-                raise BadSpace(f"constraint {text!r}: {_with(names, values)}: {first_line(error)}") from error
+                reason = first_line(error) if names else f"{type(error).__name__}: {first_line(error)}"
+                raise BadSpace(f"constraint {text!r}: {_with(names, values)}: {reason}") from error
             if type(result).__name__ not in ("bool", "bool_"):  # NumPy's too
                 raise BadSpace(
                     f"constraint {text!r}: {_with(names, values)}: {result!r} is neither true nor false; compare"

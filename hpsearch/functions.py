@@ -49,7 +49,9 @@ def check_not_importing() -> None:
         BadInput: A function's module is being imported.
     """
     if importing:
-        raise BadInput(f"{importing[-1]} is imported and starts a search: put that below `if __name__ == '__main__':`")
+        raise BadInput(
+            f"{importing[-1]} starts a search when it is imported; put that below `if __name__ == '__main__':`"
+        )
 
 
 def imported(function: str, folders: Sequence[str]) -> Callable[[Any], Any]:
@@ -92,7 +94,7 @@ def _from_file(path: Path) -> ModuleType:
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)  # what stands beside the file is imported as in a script
-    for name in ("__main__", path.stem):  # the script that runs is not run again
+    for name in ("__main__", path.stem, f"hpsearch_{path.stem}"):  # what runs or has run is not run again
         loaded = sys.modules.get(name)
         if loaded is not None and os.path.abspath(getattr(loaded, "__file__", None) or "") == os.path.abspath(path):
             return loaded

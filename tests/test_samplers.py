@@ -251,6 +251,7 @@ def test_each_branch_of_the_conditions_has_a_sequence_of_its_own(sampler: str) -
         (["nowhere.py:fits"], "constraint 'nowhere.py:fits': there is no file "),
         (["user_functions:nothing"], "has no 'nothing'; it has: "),
         (["user_functions:square"], "constraint 'user_functions:square': batch = 32, layers = 7, "),
+        (["user_functions:square"], ": AttributeError: 'dict' object has no "),
         (["builtins:len"], "6 is neither true nor false"),
         (["builtins:dict.clear"], "None is neither true nor false"),
     ],

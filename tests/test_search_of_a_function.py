@@ -135,10 +135,10 @@ def test_a_search_goes_on_with_what_is_given_again(storage: str) -> None:
 def test_what_no_other_process_can_import_runs_in_this_one(storage: str, caplog: pytest.LogCaptureFixture) -> None:
     made = search(storage)
     made.start(2, jobs=4)
-    assert "jobs=4: <lambda> is called in this process" in caplog.text
-    with pytest.raises(BadArgument, match="engine=pool: <lambda> is called in this process"):
+    assert "jobs=4: <lambda> runs in this process" in caplog.text
+    with pytest.raises(BadArgument, match="engine=pool: <lambda> runs in this process"):
         made.start(4, engine="pool")
-    with pytest.raises(BadInput, match="no other process can import it; use engine=inline"):
+    with pytest.raises(BadInput, match="no other process can import this objective, .*; use engine=inline"):
         Search("boosting", storage=storage).start(4)
     assert Search("boosting", storage=storage).status()[0].counts.finished == 2
     # Two lambdas have one name, and each search its own.
@@ -230,7 +230,7 @@ def test_a_notebook_shows_tables_and_a_bar(
 
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1)))
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
-    made = search(storage, function=lambda trial: None if trial.number == 2 else float(trial.number))
+    made = search(storage, function=lambda trial: None if trial.number == 2 else float(trial.number // 2))
     assert made._repr_html_().startswith("Search(&#x27;boosting&#x27;")  # it has not begun
     runs = made.start(4)
     assert capsys.readouterr().out == ""
@@ -246,7 +246,7 @@ def test_a_notebook_shows_tables_and_a_bar(
     Plot(figure, "boosting", "history")._ipython_display_()
     assert figures == ["shown"]
     made.confirm(top=1, repeats=2, jobs=2)
-    assert "<lambda> is called in this process" in capsys.readouterr().out
+    assert "<lambda> runs in this process" in capsys.readouterr().out
     assert "2 of 2 trials" in shown[-1]["text/plain"]
 
 

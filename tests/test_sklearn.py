@@ -251,13 +251,17 @@ def test_error_score_raise_raises_and_the_candidate_is_tried_again(tmp_path: Pat
     assert not np.isnan(search(**options).fit(X, Y).cv_results_["mean_test_score"]).any()
 
 
-def test_a_number_as_error_score_counts() -> None:
+def test_a_number_as_error_score_counts(tmp_path: Path) -> None:
+    storage = str(tmp_path / "kept.db")
     Counting.impossible = 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitFailedWarning)
-        fitted = search(n_iter=12, error_score=-1.0).fit(X, Y)
+        fitted = search(n_iter=12, stages=1, error_score=-1.0, storage=storage, name="x").fit(X, Y)
     means = fitted.cv_results_["mean_test_score"]
     assert (means == -1.0).tolist() == (fitted.cv_results_["param_C"].astype(float) > 1.0).tolist()
+    # A failure is one whether scikit-learn was given the candidate alone or among others.
+    states = Search("x", storage=storage).trials().columns["state"]
+    assert [state == "FAIL" for state in states] == (means == -1.0).tolist()
 
 
 REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hpsearch.__main__ import main
 def objective(trial: Any) -> dict[str, float]:
     for step in range(3):
         trial.report(trial.params["x"] / (step + 1), step)
-    if trial.number == 1:
+    if trial.number == 1 and not os.environ.get("RETRIED"):
         raise ValueError("not this one")
     return {"score": trial.params["x"], "size": 7.0}
 
@@ -55,12 +56,14 @@ def test_every_trial_is_a_run_of_mlflow_once(
     assert [point.value for point in sorted(curve, key=lambda point: point.step)] == [*trial.curve, trial.score]
     assert runs["boosting/stage-01/1"].info.status == "FAILED"
     assert "not this one" in runs["boosting/stage-01/1"].data.tags["hpsearch.reason"]
-    # Again: only what is new, and what an export that broke off had begun.
+    # Again: only what is new, what an export that broke off had begun, and what was retried.
     client.update_run(run.info.run_id, "RUNNING")
+    search.retry()
+    monkeypatch.setenv("RETRIED", "1")
     search.start(5)
     assert main(["export", "--to", "mlflow", "--storage", "search.db"]) == 0
-    assert f"2 runs of boosting made in {uri}, 3 were there already" in " ".join(capsys.readouterr().out.split())
-    assert len(client.search_runs([experiment])) == 5
+    assert f"3 runs of boosting made in {uri}, 2 were there already" in " ".join(capsys.readouterr().out.split())
+    assert [run.info.status for run in client.search_runs([experiment])] == ["FINISHED"] * 5
 
 
 def test_every_trial_is_a_run_of_wandb(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:

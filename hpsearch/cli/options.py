@@ -64,7 +64,7 @@ jobs = click.option("--jobs", type=int, help="Processes. [default: one per core]
 engine = click.option(
     "--engine",
     default="pool",
-    help="pool: processes; dask: the workers of a Dask cluster; inline: this process, for debugging.",
+    help="pool: processes; dask: the workers of a Dask cluster; inline: no worker processes, one batch at a time.",
 )
 scheduler = click.option(
     "--scheduler",

@@ -102,7 +102,7 @@ def _take(draft: Draft, name: str, of: _Parameter, given: str) -> None:
     values = of.values or ([of.value] if of.value is not None else [])
     whole = isinstance(of.min, int) and isinstance(of.max, int)
     distribution = of.distribution or ("int_uniform" if whole else "uniform")
-    if values and all(isinstance(value, Value | None) for value in values):
+    if values and values != [None] and all(isinstance(value, Value | None) for value in values):
         if "probabilities" in (of.model_extra or {}):
             draft.notes.append(f"{name}: its values are equally likely; probabilities is not taken over")
         if len(values) == 1:

@@ -103,10 +103,10 @@ def _to_mlflow(runs: Iterator[_Run], project: str) -> HandedOver:
             token = page.token or None
         for run in runs:
             if (info := there.get(run.name)) is not None:
-                if info.status != "RUNNING":
+                if info.status == _STATUS[run.trial.state]:
                     known += 1
                     continue
-                client.delete_run(info.run_id)  # an export that broke off has left it
+                client.delete_run(info.run_id)  # an export that broke off has left it, or the trial was retried
             started, finished = (
                 int(time.replace(tzinfo=UTC).timestamp() * 1000) if (time := run.trial.row[name]) is not None else None
                 for name in ("started", "finished")

@@ -74,7 +74,7 @@ class Definition:
     def words(self) -> str:
         """Return the reason why the function is called in this process alone."""
         name = getattr(self.function, "__qualname__", type(self.function).__name__)
-        return f"{name} is called in this process: a function that no other process can import by its name"
+        return f"{name} runs in this process, as no other process can import it"
 
 
 def define(

@@ -76,7 +76,7 @@ def limits_of(timeout: float | str | None, until: str | None, max_failures: int 
         seconds = None if timeout is None else span(timeout)
     except ValueError as error:
         raise BadArgument("timeout", timeout, str(error)) from None
-    return Limits(seconds, None if until is None else _goal(until), max_failures)
+    return Limits(seconds, None if until is None else _goal(str(until)), max_failures)
 
 
 def _goal(text: str) -> Goal:

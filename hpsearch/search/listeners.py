@@ -65,7 +65,8 @@ class Bar(Listener):
     def tick(self, tick: Tick) -> None:
         """Renew the bar, at most twice a second but for its end."""
         for trial in (outcome for outcome in tick.recorded if isinstance(outcome, Completed)):
-            if self._best is None or (trial.score > self._best[1]) is (self._stage.direction == "maximize"):
+            sign = 1 if self._stage.direction == "maximize" else -1
+            if self._best is None or sign * trial.score > sign * self._best[1]:
                 self._best = trial.number, trial.score
         finished = tick.counts.finished
         if finished >= self._until or time.monotonic() - self._shown >= _EVERY_S:

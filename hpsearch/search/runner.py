@@ -214,7 +214,9 @@ class Runner:
                     # Paused ones wait until their rung is decided; the others are finished.
                     self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
                     ended = [o for o in outcomes if not isinstance(o, Paused)]
-                    finished += [self._said(batch, o) for o in ended if not self._batches.retry(batch, o, self.retries)]
+                    finished += [
+                        self._with_attempt(batch, o) for o in ended if not self._batches.retry(batch, o, self.retries)
+                    ]
                 case Lost(batch, reason, True, worker):
                     without[worker] = reason
                     self._batches.ready.append(batch)  # its trials are not at fault
@@ -236,7 +238,7 @@ class Runner:
         for worker in dict.fromkeys(failing):
             self._quarantine_if_faulty(worker)
 
-    def _said(self, batch: Batch, outcome: Outcome) -> Outcome:
+    def _with_attempt(self, batch: Batch, outcome: Outcome) -> Outcome:
         """Return an outcome; the reason of a failure says which attempt it was, where it was not the first."""
         if self.retries and isinstance(outcome, Failed) and batch.attempt > 1:
             return replace(outcome, reason=f"{outcome.reason} (attempt {batch.attempt})")

@@ -271,7 +271,7 @@ class StageCache:
         return self._sampler.params(self._begun, number)
 
     def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
-        """Return a claimed trial with its values: those that it has, those that somebody enqueued, sampled ones.
+        """Return a claimed trial with its values: those that it has, enqueued ones, sampled ones.
 
         Enqueued values hold where they are parameters of the stage, lie in their ranges and meet their conditions.
         (Optuna takes a number from outside its range too, and breaks on an unknown choice.)

@@ -91,7 +91,7 @@ def test_short_forms_of_ranges(text: str, plain: dict[str, Any]) -> None:
         ("init x --command", "a 'b", "it cannot be read as a shell does: No closing quotation"),
         ("init x --command", "a {lr} | tee b", "it runs without a shell, so | has no effect; use sh -c '...'"),
         ("init x --command", " ", "it is empty; give a program and its arguments"),
-        ("init x --range seed=1:2 --command", "a {seed}", "seed is no name for a parameter of a command"),
+        ("init x --range seed=1:2 --command", "a {seed}", "seed cannot name a parameter"),
     ],
 )
 def test_refused(cli: Cli, line: str, command: str, says: str) -> None:
@@ -118,6 +118,7 @@ parameters:
   wd: {distribution: normal, mu: 0, sigma: 1}
   net: {parameters: {depth: {values: [2, 3]}}}
   "two\\nlines": {value: [1, 2]}
+  nothing: {values: [null]}
 """
 
 
@@ -125,9 +126,9 @@ def test_a_sweep_becomes_a_study_file_and_says_what_it_leaves_out(cli: Cli) -> N
     Path("sweep.yaml").write_text(SWEEP)
     made = cli.json("init --from sweep.yaml")
     assert made["search"] == "My-sweep"
-    assert made["missing"] == ["the range of dropout, wd, net, two\nlines"]
+    assert made["missing"] == ["the range of dropout, wd, net, two\nlines, nothing"]
     plain = tomllib.loads(Path(made["path"]).read_text())
-    taken = ["one", "epochs", "lr", "units", "x", "opt", "dropout", "wd", "net", "two\nlines"]
+    taken = ["one", "epochs", "lr", "units", "x", "opt", "dropout", "wd", "net", "two\nlines", "nothing"]
     assert plain["objective"] == {
         "command": ["python", "train.py", *(f"--{name}={{{name}}}" for name in taken)],
         "folder": "..",
@@ -187,7 +188,7 @@ def test_the_command_of_a_sweep(command: Any, ours: list[str], note: str | None,
         ("parameters: {lr: {min: 0.1, max: 1.0}}", "names no program"),
         ("program: x\nparameters: {lr: 3}", "parameters.lr: Input should be a valid dictionary or instance"),
         ("program: x\nparameters: {lr: {min: 2, max: 1}}", "parameters: lr: low = 2 is not below high = 1"),
-        ("program: x\nparameters: {seed: {min: 0, max: 9}}", "seed is no name for a parameter of a command"),
+        ("program: x\nparameters: {seed: {min: 0, max: 9}}", "seed cannot name a parameter"),
         ("program: x\nparameters: {lr: {min: [1], max: 1}}", "parameters.lr.min.int: Input should be a valid integer"),
         ("&a [*a]", "is not a W&B sweep"),
         ("!!python/object/apply:os.system ['x']", "cannot be read as YAML: could not determine a constructor"),

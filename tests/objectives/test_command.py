@@ -283,7 +283,7 @@ def study_file(command: Any, **sections: Any) -> dict[str, Any]:
         (study_file(["train"], objective={"score_pattern": "acc"}), "it has 0 groups; put the score"),
         (study_file(["train"], objective={"score_pattern": "(acc"}), "not a regular expression (missing )"),
         (study_file(["train"], objective={"workdir": "{serach}/{trial}"}), "did you mean 'search'?"),
-        (study_file(["train"], fixed={"seed": 3}), "seed is no name for a parameter of a command: {seed} is the"),
+        (study_file(["train"], fixed={"seed": 3}), "seed cannot name a parameter: {seed} is the"),
         (study_file(["train"], fixed={"LR": 3}), "have one environment variable, HPSEARCH_PARAM_LR; rename one"),
         (study_file(["train"], space={}), "[space] is empty"),
         (study_file(["train"], pruning={"rule": "median"}), "pruning.rule = 'median' needs epochs = ... under [obj"),

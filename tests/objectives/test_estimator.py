@@ -170,6 +170,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no class": ({"objective": {"estimator": "sklearn.svm:SVG"}}, "has no 'SVG'; it has: "),
     "no file": ({"objective": {"estimator": "mine.py:make"}}, "there is no file "),
     "no estimator": ({"objective": {"estimator": "builtins:dict"}}, "it makes a dict, which is no scikit-learn estim"),
+    "no estimator's error": (
+        {"objective": {"estimator": "asyncio:get_running_loop"}},
+        ": RuntimeError: no running event",
+    ),
     "scoring": (
         {"objective": {"scoring": "accurate"}},
         "LogisticRegression': no scorer 'accurate'; did you mean 'accuracy'?",

@@ -178,7 +178,9 @@ def test_a_function_that_cannot_be_imported_costs_no_trial(
 
 def test_a_script_that_starts_a_search_when_it_is_imported_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "unguarded.py").write_text(UNGUARDED)
-    with pytest.raises(NotFound, match=r"unguarded.py is imported and starts a search: put that below `if __name__ ="):
+    with pytest.raises(
+        NotFound, match=r"unguarded.py starts a search when it is imported; put that below `if __name__ ="
+    ):
         imported("unguarded.py:f", [str(tmp_path)])
 
 
@@ -194,6 +196,12 @@ def test_what_stands_beside_the_file_is_imported_as_in_a_script(tmp_path: Path) 
     (tmp_path / "mine.py").write_text("import beside\ndef f(trial):\n    return beside.SCORE\n")
     done = evaluated(replace(objective(), function="mine.py:f", folder=str(tmp_path)), [Trial(0, 0, {})])
     assert done[0].score == 4.0
+
+
+def test_a_file_whose_name_another_module_has_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "taken", sys)
+    (tmp_path / "taken.py").write_text("def f(trial): ...\n")
+    assert imported("taken.py:f", [str(tmp_path)]) is imported("taken.py:f", [str(tmp_path)])
 
 
 class Name(str):

@@ -71,6 +71,7 @@ def test_limits_are_read_as_people_write_them(given: tuple[Any, Any, Any], limit
     [
         (("ten", None, None), "timeout=ten: not a span of time above 0; write 90, 90s, 10m, 1.5h or 1h30m"),
         ((None, "score", None), 'until=score: write a comparison with a number, such as "score >= 0.9"'),
+        ((None, 0.9, None), "until=0.9: write a comparison with a number"),
         ((None, "score >= high", None), "until=score >= high: write a comparison with a number"),
         ((None, "score >= nan", None), "write a comparison with a number"),
         ((None, " >= 1", None), "write a comparison with a number"),

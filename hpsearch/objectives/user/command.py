@@ -189,13 +189,13 @@ class CommandObjective(InChildProcess):
         stderr: Lines,
     ) -> Child:
         folder = os.path.abspath(self.folder)
-        own = {"seed": trial.seed, "trial": trial.number, "search": self.study.study_name, "folder": folder}
+        facts = {"seed": trial.seed, "trial": trial.number, "search": self.study.study_name, "folder": folder}
         if scratch is not None and self._has_file:
             file = scratch / f"{trial.number}-{task.trial.again}.json"
             file.write_text(json.dumps(trial.params))
-            own["params_file"] = str(file)
-        values = {**trial.params, **own}
-        variables = {f"HPSEARCH_{name.upper()}": text_of(value) for name, value in own.items()}
+            facts["params_file"] = str(file)
+        values = {**trial.params, **facts}
+        variables = {f"HPSEARCH_{name.upper()}": text_of(value) for name, value in facts.items()}
         variables |= {variable(name): text_of(value) for name, value in trial.params.items()}
         program = find_program(self.command[0], self.folder)
         try:
@@ -285,10 +285,10 @@ def find_program(name: str, folder: str) -> str:
         NotFound: There is none that can be run.
     """
     if "/" not in name:
-        if (found := shutil.which(name)) is None:
+        if (program := shutil.which(name)) is None:
             here = f"; this Python is {sys.executable}" if name.startswith("python") else ""
             raise NotFound(f"{name!r} is not in PATH{here}")
-        return found
+        return program
     path = find_file(name, (folder, os.getcwd())).absolute()
     if not os.access(path, os.X_OK):
         raise NotFound(f"{path} is not executable (chmod +x)")

@@ -258,8 +258,11 @@ class EstimatorObjective:
         metric = self.metric if self.metric in means else next(iter(means))
         score = means[metric]
         folds = [columns[f"split{fold}_test_{metric}"] for fold in range(len(self.folds.folds))]
-        if not math.isfinite(score):
-            unscored = sum(not math.isfinite(fold) for fold in folds)
+        of_folds = [value for name, value in columns.items() if name.startswith("split") and "_test_" in name]
+        # The same as alone, where scikit-learn raises: which others are in its batch is a matter of time.
+        no_fit = all(value == self.options.get("error_score") for value in of_folds)
+        if no_fit or not math.isfinite(score):
+            unscored = len(folds) if no_fit else sum(not math.isfinite(fold) for fold in folds)
             reason = f"{unscored} of {len(folds)} folds have no score; scikit-learn has warned of the cause"
             return Failed(number, reason, attributes={**facts, ENDED: "exception"})
         others = {name: mean for name, mean in means.items() if name != metric and math.isfinite(mean)}

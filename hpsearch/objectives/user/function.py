@@ -170,7 +170,7 @@ class LocalObjective(OneByOne):
     study: Study
 
     def __reduce__(self) -> NoReturn:
-        raise BadInput("the objective was given from Python, and no other process can import it; use {}", INLINE)
+        raise BadInput("no other process can import this objective, which was given from Python; use {}", INLINE)
 
     def evaluate(
         self, trials: Sequence[Claimed], *, until: int | None = None, paused: Sequence[Paused] = ()

@@ -57,9 +57,13 @@ class UserRuntime:
 
     def objective(self, sections: Any, data: Any, *, seed: int, space: Space, name: str = "") -> Objective:
         """Return the objective of a stage."""
-        study = Study(name, sections.direction, seed, space, sections.fixed)
+        study = Study(name, sections.direction, seed, space, sections.fixed, self._facts(sections, data))
         once, repeats = self._objective(sections, study), sections.objective.repeats
         return once if repeats == 1 else Repeated(once, repeats)
+
+    def _facts(self, sections: Any, data: Any) -> Mapping[str, Any]:
+        """Return the study's ``user_attrs``."""
+        return {}
 
     def load(self, sections: Any, *, data_dir: Path | None = None) -> Data:
         """Return that there are no data of ours."""
@@ -211,8 +215,9 @@ class EstimatorRuntime(UserRuntime):
         try:
             made = estimator.made(of.estimator, of.folder)
             estimator.check_scorers(made, of.scoring)
-        except (NotFound, TypeError, ValueError) as error:
-            text = " ".join(str(error).split())[:500]
+        except Exception as error:  # of the user's function too
+            plain = isinstance(error, NotFound | TypeError | ValueError)
+            text = " ".join((str(error) if plain else f"{type(error).__name__}: {error}").split())[:500]
             raise BadStudyFile(f"[objective] estimator = {of.estimator!r}: {text}") from error
         known = made.get_params()
         for name in (*sections.fixed, *(delivered_as(name, parameter) for name, parameter in space.items())):
@@ -240,12 +245,9 @@ class EstimatorRuntime(UserRuntime):
         evaluation: Evaluation = _estimators().evaluate(fitted.model, sections, data_dir)
         return evaluation
 
-    def objective(
-        self, sections: EstimatorSections, data: NoData, *, seed: int, space: Space, name: str = ""
-    ) -> Objective:
-        """Return the objective of a stage."""
+    def _facts(self, sections: EstimatorSections, data: NoData) -> Mapping[str, Any]:
         of, plain = sections.objective, sections.data.model_dump()
-        facts = {
+        return {
             "estimator": of.estimator,
             "folder": of.folder,
             "cv": of.cv,
@@ -254,9 +256,6 @@ class EstimatorRuntime(UserRuntime):
             "data_dir": data.data_dir,
             "fingerprint": data.fingerprint,
         }
-        study = Study(name, sections.direction, seed, space, sections.fixed, facts)
-        once = self._objective(sections, study)
-        return once if of.repeats == 1 else Repeated(once, of.repeats)
 
     def _objective(self, sections: EstimatorSections, study: Study) -> Objective:
         of = sections.objective

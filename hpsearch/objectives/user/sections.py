@@ -165,7 +165,7 @@ class CommandSections(UserSections):
         parameters = list(dict.fromkeys([*self.fixed, *(delivered_as(name, each) for name, each in space.items())]))
         for name in parameters:
             if name in OWN:
-                raise BadStudyFile(f"{name} is no name for a parameter of a command: {{{name}}} is the trial's own")
+                raise BadStudyFile(f"{name} cannot name a parameter: {{{name}}} is the trial's own value")
         for text in (*self.objective.command, self.objective.workdir or ""):
             for name in sorted(names(text) - {*OWN, *parameters}):
                 raise BadStudyFile(
