@@ -138,7 +138,7 @@ def test_what_no_other_process_can_import_runs_in_this_one(storage: str, caplog:
     assert "jobs=4: <lambda> runs in this process" in caplog.text
     with pytest.raises(BadArgument, match="engine=pool: <lambda> runs in this process"):
         made.start(4, engine="pool")
-    with pytest.raises(BadInput, match="no other process can import this objective, .*; use engine=inline"):
+    with pytest.raises(BadInput, match=r"no other process can import this objective, .*; use engine=inline"):
         Search("boosting", storage=storage).start(4)
     assert Search("boosting", storage=storage).status()[0].counts.finished == 2
     # Two lambdas have one name, and each search its own.
