@@ -205,7 +205,7 @@ class Runner:
         for event in events:
             match event:
                 case Progress(reports):
-                    points |= {(report.number, report.step): report for report in reports}
+                    points |= {(report.number, report.step): report for report in reports if report.number in self._ids}
                 case Done(batch, outcomes, worker):
                     self._quarantine.add(worker, outcomes)
                     self._without[worker] = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.objectives.user.trial import Trial as Called
 from hpsearch.records import (
     ENDED,
+    METRICS,
     OUTPUT,
     SECONDS,
     Completed,
@@ -114,9 +116,30 @@ def test_points_do_not_make_a_trial_s_time_longer() -> None:
 
 def test_global_generators_are_seeded_before_each_trial() -> None:
     sampling = objective("samples")
-    first, again = (evaluated(sampling, [Trial(n, n, {}) for n in order]) for order in ((0, 1, 2), (2, 0, 1)))
+    first = evaluated(sampling, [Trial(n, n, {}) for n in (0, 1, 2)])
+    process = int(first[0].attributes[METRICS]["process"])
+    os.kill(process, signal.SIGKILL)  # which no trial is to blame for
+    until(lambda: not alive({process}), what="the end of the process")
+    again = evaluated(sampling, [Trial(n, n, {}) for n in (2, 0, 1)])
     assert [first[n].score for n in range(3)] == [again[n].score for n in range(3)]
     assert len({end.score for end in first.values()}) == 3
+
+
+def test_what_a_trial_leaves_behind_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import os, sys\n"
+        "sys.stderr = object()\n"
+        "def f(trial):\n"
+        "    sys.stdout.close()\n"
+        "    if trial.number == 0:\n        os.rmdir(os.getcwd())\n        os.chdir('/')\n"
+        "    return 1.0\n"
+    )
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.path[0] = tmp_path  # type: ignore[call-overload]  # as people have it
+    ends = evaluated(replace(objective(), function="mine:f"), [Trial(number, number, {}) for number in range(2)])
+    assert [end.score for end in ends.values()] == [1.0, 1.0], ends
 
 
 @pytest.mark.parametrize("engine", ["InlineExecutor()", "PoolExecutor(1)"])
@@ -156,7 +179,7 @@ if __name__ == "__main__":
         ("no_such_module:f", "importing no_such_module failed: ModuleNotFoundError"),
         ("no/such/file.py:f", "there is no file "),
         ("broken.py:f", "importing broken.py failed: SyntaxError"),
-        ("exits.py:f", "importing exits.py:f failed: exit code 5"),
+        ("exits.py:f", "importing exits.py:f failed: exit code 5: no device"),
         ("sleeps.py:f", "importing sleeps.py:f failed: no result within 0.1 s"),
     ],
 )
@@ -165,7 +188,7 @@ def test_a_function_that_cannot_be_imported_costs_no_trial(
 ) -> None:
     (tmp_path / "broken.py").write_text("def f(:\n")
     (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(5)\n")
-    (tmp_path / "exits.py").write_text("import os\nos._exit(5)\n")
+    (tmp_path / "exits.py").write_text("import os\nprint('begins\\nno device', flush=True)\nos._exit(5)\n")
     executor = InlineExecutor()
     monkeypatch.setattr("hpsearch.objectives.user.function._IMPORT_S", 0.1)
     seconds = 0.1 if function == "sleeps.py:f" else None
@@ -220,6 +243,7 @@ def test_a_trial_is_usable_as_one_of_optuna_s() -> None:
         assert trial.suggest_float("given", 0, 1) == 0.5
         assert 0.1 <= trial.suggest_float("lr", 1e-5, 1, log=False) <= 0.2  # the stage's range, not the call's
         assert trial.suggest_float("one", 2, 2) == trial.params["one"] == 2.0
+        assert trial.suggest_int("two", 2, 3, step=5) == trial.suggest_float("half", 0.5, 1, step=0.6) + 1.5 == 2
         assert trial.suggest_int("even", 2, 9, step=2) % 2 == 0
         assert trial.suggest_categorical("what", [None, True, "x"]) in (None, True, "x")
         assert round(10 * trial.suggest_float("third", 0.1, 0.85, step=0.3)) in (1, 4, 7)
@@ -289,6 +313,13 @@ def test_a_function_may_prune_itself_or_not_at_all() -> None:
     whole, _ = called(user_functions.ignorant, until=3)
     assert isinstance(whole, Completed)
     assert whole.intermediate == (0.0, 1.0, 2.0)
+
+
+def test_a_thread_that_reports_after_the_end_is_not_heard() -> None:
+    trials: list[Any] = []
+    _, points = called(lambda trial: trials.append(trial) or 1.0)  # type: ignore[func-returns-value]
+    trials[0].report(9.0, 5)
+    assert points == []
 
 
 def test_a_lambda_is_called_in_this_process_alone() -> None:

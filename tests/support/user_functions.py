@@ -112,6 +112,7 @@ BAD: Mapping[str, Bad] = {
     "whole": Bad(lambda trial: np.int64(1), None),
     "decimal": Bad(lambda trial: Decimal(1), None),
     "tensor": Bad(lambda trial: Tensor(1.0), None),
+    "huge": Bad(lambda trial: 10**400, "the objective returned a int, which does not convert to one number", "result"),
     "tensors": Bad(
         lambda trial: Tensor(1.0, 2.0),
         "the objective returned a Tensor, which does not convert to one number",
@@ -197,12 +198,12 @@ def reports_for_seconds(trial: Any) -> float:
     return 0.0
 
 
-def samples(trial: Any) -> float:
-    """Sample from the global generators, which another trial may have seeded or used."""
+def samples(trial: Any) -> dict[str, float]:
+    """Return the number of the process and a sample from the global generators, which another trial may have seeded or used."""
     sample = random.random() + np.random.random()  # noqa: NPY002
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
-    return sample
+    return {"score": sample, "process": os.getpid()}
 
 
 def hang(trial: Any) -> float:

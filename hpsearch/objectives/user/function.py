@@ -45,7 +45,7 @@ class _Host(Slot):
         mark = os.urandom(16)
         self._output = Tail(mark)
         self._connection, theirs = Pipe()
-        start = f"import sys; sys.path[:] = {sys.path!r}; from {main.__module__} import main; main({theirs.fileno()})"
+        start = f"import sys; sys.path[:] = {[*map(str, sys.path)]!r}; from {main.__module__} import main; main({theirs.fileno()})"
         child = Child(
             [sys.executable, "-c", start],
             guard=self.guard,
@@ -97,13 +97,17 @@ class _Host(Slot):
         Raises:
             NotFound: The function cannot be imported, or its import ends the process or takes too long.
         """
+        if self._child is not None and self._child.code is not None:  # it has ended since its last trial
+            self._stop()
         if self._child is None:
             self._child = self._start(objective)
             began, limit = time.monotonic(), objective.seconds and max(objective.seconds, _IMPORT_S)
             while (message := self._receive(self._child, began, limit)) is None:
                 yield []
             if isinstance(message, _Ended):
-                raise NotFound(f"importing {objective.function} failed: {message.reason}")
+                self._stop()  # which reads the rest of its output
+                last = str(self._output).strip().rpartition("\n")[2][:300]
+                raise NotFound(f"importing {objective.function} failed: {message.reason}{last and f': {last}'}")
             if isinstance(message, NotFound):
                 raise message
         self._send((objective.study, tasks))

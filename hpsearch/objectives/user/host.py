@@ -10,7 +10,6 @@ import os
 import pickle
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from operator import attrgetter
@@ -49,16 +48,15 @@ def _answer(connection: Connection[Any, Any]) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
     setup: Setup = connection.recv()
+    output = os.dup(1)  # the function's module may put another object in the place of `sys.stdout`
     try:
         call = imported(setup.function, setup.folders)
     except NotFound as error:
-        if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
         connection.send(error)
         return
     connection.send(True)
     os.register_at_fork(after_in_child=connection.close)
-    output, restore = os.dup(sys.stdout.fileno()), _restorer()
+    restore = _restorer()
     while True:
         study, tasks = connection.recv()
         for task in tasks:
@@ -69,8 +67,9 @@ def _answer(connection: Connection[Any, Any]) -> None:
             outcome = run(call, trial)
             if connection.closed:  # this is a process that the function has forked
                 return
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):  # the function has closed it, or put another object there
+                    stream.flush()
             answer = pickle.dumps(outcome)  # before the mark, so that the worker wakes once
             if isinstance(outcome, Failed):
                 connection.send_bytes(answer)
@@ -88,7 +87,8 @@ def _restorer() -> Callable[[], None]:
 
     def restore() -> None:
         if changes:
-            os.chdir(folder)
+            with contextlib.suppress(OSError):  # the trial has deleted it
+                os.chdir(folder)
             os.environ.clear()
             os.environ.update(environment)
             changes.clear()

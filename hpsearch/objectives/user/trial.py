@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import numbers
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -104,17 +103,18 @@ class Trial:
             step: Distance of neighbouring values; None: any value.
             log: Sample uniformly in the logarithm of the value.
         """
-        if low == high:  # nothing to sample: a value of the trial, but no parameter of the stage
-            return float(self.params.setdefault(name, float(low)))
         if step is not None:
             high = float(last_step(low, high, step))
+        if low == high:  # nothing to sample: a value of the trial, but no parameter of the stage
+            return float(self.params.setdefault(name, float(low)))
         return float(self._suggest(name, Float(low, high, log, step=step), {}))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """Return the value of a whole-numbered parameter; see `suggest_float`."""
+        high = int(last_step(low, high, step))
         if low == high:
             return int(self.params.setdefault(name, int(low)))
-        return int(self._suggest(name, Int(low, int(last_step(low, high, step)), log, step), {}))
+        return int(self._suggest(name, Int(low, high, log, step), {}))
 
     def suggest_uniform(self, name: str, low: float, high: float) -> float:
         """Return `suggest_float`'s value; one of Optuna's older names, as the next two are."""
@@ -198,6 +198,7 @@ def run(call: Callable[[Any], Any], trial: Trial) -> Outcome | Paused:
         score, facts = read_result(call(trial))
     except BaseException as raised:  # SystemExit and KeyboardInterrupt too: one trial is not the run's end
         error = raised
+    trial._send = lambda point: None  # a thread of the function's may go on
     attributes = not_ours(trial.user_attrs) | facts
     attributes[SECONDS] = round(trial._task.spent + time.perf_counter() - began, 6)
     suggested = {name: declared for name, declared in trial.suggested.items() if name not in trial.study.fixed}
@@ -284,8 +285,6 @@ def _finite(value: object, subject: str) -> float:
 def _number(value: object, subject: str) -> float:
     """Return a number: Python's, NumPy's, or a tensor's that holds one."""
     kind = type(value).__name__
-    if isinstance(value, numbers.Real):  # NumPy's scalars too
-        return float(value)
     if value is None or isinstance(value, str | bytes | list | tuple | dict):
         short = "None" if value is None else f"{kind} {repr(value)[:60]}"
         raise BadResult(f"{subject} {short}; return a number, or a dict with 'score'")
