@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _JOIN_S = 5.0
 _UNGUARDED = 78  # exit code of a worker in which the script that starts the workers begins to start its own
+_INTERRUPTS = (signal.SIGINT, signal.SIGHUP)
 _spawning = multiprocessing.get_context("spawn")
 
 
@@ -85,17 +86,25 @@ def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
 @contextlib.contextmanager
 def without_interrupts() -> Iterator[None]:
     """Start processes and threads inside that ignore Ctrl-C and a closed terminal."""
-    # These go to the whole process group. A worker that starts with them blocked ignores them from its
-    # first instruction on, while the runner stops; the runner itself receives them a moment later.
+    # These go to the whole process group. A worker that starts with them blocked hears nothing of them
+    # from its first instruction on, while the runner stops; the runner itself receives them a moment later.
     resource_tracker.ensure_running()  # starting it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def hear_no_interrupts() -> None:
+    """Do nothing at these signals in a process that was started so; commands that it starts receive them."""
+    for number in _INTERRUPTS:  # neither ignored nor blocked, which commands would inherit
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+
+
 def _work(connection: Connection[Any, Any], preload: str | None) -> None:
+    hear_no_interrupts()
     if preload is not None:
         importlib.import_module(preload)
     objective: Evaluates | None = None

@@ -103,6 +103,11 @@ def test_a_bad_command_costs_its_own_trial_and_leaves_no_process(executor: Execu
         groups |= {int(number) for number in re.findall(r"group: (\d+)", end.attributes[OUTPUT])}
     assert len(groups) >= 5
     until(lambda: not alive(groups), what="the end of all processes")
+    # Workers hear no Ctrl-C, and their commands do. (A shell would; other programs have what they inherit.)
+    executor.load(replace(shell(""), command=[sys.executable, "-Sc", "import os; os.kill(os.getpid(), 2)"]))
+    (last,) = drain(executor, [Batch(len(trials), (Trial(0, 0, {}),))])
+    assert isinstance(last, Done)
+    assert getattr(last.outcomes[0], "reason", "").startswith("killed by signal 2 (SIGINT)")
 
 
 @pytest.mark.parametrize("output", [f"yes '{'x' * 300}' | head -c 30000000", "head -c 20000000 /dev/zero"])

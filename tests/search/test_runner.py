@@ -81,8 +81,11 @@ def test_stopping_gives_back_what_had_begun(store: Store, stage: Stage, tmp_path
     assert (more.stopped, more.given_back, more.recorded) == (False, 0, 2)
 
 
-def test_a_point_of_a_trial_that_is_over_is_dropped(store: Store, stage: Stage, tmp_path: Path) -> None:
+def test_a_point_of_a_trial_that_is_over_is_dropped(
+    store: Store, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A thread of the user's may report while the next batch runs."""
+    monkeypatch.setattr("hpsearch.executors.base.FLUSH_S", 0.0)
     assert run(store, stage, Stub(tmp_path, late={1}), until=4, lanes=1).recorded == 4
     assert curves(store, stage, 4)
 

@@ -9,6 +9,7 @@ import importlib
 import os
 import pickle
 import platform
+import signal
 import socket
 import threading
 from dataclasses import replace
@@ -19,6 +20,7 @@ from distributed import get_worker
 
 from hpsearch import __version__
 from hpsearch.executors.base import Batch, Done, Evaluates, Lost, Progress, drive
+from hpsearch.executors.pool import hear_no_interrupts
 from hpsearch.nn.lanes import fingerprint
 
 # A Dask nanny sets these to 1 before its worker loads NumPy.
@@ -40,6 +42,8 @@ def surroundings(preload: str | None = None) -> dict[str, Any]:
 
     ``preload`` is a module to import, so that the first batch need not wait for it.
     """
+    if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()):  # a worker of ours
+        hear_no_interrupts()
     if preload is not None:
         importlib.import_module(preload)
     return {
