@@ -199,7 +199,7 @@ def reports_for_seconds(trial: Any) -> float:
 
 
 def samples(trial: Any) -> dict[str, float]:
-    """Return the number of the process and a sample from the global generators, which another trial may have seeded or used."""
+    """Return the process, and a sample from the global generators, which another trial may have used."""
     sample = random.random() + np.random.random()  # noqa: NPY002
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002

@@ -45,7 +45,8 @@ class _Host(Slot):
         mark = os.urandom(16)
         self._output = Tail(mark)
         self._connection, theirs = Pipe()
-        start = f"import sys; sys.path[:] = {[*map(str, sys.path)]!r}; from {main.__module__} import main; main({theirs.fileno()})"
+        path = [*map(str, sys.path)]
+        start = f"import sys; sys.path[:] = {path!r}; from {main.__module__} import main; main({theirs.fileno()})"
         child = Child(
             [sys.executable, "-c", start],
             guard=self.guard,
