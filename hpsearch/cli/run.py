@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hpsearch.search.best import Confirmed
     from hpsearch.search.confirmation import Confirmation
 
+_REASONS = 3  # of failures that confirm shows
+
 
 @click.command()
 @click.argument("study", required=False, help="Study file, its name, or a stage (mnist/stage-02). [default: mnist]")
@@ -167,6 +169,8 @@ def _show(done: Confirmation) -> None:
     say(done.summary.words(state.confirmation.name))
     if done.summary.reason is not None:
         note(done.summary.reason)
+    for reason in state.reasons[:_REASONS]:
+        say(f"failed: {reason}")
     if not state.ranking:
         say("no trial has a score; every repeat failed")
         return

@@ -58,7 +58,7 @@ _MANY = 500  # with more trials, reading their curves takes longer than all the 
 @click.option(
     "--trials",
     type=int,
-    help="With --watch: finished trials that the stage is to have. [default: those of the run, or the study file's]",
+    help="With --watch: finished trials that the stage is to have. [default: the last run's, or the study file's]",
 )
 @options.storage
 @options.output

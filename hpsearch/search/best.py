@@ -8,6 +8,7 @@ show a few rows stay fast. For the same reason the means of a confirmation are c
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -285,6 +286,7 @@ class Overview:
     finished: int
     failed: int
     ranking: tuple[Confirmed, ...]  # its settings that have a score, best first
+    reasons: tuple[str, ...] = ()  # why trials failed, each once, the most frequent first
 
     @property
     def stage(self) -> str:
@@ -338,7 +340,10 @@ def overview(store: Store, confirmation: Stage) -> Overview:
     states = columns["state"]
     finished = sum(state in ("COMPLETE", "FAIL", "PRUNED") for state in states)
     ranking = in_order(tally(confirmation, columns), confirmation.direction)
-    return Overview(confirmation, finished, states.count("FAIL"), tuple(ranking))
+    reasons = Counter(str(reason) for reason, state in zip(columns["reason"], states, strict=True) if state == "FAIL")
+    return Overview(
+        confirmation, finished, states.count("FAIL"), tuple(ranking), tuple(text for text, _ in reasons.most_common())
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ class View:
 class Watcher:
     """A reader of a search's state; ``clock`` returns seconds that pass.
 
-    The stage is to have ``until`` finished trials; None: as many as the run that is under way brings it to; before one
-    is seen the study file's count, or as many as there are if more.
+    The stage is to have ``until`` finished trials; None: as many as the run that is under way brings it to, or the last
+    one was to bring it to; without either the study file's count, or as many as there are if more.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Watcher:
         self._changed: deque[tuple[float, int]] = deque()  # when so many were finished, of the stage shown
         self._shown: int | None = None
         self._ran = False
-        self._goals: dict[int, int] = {}  # those of the runs that were seen, by study
+        self._goals: dict[int, int] = {}  # those of the runs that were seen, or of the last one, by study; 0: unknown
         self._idle: Counts | None = None  # at the last reading, if nothing was left to wait for then
 
     def read(self) -> View:
@@ -105,6 +105,9 @@ class Watcher:
         runners = tuple(self._store.runners(stage).items()) if shown.counts.running else ()
         if goals := [owner.until for owner, _ in runners if owner.until]:
             self._goals[stage.study_id] = max(goals)
+        elif shown.counts.finished and stage.study_id not in self._goals:
+            last = self._store.finishers(stage, among=1)
+            self._goals[stage.study_id] = max((owner.until for owner in last), default=0)
         until = self._goal(shown)
         return View(
             stages=stages,
@@ -152,7 +155,7 @@ class Watcher:
             return max(shown.stage.plan.size, shown.counts.rows)
         if self._until is not None:
             return self._until
-        if (goal := self._goals.get(shown.stage.study_id)) is not None:
+        if goal := self._goals.get(shown.stage.study_id):
             return goal
         if kinds.foreign(shown.stage):  # no runner trains the unfinished trials of an imported stage
             return shown.counts.finished

@@ -62,10 +62,9 @@ def resolve_stage(
     search, kind, digits = match.groups()
     if kind == "confirm" and not confirmation:
         raise UnknownSearch(
-            f"{name} is a confirmation; for it: `{{}}`, `{{}}`, `{{}}`",
+            f"{name} is a confirmation; for it: `{{}}`, which shows it, and `{{}}`",
             Action("confirm", {"search": name}),
             Action("narrow", {"search": search, "stage": int(digits), "source": "confirm"}),
-            Action("evaluate", {"search": search, "stage": int(digits), "by": "confirmed"}),
         )
     if number not in (None, int(digits)):
         raise BadInput(f"{name} and {{}} name different stages; give one", Argument("stage", number))

@@ -201,3 +201,13 @@ def test_best_says_the_noise_that_trials_report_or_that_it_is_not_known(
     assert ("+-" in first) is bool(score)
     assert said in rest[-1]
     assert (cli.json("best")["standard_error"] is None) is (not score)
+
+
+def test_confirm_says_why_repeats_failed(cli: Cli, tmp_path: Path) -> None:
+    again = 'if os.path.exists("again"):\n        raise ValueError("bad luck")\n    '
+    text = f'import os\n\ndef of(trial):\n    {again}return trial.suggest_float("x", 0, 1)\n'
+    (tmp_path / "train.py").write_text(text)
+    cli.ok("init mine --function train.py:of --direction maximize")
+    cli.ok("start mine --trials 2 --engine inline")
+    (tmp_path / "again").touch()
+    assert "failed: ValueError: bad luck" in cli("confirm --top 1 --repeats 2 --engine inline").out

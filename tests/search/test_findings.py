@@ -310,5 +310,5 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
         signature = inspect.signature(partial(getattr(Search, action.kind), None))
         eval(str(action), {action.kind: signature.bind})
     assert {action.kind for action in made} == {"confirm", "evaluate", "narrow", "start"}
-    for name, value in {"by": "confirmed", "again": True, "branch": True, "repeats": 6}.items():
+    for name, value in {"again": True, "branch": True, "repeats": 6}.items():
         assert value in [action.arguments.get(name) for action in made]

@@ -82,6 +82,21 @@ def test_the_goal_is_the_given_one_or_the_study_file_s(store: Store, reader: Sto
     assert Watcher(reader, "other").read().until == 9
 
 
+def test_a_run_that_has_ended_had_its_own_goal(store: Store, reader: Store, stage: Stage) -> None:
+    stage = store.create_stage(
+        replace(stage, search="other", study_file={**stage.study_file, "trials": {"count": 100}})
+    )
+    work = Work(store, stage)
+    work.owner = Owner.current(until=2)
+    work.claim(1)
+    work.record(0.5, first=0)
+    assert [Watcher(reader, "other").read().until, Watcher(reader, "other").read().done] == [2, False]
+    work.claim(1)
+    work.record(0.5, first=1)
+    watcher = Watcher(reader, "other")
+    assert [watcher.read().done for _ in range(2)] == [False, True]
+
+
 def test_the_rate_is_measured_while_watching(reader: Store, work: Work) -> None:
     clock = Clock()
     work.claim(20, until=20)
