@@ -147,6 +147,7 @@ def check(
     jobs = jobs or cores()
     trials = trials or file.trials.count
     cost, seconds = estimate(file, examples, trials=trials, jobs=jobs)
+    failed = cost.facts.get("failure") is not None
     for text in (*map(worded, examples.notes), unused_words(file)):
         if text is not None:
             note(text)
@@ -160,7 +161,7 @@ def check(
             "trials": trials,
             "jobs": jobs,
             "lanes": cost.lanes,
-            "seconds": seconds,
+            "seconds": None if failed else seconds,
             "study_file": file.to_dict(),
         }
         emit_record(record, output)
@@ -180,7 +181,7 @@ def check(
         "pruning": pruning_words(plan_of(file), trials),
         "a trial": of_trial,
         "a stage": f"{counted(trials, 'trial')}, {counted(jobs, 'process')}, "
-        f"{counted(cost.lanes, 'lane')}: about {duration(seconds)}",
+        f"{counted(cost.lanes, 'lane')}: {'no forecast' if failed else f'about {duration(seconds)}'}",
     }
     for title, text in lines.items():
         say(f"{title:<16}{text}", hanging=16)

@@ -175,8 +175,11 @@ class Display(Listener):
         say(summary.words(stage.name))
         if score is None:
             if summary.counts.failed:
-                trials = Action("trials", {"search": stage.search, "storage": store.where})
+                where = {"search": stage.search, "storage": store.where}
+                trials = Action("trials", {**where, "state": "fail"})
                 say(f"no trial has a score; `{command(trials)}` gives the reasons")
+                if not cut_short:
+                    self._next = [command(trials), command(Action("retry", where))]
             return
         say()
         table = best.table(full=False)

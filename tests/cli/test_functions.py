@@ -71,7 +71,9 @@ def test_check_runs_one_trial(cli: Cli, mine: Path) -> None:
     (mine / "mine.py").write_text("def f(trial):\n    return trial.suggest_int('n', 1, 3)\n")
     assert "1 .. 3, as trial 0 declares it" in cli.ok("check mine.toml")
     (mine / "mine.py").write_text("def f(trial):\n    return None\n")
-    assert "trial 0 failed: the objective returned None" in cli.ok("check mine.toml")
+    checked = cli.ok("check mine.toml")
+    assert "trial 0 failed: the objective returned None" in checked
+    assert ": no forecast\n" in checked
     (mine / "mine.py").write_text("import nothing_of_that_name\n")
     cli.refused("check mine.toml", says="importing mine.py failed: ModuleNotFoundError")
 

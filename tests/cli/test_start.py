@@ -119,7 +119,9 @@ def test_narrow_says_how_far_the_ends_would_move(searched: Cli) -> None:
 
 def test_failures_say_why(made: Made) -> None:
     cli = made(study=DIVERGING)
-    assert "(8 failed)" in cli.ok(START)
+    ended = cli.ok(START)
+    assert "(8 failed)" in ended
+    assert "next: hpsearch trials tiny --state fail    hpsearch retry tiny" in ended.replace("\n", " ")
     assert ["loss became" in row["reason"] for row in cli.json("trials --state fail")] == [True] * 8
 
 
