@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput
+from hpsearch.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,8 +76,7 @@ def imported(function: str, folders: Sequence[str]) -> Callable[[Any], Any]:
         raise
     except BaseException as error:
         looked = "" if is_file(source) else f"; looked for in {', '.join(map(repr, sys.path))}"
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        raise NotFound(f"importing {source} failed: {reason}{looked}") from error
+        raise NotFound(f"importing {source} failed: {reason(error)}{looked}") from error
     finally:
         importing.pop()
     value: Any = module

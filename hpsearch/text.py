@@ -108,6 +108,12 @@ def cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def reason(error: BaseException) -> str:
+    """Return an error of the user's code in one line: ``KeyError: 'lr'``."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
 def either(values: Iterable[object]) -> str:
     """Return values in words: ``rmsprop``, ``adam or adamw``."""
     *first, last = map(str, values)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.text import duration, printable, printable_line, rounded, span
+from hpsearch.text import duration, printable, printable_line, reason, rounded, span
 
 
 @given(text=st.text())
@@ -21,6 +21,15 @@ def test_nothing_that_steers_is_left_and_nothing_else_changes(text: str) -> None
 
 def test_spaces_of_any_width_stay() -> None:
     assert printable("5\xa0MB\u2009or\x1b[31m") == "5\xa0MB\u2009or\\x1b[31m"
+
+
+def test_a_reason_is_one_line_of_an_error() -> None:
+    assert [reason(KeyError("lr")), reason(ValueError("a\n  b")), reason(AssertionError())] == [
+        "KeyError: 'lr'",
+        "ValueError: a b",
+        "AssertionError",
+    ]
+    assert len(reason(ValueError("x" * 9999))) == 500
 
 
 @given(text=st.text(max_size=50), times=st.sampled_from([1, 100, 10_000]))

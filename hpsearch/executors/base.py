@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
 from hpsearch.errors import BadInput
 from hpsearch.records import CHILD_THREADS, Completed, Failed, Outcome, Paused, Report, Trial
+from hpsearch.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -128,7 +129,7 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
         yield Lost(batch, str(error), fatal=True)
         return
     except Exception as error:  # whatever an objective raises is its trials' failure, not the runner's
-        yield Lost(batch, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        yield Lost(batch, reason(error))
         return
     expected = Counter(trial.number for trial in batch.trials)
     given = Counter(outcome.number for outcome in outcomes)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.records import Completed
 from hpsearch.search.workflow import Listener
 from hpsearch.store.trial_details import TrialDetails, read
+from hpsearch.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,8 +113,7 @@ class Calling(Listener):
             try:
                 self._call(trial)
             except Exception as error:
-                words = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-                self.note(f"on_trial failed with trial {trial.number} of {self._stage.name}: {words}")
+                self.note(f"on_trial failed with trial {trial.number} of {self._stage.name}: {reason(error)}")
 
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
         """Pass on that a stage ends."""

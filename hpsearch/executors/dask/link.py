@@ -27,6 +27,7 @@ from hpsearch import __version__
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors.base import Batch, Lost
 from hpsearch.executors.dask.worker import BLAS_VARIABLES, evaluate, surroundings, versions
+from hpsearch.text import reason
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -74,10 +75,6 @@ class Receiver(Protocol):
 
     def disconnected(self, reason: str = "") -> None:
         """The connection is lost for good."""
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class Link:
@@ -255,7 +252,7 @@ class Link:
 
         def ended(future: concurrent.futures.Future[None]) -> None:
             if not future.cancelled() and (error := future.exception()) is not None:
-                self._put(self._receiver.disconnected, _one_line(error))
+                self._put(self._receiver.disconnected, reason(error))
 
         started = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         started.add_done_callback(ended)
@@ -274,7 +271,7 @@ class Link:
         except Exception as error:
             # An error that a worker raises about a batch is the batch's failure. One on the way here is not.
             if future.status == "error":
-                self._put(self._receiver.back, key, pickle.dumps(Lost(Batch(0, ()), _one_line(error))))
+                self._put(self._receiver.back, key, pickle.dumps(Lost(Batch(0, ()), reason(error))))
             else:
                 self._put(self._dropped, key)
 
@@ -285,7 +282,7 @@ class Link:
             (future,) = await asyncio.wait_for(sent, within)
         except Exception as error:
             await asyncio.sleep(_GLANCE_S)  # reports of the workers come first
-            self._put(self._sent, sending, _one_line(error))
+            self._put(self._sent, sending, reason(error))
         else:
             self._put(self._sent, sending, future)
 
@@ -356,7 +353,7 @@ class Link:
         if isinstance(answer, ImportError | AttributeError):
             return f"has no hpsearch {__version__} ({answer}); install the same there"
         if isinstance(answer, Exception):
-            return f"cannot evaluate trials ({_one_line(answer)})"
+            return f"cannot evaluate trials ({reason(answer)})"
         for name, here in self._versions.items():
             if (there := answer["versions"].get(name)) != here:
                 return f"has {name} {there}, and this process {here}; results would differ, so install the same there"

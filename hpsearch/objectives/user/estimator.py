@@ -30,6 +30,7 @@ from hpsearch.objectives.user.child import KEPT_BYTES, MOST
 from hpsearch.records import CV_RESULTS, ENDED, FOLDS, METRICS, OUTPUT, SECONDS, Completed, Failed, Trial
 from hpsearch.space import Space, Value, delivered
 from hpsearch.statistics import wilson
+from hpsearch.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,8 +109,9 @@ def fit(sections: EstimatorSections, data: Any, seed: int) -> FittedEstimator:
     try:
         model = _with_values(made(of.estimator, of.folder), sections.fixed, seed).fit(x, y)
     except Exception as error:  # of the user's estimator
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        raise EvaluationFailure(f"{of.estimator} cannot be fitted: {reason}; the test set was not read") from error
+        raise EvaluationFailure(
+            f"{of.estimator} cannot be fitted: {reason(error)}; the test set was not read"
+        ) from error
     return FittedEstimator(model, time.perf_counter() - began)
 
 

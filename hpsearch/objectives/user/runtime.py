@@ -23,7 +23,7 @@ from hpsearch.objectives.user.trial import Study
 from hpsearch.records import SECONDS, NewStage, Outcome, Paused, Trial
 from hpsearch.samplers import sampler_of
 from hpsearch.space import delivered_as, describe
-from hpsearch.text import duration
+from hpsearch.text import duration, reason
 
 if TYPE_CHECKING:
     from hpsearch.objectives.user.sections import CommandSections, EstimatorSections, FunctionSections
@@ -217,7 +217,7 @@ class EstimatorRuntime(UserRuntime):
             estimator.check_scorers(made, of.scoring)
         except Exception as error:  # of the user's function too
             plain = isinstance(error, NotFound | TypeError | ValueError)
-            text = " ".join((str(error) if plain else f"{type(error).__name__}: {error}").split())[:500]
+            text = " ".join(str(error).split())[:500] if plain else reason(error)
             raise BadStudyFile(f"[objective] estimator = {of.estimator!r}: {text}") from error
         known = made.get_params()
         for name in (*sections.fixed, *(delivered_as(name, parameter) for name, parameter in space.items())):

@@ -32,6 +32,7 @@ from hpsearch.records import (
 from hpsearch.records import Trial as Claimed
 from hpsearch.samplers import draw
 from hpsearch.space import Float, Int, Parameter, Value, delivered, describe, to_distribution
+from hpsearch.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -244,8 +245,7 @@ def reason_of(error: BaseException) -> str:
         return str(error)
     if isinstance(error, SystemExit):
         return f"the objective called sys.exit({'' if error.code is None else repr(error.code)})"
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+    return reason(error)
 
 
 def read_result(result: object) -> tuple[float, dict[str, Any]]:
