@@ -116,6 +116,7 @@ class Runner:
         self._recorded = self._lost = 0
         self._broken: list[Failed] = []
         self._without = Counter[str]()  # how often in a row each worker could not have the objective
+        self._dropped: list[Sentence] = []  # notes of such workers, until one can have it
         self._counts = Counts()
         self._ending = Ending(
             self.limits,
@@ -235,6 +236,8 @@ class Runner:
             self._record(finished)
         for worker, reason in without.items():
             self._do_without(worker, reason)
+        while self._recorded and self._dropped:
+            self.note(self._dropped.pop(0))
         for worker in dict.fromkeys(failing):
             self._quarantine_if_faulty(worker)
 
@@ -247,14 +250,14 @@ class Runner:
     def _do_without(self, worker: str, reason: str) -> None:
         """Give a worker that cannot have the objective a few tries, then no more trials; raise if it is the only one.
 
-        Raise at once if nothing has been recorded: the cause is likely the same everywhere.
+        One try if nothing has been recorded: the cause is likely the same everywhere.
         """
         self._without[worker] += 1
-        if self._recorded and self._without[worker] != _SUSPICIOUS:
+        if self._without[worker] != (_SUSPICIOUS if self._recorded else 1):
             return
-        if not self._recorded or not self.executor.quarantine(worker):
+        if not self.executor.quarantine(worker):
             raise self._nothing_works(reason)
-        self.note(Sentence(f"{worker} is given no more trials: {reason}"))
+        self._dropped.append(Sentence(f"{worker} is given no more trials: {reason}"))
 
     def _quarantine_if_faulty(self, worker: str) -> None:
         """Give a worker no more trials if it fails where others succeed; if it is the only one, end the run."""

@@ -62,8 +62,10 @@ class Turns:
         return [*events]
 
     def quarantine(self, worker: str) -> bool:
-        self.workers.remove(worker)
-        return True
+        if len(self.workers) > 1:
+            self.workers.remove(worker)
+            return True
+        return False
 
     def close(self, *, kill: bool = False) -> None:
         pass
@@ -153,6 +155,16 @@ def test_a_worker_that_cannot_have_the_objective_costs_no_trial(store: Store, st
     summary = run(store, stage, Fails(()), Turns(bad=Gone()), until=100, note=notes.append)
     assert summary.counts == Counts(complete=100)
     assert [*map(str, notes)] == ["bad is given no more trials: there is no file train.py"]
+
+
+def test_it_ends_no_run_where_it_is_the_first_to_come_back(store: Store, stage: Stage) -> None:
+    notes: list[Sentence] = []
+    turns = Turns(bad=Gone(), workers=["bad", "good"])
+    assert run(store, stage, Fails(()), turns, until=1, note=notes.append).counts == Counts(complete=1)
+    assert len(notes) == 1
+    with pytest.raises(EvaluationFailure, match="there is no file train.py; 1 trial recorded"):
+        run(store, stage, Gone(), Turns(bad=Gone()), until=9, note=notes.append)
+    assert len(notes) == 1  # the error says it
 
 
 @pytest.mark.parametrize("first", [0, 4])

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "SQLite's program with .recover (sqlite3 of https://sqlite.org/download.html)"
 _ROUNDS = 4  # the most rounds of mending: one may leave work for the next, as a removed trial leaves orphans
-ABANDONED = "a repair found nobody who ran it"  # the reason for which a repair gives a trial back
+ABANDONED = "a repair found that its runner is gone"  # the reason for which a repair gives a trial back
 _OF_PARAMS = ("param", "distribution", "sampled", "no-param")
 
 
@@ -54,7 +54,7 @@ def repair(
     """
     if before.broken:
         raise BadStorage(
-            f"{before.where} cannot be mended in place: {before.findings[0].what}; `{{}}` recovers what can be read to "
+            f"{before.where} cannot be repaired in place: {before.findings[0].what}; `{{}}` recovers what can be read to "
             "a new file",
             Action("db repair", {"salvage": True, "storage": before.where}),
         )

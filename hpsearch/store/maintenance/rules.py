@@ -164,7 +164,7 @@ def row_findings(connection: Connection, names: Mapping[int, str]) -> list[Findi
         if trial.is_abandoned(now=now)
     ]
     mend = "given back: they run again with the same values"
-    findings += _by_study("stuck", "running, but whoever ran it is gone", stuck, names, mend=mend)
+    findings += _by_study("stuck", "running, but its runner is gone", stuck, names, mend=mend)
     return findings + _distributions(connection, names) + _attributes(connection, names)
 
 
