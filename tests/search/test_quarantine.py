@@ -162,7 +162,7 @@ def test_it_ends_no_run_where_it_is_the_first_to_come_back(store: Store, stage: 
     turns = Turns(bad=Gone(), workers=["bad", "good"])
     assert run(store, stage, Fails(()), turns, until=1, note=notes.append).counts == Counts(complete=1)
     assert len(notes) == 1
-    with pytest.raises(EvaluationFailure, match="there is no file train.py; 1 trial recorded"):
+    with pytest.raises(EvaluationFailure, match=r"there is no file train.py; 1 trial recorded"):
         run(store, stage, Gone(), Turns(bad=Gone()), until=9, note=notes.append)
     assert len(notes) == 1  # the error says it
 

@@ -54,8 +54,8 @@ def repair(
     """
     if before.broken:
         raise BadStorage(
-            f"{before.where} cannot be repaired in place: {before.findings[0].what}; `{{}}` recovers what can be read to "
-            "a new file",
+            f"{before.where} cannot be repaired in place: {before.findings[0].what}; `{{}}` recovers what can be read "
+            "to a new file",
             Action("db repair", {"salvage": True, "storage": before.where}),
         )
     if not before.mendable:
