@@ -187,6 +187,8 @@ def with_curves(trials: Trials, table: Columns, output: Format, *, requested: bo
         return table | {"curve": [[v if math.isfinite(v) else None for v in curve] for curve in curves]}
     if output == "csv":
         return table | {"curve": [" ".join(map(repr, curve)) for curve in curves]}
+    if not any(curves) and not requested:
+        return table
     scale = Scale.of(curves, epochs=epochs(trials.stage), blocks=shows_blocks(sys.stdout.encoding))
     wider = table | {f"curve {scale.words}": [scale.sparkline(curve) or None for curve in curves]}
     return wider if requested or least_width(wider) <= screen_width() else table

@@ -117,11 +117,13 @@ def test_narrow_says_how_far_the_ends_would_move(searched: Cli) -> None:
     assert float(searched.csv("narrow --top 4 --dry-run")[0]["low moves"]) == moves["lr"]["low"]
 
 
-def test_failures_say_why(made: Made) -> None:
+def test_failures_say_why(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     cli = made(study=DIVERGING)
     ended = cli.ok(START)
     assert "(8 failed)" in ended
     assert "next: hpsearch trials tiny --state fail    hpsearch retry tiny" in ended.replace("\n", " ")
+    monkeypatch.setattr("hpsearch.cli.show.wants_curves", lambda *args: True)
+    assert "curve" not in cli.ok("trials --state fail")  # no trial has one
     assert ["loss became" in row["reason"] for row in cli.json("trials --state fail")] == [True] * 8
 
 

@@ -106,6 +106,7 @@ BAD: Mapping[str, Bad] = {
     "nan": Bad(lambda trial: float("nan"), "the score is nan", "result"),
     "infinite": Bad(lambda trial: float("inf"), "the score is inf", "result"),
     "text": Bad(lambda trial: "0.5", "the objective returned str '0.5'", "result"),
+    "metric": Bad(lambda trial: {"score": 1, "name": "a"}, "name is str 'a'; give a number", "result"),
     "list": Bad(lambda trial: [1.0, 2.0], "the objective returned list [1.0, 2.0]", "result"),
     "dict": Bad(lambda trial: {"accuracy": 1.0}, "a dict needs 'score'", "result"),
     "numpy": Bad(lambda trial: np.float32(1.0), None),

@@ -255,7 +255,7 @@ def read_result(result: object) -> tuple[float, dict[str, Any]]:
         BadResult: It is no score.
     """
     if not isinstance(result, Mapping):
-        if math.isfinite(score := _number(result, "the objective returned")):
+        if math.isfinite(score := _number(result, "the objective returned", "return a number, or a dict with 'score'")):
             return score, {}
         raise BadResult(f"the score is {score}")
     if "score" not in result:
@@ -282,12 +282,12 @@ def _finite(value: object, subject: str) -> float:
     return number
 
 
-def _number(value: object, subject: str) -> float:
+def _number(value: object, subject: str, remedy: str = "give a number") -> float:
     """Return a number: Python's, NumPy's, or a tensor's that holds one."""
     kind = type(value).__name__
     if value is None or isinstance(value, str | bytes | list | tuple | dict):
         short = "None" if value is None else f"{kind} {repr(value)[:60]}"
-        raise BadResult(f"{subject} {short}; return a number, or a dict with 'score'")
+        raise BadResult(f"{subject} {short}; {remedy}")
     try:
         return float(value)  # type: ignore[arg-type]  # that is the question
     except Exception as error:
