@@ -22,6 +22,8 @@ from hpsearch.errors import BadSpace, nearest
 from hpsearch.text import is_missing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from optuna.distributions import BaseDistribution
 
 Value: TypeAlias = float | int | str | bool | None  # a hyperparameter's value
@@ -405,6 +407,21 @@ def delivered_as(name: str, parameter: Parameter) -> str:
     conditions = (parameter.when or {}).values()
     is_per_value = bracket and any(name == value_name(base, values[0]) for values in conditions if len(values) == 1)
     return base if is_per_value else name
+
+
+def without_range(space: Space) -> Iterator[tuple[str, str, list[Value]]]:
+    """Yield the parameters with ranges per choice of another one that lack some: name, other, the choices without."""
+    per_choice: dict[tuple[str, str], list[Value]] = {}
+    for name, parameter in space.items():
+        if (base := delivered_as(name, parameter)) != name:
+            conditions = (parameter.when or {}).items()
+            other, value = next((of, values[0]) for of, values in conditions if name == value_name(base, values[0]))
+            per_choice.setdefault((base, other), []).append(value)
+    for (base, other), values in per_choice.items():
+        parent = space.get(other)
+        choices = parent.choices if isinstance(parent, Categorical) else ()
+        if missing := [choice for choice in choices if choice not in values]:
+            yield base, other, missing
 
 
 def delivered(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:

@@ -83,6 +83,11 @@ def test_ranges_as_other_libraries_have_them(storage: str, given: Any, expected:
     assert stage.space == {"a": expected}
 
 
+def test_a_tuple_of_two_numbers_is_a_range_or_two_choices(storage: str) -> None:
+    with pytest.raises(BadSpace, match=r"Give Float\(0, 1\) or Int\(0, 1\), or \[0, 1\]"):
+        search(storage, space={"x": (0, 1)}).start(1)
+
+
 def outside(params: Mapping[str, Any]) -> bool:
     return params["depth"] == 3 and not 0.3 < params["wd"] < 0.7
 

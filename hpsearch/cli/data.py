@@ -23,12 +23,13 @@ from hpsearch.reports.tables import by_column
 from hpsearch.search.pruning import plan_of, pruning_words, unused_words
 from hpsearch.search.stage import check_counts
 from hpsearch.search.workflow import check_pruner, cores, estimate
-from hpsearch.space import Int, describe
+from hpsearch.space import Int, describe, shown, without_range
 from hpsearch.study_file import find, write_study
-from hpsearch.text import counted, duration
+from hpsearch.text import counted, duration, listed
 
 if TYPE_CHECKING:
     from hpsearch.data import Dataset
+    from hpsearch.space import Value
 
 _MOST = 20_000  # so many examples of a user's data, at most, are divided by default: a stage takes minutes then
 _OF_FILE = (
@@ -148,7 +149,7 @@ def check(
     trials = trials or file.trials.count
     cost, seconds = estimate(file, examples, trials=trials, jobs=jobs)
     failed = cost.facts.get("failure") is not None
-    for text in (*map(worded, examples.notes), unused_words(file)):
+    for text in (*map(worded, examples.notes), unused_words(file), *map(_lacks_range, without_range(file.space))):
         if text is not None:
             note(text)
     if output != "table":
@@ -185,6 +186,11 @@ def check(
     }
     for title, text in lines.items():
         say(f"{title:<16}{text}", hanging=16)
+
+
+def _lacks_range(of: tuple[str, str, list[Value]]) -> str:
+    name, other, choices = of
+    return f"{name} has no range for {other} = {listed(list(map(shown, choices)))}: such trials are without {name}"
 
 
 @click.group(cls=Group)

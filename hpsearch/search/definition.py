@@ -135,6 +135,8 @@ def _range(name: str, given: Any) -> dict[str, Any]:
     if isinstance(given, Mapping):
         forms = Float | Int | Categorical
         return {str(key): parameter_to_dict(of) if isinstance(of, forms) else of for key, of in given.items()}
+    if isinstance(given, tuple) and len(given) == 2 and all(type(end) in (int, float) for end in given):
+        raise BadSpace(f"{name} = {given}: a range or two choices? Give Float{given} or Int{given}, or {list(given)}")
     parameter, objects = parameter_of(name, given)
     if objects:
         choice = next(iter(objects))

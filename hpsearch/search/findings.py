@@ -62,6 +62,9 @@ class Findings:
     # whether only some of the search's stages are considered, so that actions must name the stage
     part: bool = field(default=False, repr=False)
 
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.advice))
+
     @property
     def few(self) -> bool:
         """True if there are too few trials to go by."""

@@ -38,6 +38,14 @@ def test_check_notes_a_parameter_that_the_command_is_not_given(cli: Cli) -> None
     assert cli.json("check mine")["unused"] == ["wd"]
 
 
+def test_check_notes_a_choice_without_a_range(cli: Cli) -> None:
+    cli.ok("init mine --direction minimize --range lr=1:2 --command", "sh -c 'echo 1' {lr} {wd} {of}")
+    ranges = 'of = { choices = ["a", "b", "c"] }\nlr = { low = 1, high = 2 }\n'
+    ranges += 'wd = { by = "of", b = { low = 0, high = 1 } }'
+    STUDY.write_text(STUDY.read_text().partition("[space]")[0] + f"[space]\n{ranges}\n")
+    assert "wd has no range for of = a, c: such trials are without wd" in cli("check mine").err
+
+
 def test_a_function_s_file_is_complete_once_its_direction_is_given(cli: Cli) -> None:
     Path("train.py").write_text("def objective(trial):\n    return trial.suggest_float('lr', 0, 1)\n")
     made = cli.json("init mine --function train.py:objective")

@@ -131,7 +131,10 @@ class FunctionRuntime(UserRuntime):
                     raise BadStudyFile(f"{key}: {name} is called in this process; define it in a module of its own")
             return
         if source.startswith("<"):  # as `function.name_of` has it
-            raise BadStudyFile(f"{function} was given from Python, and no other process can import it; give it again")
+            raise BadStudyFile(
+                f"{function} was given from Python, and no other process can import it; go on in Python with "
+                f"Search({source[1:-1]!r}, the same function), or define the function in a module"
+            )
         try:
             if is_file(source):
                 find_file(source, (sections.objective.folder, os.getcwd()))
