@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from hpsearch.reports.page import Page
     from hpsearch.search.comparison import Comparison
     from hpsearch.search.confirmation import Confirmation
-    from hpsearch.search.findings import Findings
+    from hpsearch.search.checklist import Checklist
     from hpsearch.search.narrowing import NextStage
     from hpsearch.search.runner import Summary
     from hpsearch.search.workflow import Listener
@@ -622,17 +622,17 @@ class Search:
                 raise unscored(store, stages[0].search, stages[0].search if number is None else chosen[0].name)
             return best, _confirmations(store, [best.of]).get(best.stage)
 
-    def findings(self, *, top: int = 5) -> Findings:
+    def checklist(self, *, top: int = 5) -> Checklist:
         """Return what was learned so far and what to do next, the most important first.
 
         Args:
             top: How many of the best trials to call the best; at least 2.
         """
-        from hpsearch.search.findings import findings  # NumPy, as in `start`
+        from hpsearch.search.checklist import checklist  # NumPy, as in `start`
 
         name = resolve_search(self.name)
         with closing(open_store(self.storage)) as store:
-            return findings(store, stages_of(store, name), top=top)
+            return checklist(store, stages_of(store, name), top=top)
 
     def evaluate(
         self,

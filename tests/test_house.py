@@ -132,7 +132,7 @@ def test_no_library_is_patched() -> None:
 
 
 def test_only_the_command_line_spells_commands_and_options() -> None:
-    commands = "start|narrow|confirm|evaluate|status|trials|best|findings|compare|report|plot|export|import|train|db"
+    commands = "start|narrow|confirm|evaluate|status|trials|best|checklist|compare|report|plot|export|import|train|db"
     spelled = re.compile(rf"(^|[\s`'(])--[a-z]|\bhpsearch ({commands})\b")
     found = [
         f"{place(path, node)} {node.value!r:.60}"

@@ -1,4 +1,4 @@
-"""``hpsearch narrow``, ``findings`` and ``compare``: conclusions from the trials."""
+"""``hpsearch narrow``, ``checklist`` and ``compare``: conclusions from the trials."""
 
 from __future__ import annotations
 
@@ -113,12 +113,12 @@ def _ranges(narrowed: NextStage) -> Columns:
 @click.option("--top", type=options.Range(2), default=5, help="How many of the best trials to call the best.")
 @options.storage
 @options.output
-def findings(search: str | None, top: int, storage: str | None, output: Format) -> None:
+def checklist(search: str | None, top: int, storage: str | None, output: Format) -> None:
     """Summarise what was learned and what to do next.
 
     The most important comes first.
     """
-    learned = Search(search, storage=storage).findings(top=top)
+    learned = Search(search, storage=storage).checklist(top=top)
     if output == "json":
         emit_object(learned.plain(word))
     elif output == "csv":

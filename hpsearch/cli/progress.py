@@ -15,7 +15,7 @@ from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, note, say, speed, terminal
 from hpsearch.records import Action, Completed, Sentence, Stage
 from hpsearch.reports.tables import by_column, with_error
-from hpsearch.search.findings import what_next
+from hpsearch.search.checklist import what_next
 from hpsearch.search.noise import error_of_first
 from hpsearch.search.workflow import Listener
 from hpsearch.text import counted

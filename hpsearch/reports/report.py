@@ -14,7 +14,7 @@ from hpsearch.reports.page import Answer, Page
 from hpsearch.reports.tables import curve_rows
 from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import evaluations
-from hpsearch.search.findings import findings
+from hpsearch.search.checklist import checklist
 from hpsearch.search.stage import pick, stages_of
 from hpsearch.space import shown
 from hpsearch.text import counted, rounded
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hpsearch.records import Action, Argument, Stage
     from hpsearch.search.best import BestTrial, Overview
     from hpsearch.search.evaluation import Evaluation
-    from hpsearch.search.findings import Findings
+    from hpsearch.search.checklist import Checklist
     from hpsearch.space import Value
     from hpsearch.store import Store
 
@@ -37,7 +37,7 @@ class Material:
     """All that a report shows."""
 
     stages: Sequence[StageTrials]  # at least one, by number
-    findings: Findings  # what they have taught
+    checklist: Checklist  # what they have shown
     # the best trials of the latest stage with any, best first, with their learning curves; see
     # `hpsearch.reports.figures.curve_grid`
     curves: Sequence[Mapping[str, Any]]
@@ -58,7 +58,7 @@ class Material:
     @property
     def compared(self) -> list[StageTrials]:
         """The stages whose scores compare with the best one's: all run elsewhere, or none."""
-        best = self.findings.best
+        best = self.checklist.best
         return [of for of in self.stages if best is None or foreign(of.stage) == foreign(best.of)]
 
     @property
@@ -68,8 +68,8 @@ class Material:
 
     @property
     def judged(self) -> StageTrials:
-        """The stage that the findings are about."""
-        return next((stage for stage in self.stages if stage.stage.name == self.findings.stage), self.latest)
+        """The stage that the checklist is about."""
+        return next((stage for stage in self.stages if stage.stage.name == self.checklist.stage), self.latest)
 
     def total(self, *states: str) -> int:
         """Return how many trials of all stages are in one of some states; of all states for none."""
@@ -92,7 +92,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     latest = next((stage.stage for stage in reversed(trials) if len(stage.trials)), stages[0])
     return Material(
         stages=trials,
-        findings=findings(store, stages),
+        checklist=checklist(store, stages),
         curves=curve_rows(store, latest, top=MOST_CURVES),
         database=store.where,
         confirmations=[
@@ -108,7 +108,7 @@ def report(material: Material, *, figures: bool = True, word: Callable[[Action |
     """Return a search's report: the answer, its grounds, and its provenance.
 
     Args:
-        material: The stages, their trials and findings. The same material makes the same page.
+        material: The stages, their trials and their checklist. The same material makes the same page.
         figures: Whether there are any; making them takes a second or two.
         word: Puts an action of the advice into words.
     """
@@ -144,12 +144,12 @@ def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Ans
     # Which figure counts is said in the answer's own words.
     advice = [
         _sentence(part.worded(word), material)
-        for part in material.findings.advice
-        if part not in material.findings.figures
+        for part in material.checklist.advice
+        if part not in material.checklist.figures
     ]
     following = tuple(sentence for sentence in advice if sentence.startswith(_NEXT))
     notes = tuple(sentence for sentence in advice if not sentence.startswith(_NEXT))
-    best = material.findings.best
+    best = material.checklist.best
     if best is None:
         why = material.latest.none_complete
         return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=following, notes=notes)

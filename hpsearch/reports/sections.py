@@ -50,7 +50,7 @@ def ends(interval: Interval | None, digits: int = 3) -> str | None:
 
 def ranges(material: Material, word: Callable[[Action | Argument], str]) -> Section:
     """Return every parameter's range, stage by stage, and the last trials' evidence about it."""
-    points = tuple(f"{name}:{_range_words(finding, word)}" for name, finding in material.findings.ranges.items())
+    points = tuple(f"{name}:{_range_words(finding, word)}" for name, finding in material.checklist.ranges.items())
     few = "There are too few trials with a score to say where the best values lie."
     names = dict.fromkeys(name for stage in material.stages for name in stage.stage.space)
     rows = [row for name in names for row in _range_rows(material, name)]
@@ -70,10 +70,10 @@ def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
     for stage in material.stages:
         if name in stage.stage.space:
             yield {"parameter": name, "stage": stage.label, "range": describe(stage.stage.space[name])}
-    finding, judged = material.findings.ranges.get(name), material.findings.stage
+    finding, judged = material.checklist.ranges.get(name), material.checklist.stage
     names = {stage.stage.number: stage.stage.name for stage in material.stages}
     if finding is not None and all(names.get(stage.stage.parent or 0) != judged for stage in material.stages):
-        label = "next" if material.findings.step in ("narrow", "expand") else "if narrowed"
+        label = "next" if material.checklist.step in ("narrow", "expand") else "if narrowed"
         label += ", expanded" if finding.widens else ""
         yield {"parameter": name, "stage": label, "range": describe(finding.advised)}
 
@@ -116,10 +116,10 @@ def best_trials(material: Material) -> Section | None:
 
 def _trial_row(material: Material, stage: Stage, trial: Mapping[Any, Any]) -> dict[str, Any]:
     cells: dict[str, Any] = {"stage": stage.number, "trial": trial["number"], material.metric: trial["score"]}
-    best = material.findings.best
-    if material.findings.tied and best is not None:
+    best = material.checklist.best
+    if material.checklist.tied and best is not None:
         of_stage = stage.name == best.stage
-        ties = "yes" if of_stage and trial["number"] in material.findings.tied else None
+        ties = "yes" if of_stage and trial["number"] in material.checklist.tied else None
         cells["tied"] = "best" if of_stage and trial["number"] == best.trial else ties
     count = material.examples
     noise = None if count or best is None else best.noise.get(stage.name)
@@ -379,7 +379,7 @@ def _narrowed(figure: go.Figure) -> dict[str, Any]:
 def _history(material: Material) -> PageFigure | None:
     if not material.total():
         return None
-    best = material.findings.best
+    best = material.checklist.best
     corrected = best is not None and best.corrected_interval is not None
     ends = None if best is None else best.corrected_interval or best.interval
     caption = "No trial has a score; crosses are failed trials."
@@ -421,17 +421,17 @@ def _quartiles(material: Material) -> Iterator[dict[str, object]]:
 
 def _by_evidence(material: Material) -> list[str]:
     """Return the judged stage's varied parameters, the clearest effect first, otherwise in the study file's order."""
-    findings = material.findings.ranges
+    ranges = material.checklist.ranges
 
     def p(name: str) -> float:
-        value = findings[name].evidence if name in findings else None
+        value = ranges[name].evidence if name in ranges else None
         return 1.0 if value is None else value
 
     return sorted(material.judged.varied, key=p)
 
 
 def _against(material: Material, *, name: str, place: int) -> PageFigure:
-    stage, top, finding = material.judged, material.findings.top, material.findings.ranges.get(name)
+    stage, top, finding = material.judged, material.checklist.top, material.checklist.ranges.get(name)
     parameter = stage.stage.space[name]
     after = {name: finding.advised} if finding else None
     figure = figures.score_by_parameters(stage, {name: parameter}, narrowed=after, best=top)
@@ -504,7 +504,7 @@ def _parallel(material: Material) -> PageFigure | None:
     stage = material.judged
     if len(stage.varied) < 3 or not len(stage.complete):
         return None
-    figure = figures.parallel(stage, best=material.findings.top)
+    figure = figures.parallel(stage, best=material.checklist.top)
     return _figure(
         "parallel",
         "All parameters at once",

@@ -100,7 +100,7 @@ NOTHING: list[Any] = [
 ]
 SEARCHED: list[Any] = [
     ("trials tiny/stage-01 --stage 2", "tiny/stage-01 and --stage 2 name different stages"),
-    ("findings tiny/stage-01", "this command takes a whole search: give tiny"),
+    ("checklist tiny/stage-01", "this command takes a whole search: give tiny"),
     ("status tiny/stage-01", "this command takes a whole search: give tiny"),
     ("trials --stage 7", "tiny has no stage 7; known: 1"),
     ("trials tiny/confirm-01", "`hpsearch narrow tiny --stage 1 --from confirm`"),
@@ -112,7 +112,7 @@ SEARCHED: list[Any] = [
     ("narrow --from confirm --quantile 0.5", "--quantile 0.5: only few trials are confirmed"),
     ("confirm --repeats 1", "--repeats 1: give a number from 2 to 1,000"),
     ("confirm --jobs 0", "--jobs 0"),
-    ("findings --top 1", "1 is not in the range x>=2"),
+    ("checklist --top 1", "1 is not in the range x>=2"),
     ("status --watch --every 0", "--every 0: give 0.1 to 3600 seconds"),
     ("status --watch --every nan", "--every nan: give 0.1 to 3600 seconds"),
     ("status --watch --trials 0", "--trials 0: give a number from 1"),

@@ -41,7 +41,7 @@ def test_confirm_ranks_by_means_and_says_how_to_read_it(searched: Cli) -> None:
     ):
         assert words in out
     assert out.splitlines()[-1].startswith("next: ")
-    assert out.splitlines()[-1] in searched.ok("findings")
+    assert out.splitlines()[-1] in searched.ok("checklist")
     table = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
     assert {int(row[0]) for row in table} == set(best)
     means = [float(row[1]) for row in table]
@@ -201,7 +201,7 @@ def test_trials_of_others_are_not_trained_here_and_nobody_waits_for_them(cli: Cl
     for command in (CONFIRM, "evaluate"):
         assert "without a study file" in cli.refused(command, says="theirs was imported from")
     assert cli.ok("status --watch --until-done --every 0.1").splitlines()[-1].endswith("done")
-    assert "no more can be added to them here" in cli.ok("findings")
+    assert "no more can be added to them here" in cli.ok("checklist")
 
 
 def test_texts_of_others_do_not_steer_the_terminal(cli: Cli) -> None:

@@ -158,7 +158,7 @@ def test_a_database_of_0_2_goes_on_and_its_trials_stay_as_they_are(
     before = stored()
     assert len(before[0]) == STORED_TRIALS
     for line in (
-        *("best", "findings", "narrow --top 3 --dry-run", "compare tiny/stage-01 tiny/stage-02", "db check"),
+        *("best", "checklist", "narrow --top 3 --dry-run", "compare tiny/stage-01 tiny/stage-02", "db check"),
         *("report --out r.html", "start tiny --trials 14 --engine inline", "narrow --top 3"),
         *("start tiny --trials 2 --engine inline", "confirm --stage 2 --top 3 --repeats 3 --engine inline"),
     ):

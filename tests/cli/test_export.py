@@ -105,7 +105,7 @@ def test_a_real_search_goes_on_after_the_journey(searched: Cli) -> None:
     searched.ok("export --out r.parquet")
     following = searched.ok("import r.parquet --storage new.db").splitlines()[-1]
     assert following.startswith("next: ")
-    assert following in searched.ok("findings --storage new.db")
+    assert following in searched.ok("checklist --storage new.db")
     ninth = []
     for storage in ("new.db", "studies/hpsearch.db"):
         assert "1 of them now" in searched.ok(f"{START} --trials 9 --storage {storage}")

@@ -49,7 +49,7 @@ def test_a_stage_and_each_of_its_trials(cli: Cli, mine: Path) -> None:
     assert (len(good["curve"]), good["attributes"]) == (3, {"folds": [0.5, 1.5]})
     assert "  folds = [0.5, 1.5]\n" in cli.ok("trials --trial 2 --storage x.db")
     assert "Score by epoch of the best 3 trials" in cli.ok("plot curves --storage x.db")
-    assert "test examples" not in cli.ok("findings --storage x.db")
+    assert "test examples" not in cli.ok("checklist --storage x.db")
 
 
 def test_what_cannot_be_done(cli: Cli, mine: Path) -> None:

@@ -118,7 +118,7 @@ def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Pat
     cli.refused(START, says="the trials of tiny/stage-01 were run elsewhere (tiny.csv)")
     own = "start it with a study file of your own: these trials were run elsewhere"
     assert f"made tiny/stage-02; next: {own}" in cli.ok("narrow --top 5 --expand")
-    assert f"next: {own} (tiny/stage-02 is made and has no trial yet)" in cli.ok("findings")
+    assert f"next: {own} (tiny/stage-02 is made and has no trial yet)" in cli.ok("checklist")
     # The next stage is ours, if the study file fits.
     for text, says in (
         (two, "must be the same hyperparameters"),
@@ -135,7 +135,7 @@ def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Pat
     without = "the scores of tiny/stage-01 are left out: they were made elsewhere, on other data"
     assert cli.json("best")["stage"] == "tiny/stage-02"
     assert without in cli.ok("best")
-    assert without in cli.ok("findings")
+    assert without in cli.ok("checklist")
     cli.ok("report tiny --out report.html")
     page = Path("report.html").read_text()
     assert without[1:] in page

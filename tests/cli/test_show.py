@@ -1,4 +1,4 @@
-"""`hpsearch status`, `trials`, `best` and `findings`: the same for people and for programs."""
+"""`hpsearch status`, `trials`, `best` and `checklist`: the same for people and for programs."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def test_best_has_intervals_and_ties_for_people_and_for_programs(searched: Cli) 
     assert [row["trial"] for row in rows if row["tied"]] == [rows[0]["trial"], *plain["tied"]]
 
 
-def test_findings_say_what_was_learned_and_what_is_next(searched: Cli) -> None:
-    shown, plain = searched.ok("findings").splitlines(), searched.json("findings")
+def test_the_checklist_says_what_was_learned_and_what_is_next(searched: Cli) -> None:
+    shown, plain = searched.ok("checklist").splitlines(), searched.json("checklist")
     assert shown[0] == plain["stage"] == "tiny/stage-01"
     assert [line.removeprefix("- ") for line in shown[1:]] == plain["advice"]
     assert plain["advice"][0].startswith("tiny/stage-01 has only 8 trials")

@@ -51,7 +51,7 @@ def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> No
     assert "one standard error" in out
     following = out.splitlines()[-1]
     assert following == "next: hpsearch start tiny --trials 100    hpsearch dashboard"
-    assert following.split("    ")[0].removeprefix("next: ") in cli.ok("findings")
+    assert following.split("    ")[0].removeprefix("next: ") in cli.ok("checklist")
     (best,) = cli.json("trials --top 1")
     assert f"best validation_accuracy {best['validation_accuracy']:.4g}" in out
 
@@ -134,7 +134,7 @@ def test_the_search_is_named_where_there_are_several(searched: Cli, tiny: Path) 
     searched.refused("best", says="mnist, tiny")
     assert searched("best tiny").code == 0
     confirmed = searched.ok("confirm mnist --top 3 --repeats 2 --engine inline")
-    assert confirmed.splitlines()[-1] in searched.ok("findings mnist")
+    assert confirmed.splitlines()[-1] in searched.ok("checklist mnist")
 
 
 def test_a_folder_s_name_may_be_no_text(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +283,7 @@ def test_trials_that_were_stopped_early_are_counted_everywhere(
     cli = made(study=STOPPING)
     out = cli.ok(TWELVE)
     assert "pruned)" in out
-    assert "next: hpsearch start tiny --trials 100 " in out  # as `findings` says: so few say little
+    assert "next: hpsearch start tiny --trials 100 " in out  # as `checklist` says: so few say little
     (status,) = cli.json("status")
     stopped, complete = status["pruned"], status["finished"] - status["pruned"]
     assert stopped > 0

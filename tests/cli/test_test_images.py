@@ -37,7 +37,7 @@ CALLS: Mapping[str, list[str]] = {
     "retry": ["retry --format json"],
     "trials": ["trials --stage 1 --format json"],
     "best": ["best", "best --format json"],
-    "findings": ["findings", "findings --format json"],
+    "checklist": ["checklist", "checklist --format json"],
     "predict": ["predict net.npz examples.npz --format json"],
     "model": ["model show net.npz"],
     "plot": ["plot parameters --out plot.html"],

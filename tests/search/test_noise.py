@@ -17,7 +17,7 @@ from hpsearch.reports.tables import status_table
 from hpsearch.search.best import BestTrial, best_trial, ties_of
 from hpsearch.search.comparison import Entrant, PairedFolds, compare
 from hpsearch.search.confirmation import assess, best_settings, planned
-from hpsearch.search.findings import findings
+from hpsearch.search.checklist import checklist
 from hpsearch.search.narrowing import analyse_ranges
 from hpsearch.search.progress import Watcher
 from hpsearch.statistics.folds import corrected_error, error_interval
@@ -128,7 +128,7 @@ def test_an_interval_ends_where_the_metric_does(store: Store, kind: str, metric:
 def test_trials_without_a_report_are_left_out_where_enough_have_one(store: Store) -> None:
     best = best_of(store, lambda trial: folds(trial) if trial != 7 else nothing(20), number=1)
     assert (best.known, best.ties.count(None), best.corrected is None) == (True, 1, False)
-    (said,) = [str(text) for text in findings(store, [best.of]).advice if "differs significantly" in str(text)]
+    (said,) = [str(text) for text in checklist(store, [best.of]).advice if "differs significantly" in str(text)]
     assert (
         said == "trial 0 differs significantly from every other trial on 5 folds "
         "(1 of the others without, as they report no noise)"
@@ -140,7 +140,7 @@ def test_trials_without_a_report_are_left_out_where_enough_have_one(store: Store
         movement = analyse_ranges(store, [stage], stage, top=5, bootstrap=True).ranges["lr"].movement
         assert movement is not None
         assert movement.resampled == words
-    assert "noise unknown: the best trials report neither" in " ".join(map(str, findings(store, [few.of]).advice))
+    assert "noise unknown: the best trials report neither" in " ".join(map(str, checklist(store, [few.of]).advice))
 
 
 def test_of_unequal_facts_each_pair_is_compared_by_what_both_have(store: Store) -> None:
@@ -172,7 +172,7 @@ def test_without_a_report_nothing_is_said_of_noise_but_how_to_measure_it(store: 
     best = best_trial(store, [stage])
     assert best is not None
     assert (best.error, best.interval, best.corrected, best.tied, best.known) == (None, None, None, (), False)
-    seen = findings(store, [stage])
+    seen = checklist(store, [stage])
     said = [str(sentence) for sentence in seen.advice]
     assert sum("noise unknown" in text and "confirm()" in text for text in said) == 1
     assert seen.distinguishable is None
@@ -180,12 +180,12 @@ def test_without_a_report_nothing_is_said_of_noise_but_how_to_measure_it(store: 
     assert seen.step == "confirm" or seen.ranges
 
 
-def test_findings_say_by_what_trials_are_compared(store: Store) -> None:
-    of_folds = findings(store, [reported(store, lambda trial: folds(trial, spread=0.05, winner=0.7))])
+def test_the_checklist_says_by_what_trials_are_compared(store: Store) -> None:
+    of_folds = checklist(store, [reported(store, lambda trial: folds(trial, spread=0.05, winner=0.7))])
     said = " ".join(str(sentence) for sentence in of_folds.advice)
     assert "38 trials are statistically tied with the best on 5 folds" in said
     assert "biases upwards" in said
-    of_errors = findings(store, [reported(store, errors, number=2)])
+    of_errors = checklist(store, [reported(store, errors, number=2)])
     assert "tied with the best by their standard errors" in " ".join(map(str, of_errors.advice))
 
 

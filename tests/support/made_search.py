@@ -1,4 +1,4 @@
-"""What a report is made of, made up: stages with as many trials of each kind as asked, and findings about them."""
+"""What a report is made of, made up: stages with as many trials of each kind as asked, and a checklist of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.page import Page
 from hpsearch.reports.report import Material
 from hpsearch.search.best import BestTrial
-from hpsearch.search.findings import Findings
+from hpsearch.search.checklist import Checklist
 from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Interval, wilson
@@ -81,7 +81,7 @@ def trials(
 
 
 def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, **changes: Any) -> Material:
-    """The material of these stages, with findings as the last one with a score would give them, but for `changes`."""
+    """The material of these stages, with a checklist as the last one with a score would give it, but for `changes`."""
     there = [StageTrials.of(one, frame) for one, frame in stages]
     scored = [one for one in there if len(one.complete)]
     found: dict[str, Any] = {"best": None, "ranges": {}, "tied": (), "distinguishable": None}
@@ -101,7 +101,7 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
                 for place, (name, one) in enumerate(last.stage.space.items())
                 if place < 3
             }
-    findings = Findings(
+    checklist = Checklist(
         **{
             "search": there[0].stage.search,
             "stage": (scored or there)[-1].stage.name,
@@ -113,7 +113,7 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         }
     )
     rows = [] if not scored else [curve_row(n, scored[-1]) for n in range(min(curves, len(scored[-1].complete)))]
-    return Material(there, findings, rows, "studies/made.db")
+    return Material(there, checklist, rows, "studies/made.db")
 
 
 def section(page: Page, key: str) -> Any:

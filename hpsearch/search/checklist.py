@@ -1,4 +1,4 @@
-"""Findings: what a search has shown so far, the conclusions in words, and what to do next.
+"""The checklist of a search: what it has shown so far, the conclusions in words, and what to do next.
 
 Nothing is computed here that another module computes: ranges and their evidence are those of
 `hpsearch.search.narrowing`, ties and the corrected score those of `hpsearch.search.best`.
@@ -35,8 +35,8 @@ Step = Literal["start", "expand", "narrow", "confirm", "evaluate", "pick", "use"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """The findings of a search so far."""
+class Checklist:
+    """The checklist of a search so far."""
 
     search: str
     stage: str  # the name of the stage that the ranges are about, the latest with enough trials
@@ -77,12 +77,12 @@ class Findings:
         return last if last.parent == self.of.number and last.number > self.latest.number else None
 
     def trial(self, number: int) -> str:
-        """Return the name of a trial of the best one's stage: with the stage, where the findings are about another."""
+        """Return the name of a trial of the best one's stage: with the stage, where the checklist is about another."""
         stage = self.stage if self.best is None else self.best.stage
         return f"trial {number}" if stage == self.stage else f"{stage} trial {number}"
 
     def plain(self, word: Callable[[Action | Argument], str] | None = None) -> dict[str, Any]:
-        """Return the findings as JSON has them; ``word`` puts actions and arguments into words."""
+        """Return the checklist as JSON has it; ``word`` puts actions and arguments into words."""
         plain: dict[str, Any] = to_plain(self, word=word)
         plain["ranges"] = {name: _range_fields(made) for name, made in self.ranges.items()}
         plain["confirmed"] = None if self.confirmed is None else _confirmed_fields(self.confirmed)
@@ -131,7 +131,7 @@ class NextStep:
     actions: tuple[Action, ...] = ()
 
 
-def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings:
+def checklist(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Checklist:
     """Return what the stages of one search have shown so far; ``top`` trials, at least 2, are called the best."""
     facts = _facts(store, stages, top, firm=True)
     step = next_step(facts, actions_for(store, facts.search))
@@ -140,13 +140,13 @@ def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings
 
 
 def what_next(store: Store, stages: Sequence[Stage], *, top: int = 5) -> NextStep:
-    """Return the next step of `findings` alone."""
+    """Return the next step of `checklist` alone."""
     facts = _facts(store, stages, top, firm=False)
     return next_step(facts, actions_for(store, facts.search))
 
 
-def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Findings:
-    """Return the findings without advice; with ``firm`` also their certainty, which takes longer."""
+def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Checklist:
+    """Return the checklist without advice; with ``firm`` also its certainty, which takes longer."""
     stage = stage_to_narrow(store, stages)
     best = best_trial(store, stages, correcting=firm)
     confirmation = None if best is None else known_confirmation(store, best.of)
@@ -165,7 +165,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
     if best is not None and confirmation is None and not kinds.foreign(best.of):
         number = None if best.of.number == latest.number else best.of.number
         measure = actions_for(store, stage.search)("confirm", stage=number)
-    return Findings(
+    return Checklist(
         search=stage.search,
         stage=stage.name,
         best=best,
@@ -197,7 +197,7 @@ def evaluated(store: Store, stages: Sequence[Stage], *, current: Collection[str]
     return replace(first, current=first.stage in current)
 
 
-def next_step(at: Findings, action: Callable[..., Action]) -> NextStep:
+def next_step(at: Checklist, action: Callable[..., Action]) -> NextStep:
     """Return the next step of a search."""
     if at.evaluated is not None and at.evaluated.answers:
         return _use(at, at.evaluated, action)
@@ -219,14 +219,14 @@ def next_step(at: Findings, action: Callable[..., Action]) -> NextStep:
     return _choose(at, at.best, action)
 
 
-def _start(at: Findings, action: Callable[..., Action], **arguments: Any) -> Action:
+def _start(at: Checklist, action: Callable[..., Action], **arguments: Any) -> Action:
     stage = at.of if arguments else at.made or at.of
     if stage.number != at.stages[-1].number:
         arguments["stage"] = stage.number
     return action("start", **arguments)
 
 
-def _narrow(at: Findings, best: BestTrial, action: Callable[..., Action], widen: bool) -> NextStep:
+def _narrow(at: Checklist, best: BestTrial, action: Callable[..., Action], widen: bool) -> NextStep:
     branch = at.latest.number > at.of.number  # a report of an earlier stage
     stage = at.of.number if branch else None
     narrow, start = action("narrow", top=at.top, expand=widen, stage=stage, branch=branch), action("start")
@@ -243,7 +243,7 @@ def _narrow(at: Findings, best: BestTrial, action: Callable[..., Action], widen:
     return NextStep("expand" if widen else "narrow", words, actions)
 
 
-def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> NextStep:
+def _choose(at: Checklist, best: BestTrial, action: Callable[..., Action]) -> NextStep:
     """Return the step where no range is worth narrowing: choose among the best trials, and evaluate."""
     nothing, confirmed = "no range is worth narrowing", at.confirmed
     if kinds.foreign(best.of):
@@ -273,11 +273,11 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
     return NextStep("evaluate", f"{picked} ({{}} scores it on the test set, once)", (_evaluate(best, at, action),))
 
 
-def _evaluate(best: BestTrial, at: Findings, action: Callable[..., Action]) -> Action:
+def _evaluate(best: BestTrial, at: Checklist, action: Callable[..., Action]) -> Action:
     return action("evaluate", stage=best.of.number if at.part else None)
 
 
-def _use(at: Findings, evaluation: Evaluation, action: Callable[..., Action]) -> NextStep:
+def _use(at: Checklist, evaluation: Evaluation, action: Callable[..., Action]) -> NextStep:
     """Return the step after an evaluation: use the model, or begin anew with another test set."""
     of = next((stage for stage in at.stages if stage.name == evaluation.stage), at.of)
     arguments: dict[str, Any] = {"stage": of.number, "trial": evaluation.trial}
@@ -292,8 +292,8 @@ def _use(at: Findings, evaluation: Evaluation, action: Callable[..., Action]) ->
     return NextStep("use", words, (action("evaluate", **arguments, again=True),))
 
 
-def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
-    """Return the conclusions from findings and the next step, and those of them that say which figure counts.
+def advice(at: Checklist, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
+    """Return the conclusions and the next step, and those of them that say which figure counts.
 
     The most important come first, and the last one says the next step.
     """
@@ -331,7 +331,7 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
     ), figures
 
 
-def _figures(at: Findings, best: BestTrial) -> Iterator[str]:
+def _figures(at: Checklist, best: BestTrial) -> Iterator[str]:
     """Yield the figures by rank: the test score counts, before a mean over seeds, before a single score."""
     evaluation = at.evaluated
     confirmed = at.confirmed if at.confirmed is not None and at.confirmed.complete else None
@@ -371,7 +371,7 @@ def _ends(interval: Interval | None) -> str:
     return "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
 
 
-def _confirmed_ties(at: Findings, of: Overview) -> list[str]:
+def _confirmed_ties(at: Checklist, of: Overview) -> list[str]:
     if len(of.ranking) == 1:
         return []
     if not of.compared:
@@ -390,7 +390,7 @@ def _incomplete(of: Overview | None) -> list[str]:
     return [f"every repeat of {of.confirmation.name} failed: training is not stable with these values"]
 
 
-def _few(at: Findings) -> list[str]:
+def _few(at: Checklist) -> list[str]:
     complete, pruned = at.counts.complete, at.counts.pruned
     more = f" ({pruned} more were pruned)" if pruned else ""
     scored = f"{counted(complete, 'trial')} with a score{more}"
@@ -399,7 +399,7 @@ def _few(at: Findings) -> list[str]:
     return [f"{at.stage} has only {scored}: most of what follows may be chance"] if at.few else []
 
 
-def _edge(name: str, made: NarrowedRange, at: Findings, step: NextStep) -> Sentence:
+def _edge(name: str, made: NarrowedRange, at: Checklist, step: NextStep) -> Sentence:
     before = made.before
     assert not isinstance(before, Categorical)
     side, bound = ("upper", before.high) if made.at_edge == "high" else ("lower", before.low)
@@ -414,7 +414,7 @@ def _edge(name: str, made: NarrowedRange, at: Findings, step: NextStep) -> Sente
     return Sentence(f"{start}a further stage would widen the range to {wider}")
 
 
-def _ties(at: Findings, best: BestTrial) -> list[str | Sentence]:
+def _ties(at: Checklist, best: BestTrial) -> list[str | Sentence]:
     if not best.ties:
         return []
     if not best.known and kinds.reports_noise(best.of):
@@ -436,7 +436,7 @@ def _ties(at: Findings, best: BestTrial) -> list[str | Sentence]:
     return [f"the top {len(near) + 1} are tied: {who}" if near and all(near) else who]
 
 
-def _selection(at: Findings, best: BestTrial) -> list[str]:
+def _selection(at: Checklist, best: BestTrial) -> list[str]:
     if best.corrected is None or best.corrected_interval is None:
         return []
     inside = best.corrected_interval

@@ -1,4 +1,4 @@
-"""Findings and advice: what follows from the trials, which figure counts, and what is left to do."""
+"""The checklist: what follows from the trials, which figure counts, and what is left to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action
 from hpsearch.search.best import choose
 from hpsearch.search.evaluation import prepare
-from hpsearch.search.findings import Findings, findings, uncertain_ends, what_next
+from hpsearch.search.checklist import Checklist, checklist, uncertain_ends, what_next
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.search.stage import resolve_stage
@@ -38,20 +38,20 @@ def humped(number: int, params: Mapping[str, Value]) -> float:
     return 0.9 - 0.15 * (math.log10(as_number(params["lr"])) + 2) ** 2
 
 
-def advice(seen: Findings) -> list[str]:
+def advice(seen: Checklist) -> list[str]:
     return list(map(str, seen.advice))
 
 
-def actions(seen: Findings) -> list[str]:
+def actions(seen: Checklist) -> list[str]:
     return list(map(str, seen.actions))
 
 
-def has(seen: Findings, words: str) -> bool:
+def has(seen: Checklist, words: str) -> bool:
     return any(words in sentence for sentence in advice(seen))
 
 
 def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
-    seen = findings(store, [made_stages.make(store, [], trials=0)])
+    seen = checklist(store, [made_stages.make(store, [], trials=0)])
     assert (seen.best, seen.tied, seen.distinguishable, seen.ranges) == (None, (), None, {})
     assert advice(seen) == ["no trial has a score yet: run them (start())"]
     assert (seen.step, actions(seen), seen.search, seen.stage) == ("start", ["start()"], "made", "made/stage-01")
@@ -61,7 +61,7 @@ def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
 
 
 def test_an_edge_comes_first_and_the_action_that_widens_last(store: Store) -> None:
-    seen = findings(store, [made_stages.make(store, rising, images=400)])
+    seen = checklist(store, [made_stages.make(store, rising, images=400)])
     lr = seen.ranges["lr"]
     assert lr.at_edge == "high"
     assert isinstance(lr.after, Float)
@@ -82,11 +82,11 @@ def test_an_edge_comes_first_and_the_action_that_widens_last(store: Store) -> No
 def test_a_trial_of_another_stage_is_named_with_it(store: Store) -> None:
     stages = [made_stages.make(store, lambda number, _: 0.9 - 0.001 * number, number=1)]
     stages += [made_stages.make(store, lambda number, _: 0.7 - 0.001 * number, number=2)]
-    seen = findings(store, stages)
+    seen = checklist(store, stages)
     assert (seen.stage, seen.best and seen.best.stage) == ("made/stage-02", "made/stage-01")
     assert has(seen, "of made/stage-01 trial 0 on new examples")
     made_stages.confirm(store, stages[0], [0.9, 0.5])
-    told = advice(findings(store, stages))
+    told = advice(checklist(store, stages))
     named = [sentence for sentence in told if re.search(r"\btrial \d", sentence)]
     assert len(named) >= 3
     assert not [sentence for sentence in named if re.search(r"(?<!stage-01 )\btrial \d", sentence)]
@@ -94,7 +94,7 @@ def test_a_trial_of_another_stage_is_named_with_it(store: Store) -> None:
 
 def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
     space = {**made_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=(1e-4, 1.0))}
-    seen = findings(store, [made_stages.make(store, rising, images=400, space=space)])
+    seen = checklist(store, [made_stages.make(store, rising, images=400, space=space)])
     assert seen.ranges["lr"].at_edge == "high"
     assert advice(seen)[0].endswith("its limit allows no wider range")
     assert "expand" not in advice(seen)[-1]
@@ -102,7 +102,7 @@ def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
 
 def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
     stage = made_stages.make(store, humped, images=400)
-    seen = findings(store, [stage], top=6)
+    seen = checklist(store, [stage], top=6)
     lr = seen.ranges["lr"]
     assert (lr.at_edge, lr.widened) == (None, None)
     assert lr.evidence is not None
@@ -116,11 +116,11 @@ def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
     made = narrow_stage(store, [stage], top=6, dry_run=True).narrowing.ranges
     assert {name: of.after for name, of in made.items()} == {name: of.after for name, of in seen.ranges.items()}
     assert made["lr"].movement == lr.movement
-    assert findings(store, [stage], top=6) == seen
+    assert checklist(store, [stage], top=6) == seen
 
 
 def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
-    seen = findings(store, [made_stages.make(store, [0.8] * 100)])
+    seen = checklist(store, [made_stages.make(store, [0.8] * 100)])
     assert seen.distinguishable is False
     assert set(seen.tied) >= {1, 2, 3, 4}
     assert {of.evidence for of in seen.ranges.values()} == {1.0}
@@ -128,30 +128,30 @@ def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
     assert not has(seen, "matter")
     assert not has(seen, "no effect")
     assert (seen.step, seen.actions) == ("pick", ())
-    seen = findings(store, [made_stages.make(store, edgeless, trials=40, number=2)])
+    seen = checklist(store, [made_stages.make(store, edgeless, trials=40, number=2)])
     assert has(seen, "the top 5 are tied: ")
     assert has(seen, " within stage 2's range ")
     assert "confirm()" in advice(seen)[-1]
 
 
 def test_a_winner_differs_from_the_others(store: Store) -> None:
-    seen = findings(store, [made_stages.make(store, [0.95, *[0.4] * 39], trials=40)])
+    seen = checklist(store, [made_stages.make(store, [0.95, *[0.4] * 39], trials=40)])
     assert (seen.distinguishable, seen.tied) == (True, ())
     assert has(seen, "differs significantly from every other trial")
 
 
 def test_few_trials_are_called_few(store: Store) -> None:
-    few = findings(store, [made_stages.make(store, rising, trials=8)])
+    few = checklist(store, [made_stages.make(store, rising, trials=8)])
     assert "only 8 trials" in advice(few)[0]
     assert actions(few) == ["start(trials=100)"]
     assert advice(few)[-1] == "next: run more trials (start(trials=100))"
-    fewer = findings(store, [made_stages.make(store, rising, trials=3, number=2)])
+    fewer = checklist(store, [made_stages.make(store, rising, trials=3, number=2)])
     assert (fewer.ranges, fewer.distinguishable) == ({}, None)
     assert "too few for a top 5" in advice(fewer)[0]
 
 
 def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
-    seen = findings(store, [made_stages.make(store, humped, metric="validation_loss")])
+    seen = checklist(store, [made_stages.make(store, humped, metric="validation_loss")])
     assert seen.best is not None
     assert (seen.best.interval, seen.distinguishable) == (None, None)
     assert has(seen, "noise unknown")
@@ -162,7 +162,7 @@ def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
 @pytest.mark.parametrize("hits", [True, False])
 def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits: bool) -> None:
     narrow_stage(store, [made_stages.make(store, humped, trials=30, hits=hits)], top=5)
-    seen = findings(store, store.stages())
+    seen = checklist(store, store.stages())
     assert (seen.stage, seen.step) == ("made/stage-01", "start")
     assert "made/stage-02 is made and has no trial yet" in advice(seen)[-1]
     assert seen.best is not None
@@ -171,12 +171,12 @@ def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits
 
 def test_after_a_confirmation_its_mean_counts_and_single_scores_are_superseded(store: Store) -> None:
     stage = made_stages.make(store, edgeless, trials=40)
-    before = findings(store, [stage])
+    before = checklist(store, [stage])
     assert before.step == "confirm"
     assert before.best is not None
     assert has(before, f"expect about {before.best.corrected:.2f} of trial {before.best.trial}")
     made_stages.confirm(store, stage, [0.81, 0.86, 0.82])
-    after = findings(store, [stage])
+    after = checklist(store, [stage])
     assert after.confirmed is not None
     assert after.confirmed.ranking[0].trial != before.best.trial
     assert advice(after)[0].startswith(f"trial {after.confirmed.ranking[0].trial} comes first of the 3 settings")
@@ -192,11 +192,11 @@ def test_after_a_confirmation_its_mean_counts_and_single_scores_are_superseded(s
 
 def test_after_the_evaluation_the_test_score_is_the_answer_and_nothing_is_narrowed(store: Store) -> None:
     stage = made_stages.make(store, rising, images=400)
-    assert findings(store, [stage]).step == "expand"
+    assert checklist(store, [stage]).step == "expand"
     made_stages.confirm(store, stage, [0.81, 0.86, 0.82])
-    assert "or end here: evaluate()" in advice(findings(store, [stage]))[-1]
+    assert "or end here: evaluate()" in advice(checklist(store, [stage]))[-1]
     made_stages.evaluate(store, stage, 7)
-    seen = findings(store, [stage])
+    seen = checklist(store, [stage])
     assert seen.evaluated is not None
     assert seen.evaluated.answers
     assert advice(seen)[0].startswith("test accuracy 0.855 (0.832 to 0.875) on 1,000 test examples")
@@ -212,7 +212,7 @@ def test_after_the_evaluation_the_test_score_is_the_answer_and_nothing_is_narrow
 def test_an_evaluation_before_the_search_went_on_is_told_and_not_taken_for_the_answer(store: Store) -> None:
     made_stages.evaluate(store, made_stages.make(store, [0.6] * 40, trials=40), 3)
     made_stages.confirm(store, made_stages.make(store, edgeless, trials=40, number=2), [0.86, 0.85])
-    seen = findings(store, store.stages())
+    seen = checklist(store, store.stages())
     assert "before the search went on" in advice(seen)[0]
     assert seen.step == "pick"
     assert "the test set has been used" in advice(seen)[-1]
@@ -223,7 +223,7 @@ def test_an_evaluation_without_a_result_counts_as_one(store: Store) -> None:
     stage = made_stages.make(store, edgeless, trials=40)
     made_stages.confirm(store, stage, [0.86, 0.85])
     made_stages.evaluate(store, stage, 3, accuracy=None, interval=None)
-    seen = findings(store, [stage])
+    seen = checklist(store, [stage])
     assert advice(seen)[0].startswith("the evaluation on the test set")
     assert seen.step == "pick"
     # A stage or trial that is not there is no second evaluation.
@@ -238,7 +238,7 @@ def test_an_evaluation_without_a_result_counts_as_one(store: Store) -> None:
 def test_an_incomplete_confirmation_is_not_final_and_brought_to_its_end(store: Store) -> None:
     stage = made_stages.make(store, edgeless, trials=40)
     made_stages.confirm(store, stage, [0.86, 0.85, 0.84], repeats=6, run=10)
-    seen = findings(store, [stage])
+    seen = checklist(store, [stage])
     assert has(seen, "made/confirm-01 is not complete, 8 trials are left")
     assert actions(seen) == ["confirm(top=3, repeats=6)"]
 
@@ -246,7 +246,7 @@ def test_an_incomplete_confirmation_is_not_final_and_brought_to_its_end(store: S
 def test_the_stage_of_the_best_trial_is_named_where_it_is_not_the_latest(store: Store) -> None:
     made_stages.make(store, edgeless, trials=40)
     made_stages.make(store, [0.6] * 40, trials=40, number=2)
-    assert actions(findings(store, store.stages())) == ["confirm(stage=1)"]
+    assert actions(checklist(store, store.stages())) == ["confirm(stage=1)"]
 
 
 def test_an_uncertain_end_is_told_with_the_share_of_resamples() -> None:
