@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from hpsearch.exchange.exporting import Exported
     from hpsearch.objectives.base import Fitted
     from hpsearch.reports.page import Page
+    from hpsearch.search.checklist import Checklist
     from hpsearch.search.comparison import Comparison
     from hpsearch.search.confirmation import Confirmation
-    from hpsearch.search.checklist import Checklist
     from hpsearch.search.narrowing import NextStage
     from hpsearch.search.runner import Summary
     from hpsearch.search.workflow import Listener

@@ -12,9 +12,9 @@ from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.figures.style import words
 from hpsearch.reports.page import Answer, Page
 from hpsearch.reports.tables import curve_rows
+from hpsearch.search.checklist import checklist
 from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import evaluations
-from hpsearch.search.checklist import checklist
 from hpsearch.search.stage import pick, stages_of
 from hpsearch.space import shown
 from hpsearch.text import counted, rounded
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Action, Argument, Stage
     from hpsearch.search.best import BestTrial, Overview
-    from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.checklist import Checklist
+    from hpsearch.search.evaluation import Evaluation
     from hpsearch.space import Value
     from hpsearch.store import Store
 

@@ -19,8 +19,8 @@ from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action
 from hpsearch.search.best import choose
-from hpsearch.search.evaluation import prepare
 from hpsearch.search.checklist import Checklist, checklist, uncertain_ends, what_next
+from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.search.stage import resolve_stage

@@ -15,9 +15,9 @@ from hpsearch.reports.report import gather
 from hpsearch.reports.sections import best_trials
 from hpsearch.reports.tables import status_table
 from hpsearch.search.best import BestTrial, best_trial, ties_of
+from hpsearch.search.checklist import checklist
 from hpsearch.search.comparison import Entrant, PairedFolds, compare
 from hpsearch.search.confirmation import assess, best_settings, planned
-from hpsearch.search.checklist import checklist
 from hpsearch.search.narrowing import analyse_ranges
 from hpsearch.search.progress import Watcher
 from hpsearch.statistics.folds import corrected_error, error_interval
