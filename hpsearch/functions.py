@@ -86,7 +86,7 @@ def imported(function: str, folders: Sequence[str]) -> Callable[[Any], Any]:
         known = sorted(key for key, of in vars(module).items() if callable(of) and not key.startswith("_"))
         raise NotFound(f"{getattr(module, '__file__', source)} has no {name!r}; it has: {', '.join(known[:20])}")
     if not callable(value):
-        raise NotFound(f"{function} is a {type(value).__name__}, which cannot be called")
+        raise NotFound(f"{function} is {type(value).__name__}, which cannot be called")
     return value  # type: ignore[no-any-return]  # it is callable
 
 

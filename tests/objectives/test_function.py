@@ -175,7 +175,7 @@ if __name__ == "__main__":
     ("function", "says"),
     [
         ("user_functions:nobody", "has no 'nobody'; it has: "),
-        ("user_functions:NOT_CALLABLE", "is a int, which cannot be called"),
+        ("user_functions:NOT_CALLABLE", "is int, which cannot be called"),
         ("no_such_module:f", "importing no_such_module failed: ModuleNotFoundError"),
         ("no/such/file.py:f", "there is no file "),
         ("broken.py:f", "importing broken.py failed: SyntaxError"),

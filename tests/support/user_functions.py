@@ -113,10 +113,10 @@ BAD: Mapping[str, Bad] = {
     "whole": Bad(lambda trial: np.int64(1), None),
     "decimal": Bad(lambda trial: Decimal(1), None),
     "tensor": Bad(lambda trial: Tensor(1.0), None),
-    "huge": Bad(lambda trial: 10**400, "the objective returned a int, which does not convert to one number", "result"),
+    "huge": Bad(lambda trial: 10**400, "the objective returned int, which does not convert to one number", "result"),
     "tensors": Bad(
         lambda trial: Tensor(1.0, 2.0),
-        "the objective returned a Tensor, which does not convert to one number",
+        "the objective returned Tensor, which does not convert to one number",
         "result",
     ),
     "prints": Bad(_prints, "ValueError: the end", "exception", "nobody reads"),

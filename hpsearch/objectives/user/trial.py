@@ -291,4 +291,4 @@ def _number(value: object, subject: str, remedy: str = "give a number") -> float
     try:
         return float(value)  # type: ignore[arg-type]  # that is the question
     except Exception as error:
-        raise BadResult(f"{subject} a {kind}, which does not convert to one number; return a number") from error
+        raise BadResult(f"{subject} {kind}, which does not convert to one number; return a number") from error
