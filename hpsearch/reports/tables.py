@@ -8,8 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import curve_bounds, foreign, is_users, used
-from hpsearch.objectives.kinds import examples as examples_of
+from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, VALIDATION_LOSS, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted, is_missing, listed
@@ -42,7 +41,7 @@ def with_error(score: float, error: float | None) -> str:
 
 def used_values(stage: NewStage, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return a trial's values for people: None where it does not use one, a yes, no or none as study files have it."""
-    names = set(used(stage, params))
+    names = set(kinds.used(stage, params))
     return {
         name: None if name not in names else shown(value) if isinstance(value, bool | None) else value
         for name, value in params.items()
@@ -64,7 +63,7 @@ def trials_table(
     table = {"trial": columns["number"], "state": columns["state"], stage.metric: columns["score"]}
     if tied is not None:  # the best ties with itself
         table["tied"] = [True, *tied] if columns["number"] else []
-    if stage.metric != VALIDATION_LOSS and (foreign(stage) or not is_users(stage)):
+    if stage.metric != VALIDATION_LOSS and (kinds.foreign(stage) or not kinds.is_users(stage)):
         table["validation_loss"] = columns["validation_loss"]
     parameters = {name: columns[f"param:{name}"] for name in stage.space}
     table |= parameters | {name: columns[name] for name in ("seconds", "reason", "started", "finished")}
@@ -75,7 +74,7 @@ def trials_table(
     ]
     table |= {name: [trial[name] for trial in trials] for name in parameters}
     drop = {"started", "finished"}
-    if foreign(stage):  # whoever ran them kept no losses or seconds, as a rule
+    if kinds.foreign(stage):  # whoever ran them kept no losses or seconds, as a rule
         drop |= {name for name in ("validation_loss", "seconds") if all(map(is_missing, table.get(name, ())))}
     if not any(table["reason"]):
         drop |= {"reason"} if len(set(table["state"])) > 1 else {"reason", "state"}
@@ -195,7 +194,7 @@ def confirmed_sentences(confirmation: Overview) -> list[Sentence]:
     repeats = counted(first.repeats, "repeat") if len({of.repeats for of in ranking}) == 1 else "its repeats"
     same = f" on the same {counted(examples, 'validation example')}" if examples else ""
     scope = ", not" if first.covers == "seeds" else " and"
-    constant = examples_of(stage) is None and all(of.constant for of in ranking)
+    constant = kinds.examples(stage) is None and all(of.constant for of in ranking)
     sentences = [f"mean: {stage.metric} over {repeats}{same}"]
     if constant:
         sentences.append("all repeats of each trial are equal: the score does not depend on the seed")
@@ -396,6 +395,6 @@ def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
         # The loss of one epoch would hide the curve of that name.
         del row["validation_loss"]
         # Where the score's is the only curve, it is of whatever the score is.
-        name = f"validation_{stage.metric}" if stage.metric in curve_bounds(stage) else stage.metric
+        name = f"validation_{stage.metric}" if stage.metric in kinds.curve_bounds(stage) else stage.metric
         rows.append({**row, **others.get(row["number"], {}), name: scores.get(row["number"], [])})
     return rows
