@@ -148,7 +148,6 @@ def check(
     jobs = jobs or cores()
     trials = trials or file.trials.count
     cost, seconds = estimate(file, examples, trials=trials, jobs=jobs)
-    failed = cost.facts.get("failure") is not None
     for text in (*map(worded, examples.notes), unused_words(file), *map(_lacks_range, without_range(file.space))):
         if text is not None:
             note(text)
@@ -162,7 +161,7 @@ def check(
             "trials": trials,
             "jobs": jobs,
             "lanes": cost.lanes,
-            "seconds": None if failed else seconds,
+            "seconds": seconds,
             "study_file": file.to_dict(),
         }
         emit_record(record, output)
@@ -182,7 +181,7 @@ def check(
         "pruning": pruning_words(plan_of(file), trials),
         "a trial": of_trial,
         "a stage": f"{counted(trials, 'trial')}, {counted(jobs, 'process')}, "
-        f"{counted(cost.lanes, 'lane')}: {'no forecast' if failed else f'about {duration(seconds)}'}",
+        f"{counted(cost.lanes, 'lane')}: {'no forecast' if seconds is None else f'about {duration(seconds)}'}",
     }
     for title, text in lines.items():
         say(f"{title:<16}{text}", hanging=16)

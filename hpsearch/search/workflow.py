@@ -313,12 +313,17 @@ def _kept(job: Job, store: Store) -> StudyFile:
     return kept_study(first)
 
 
-def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> tuple[Estimate, float]:
-    """Estimate the cost of a trial, and the seconds of a stage, by timing one batch of its most expensive trials."""
+def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> tuple[Estimate, float | None]:
+    """Estimate the cost of a trial, and the seconds of a stage, by timing one batch of its most expensive trials.
+
+    None in place of the seconds where the trial failed.
+    """
     study.check_names()
     rounds = math.ceil(trials / jobs)
     stage = NewStage(study.name, 1, study.direction, study.trials.seed, study.space, study.to_dict())
     trial = study.kind.runtime().estimate(study.sections, data, stage=stage, lanes=rounds)
+    if trial.facts.get("failure") is not None:
+        return trial, None
     plan = plan_of(study)
     share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)
     return trial, trial.seconds_per_trial * rounds * share
