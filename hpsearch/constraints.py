@@ -20,6 +20,7 @@ from hpsearch.errors import BadSpace, nearest
 from hpsearch.files import first_line
 from hpsearch.functions import NotFound, imported
 from hpsearch.space import delivered, delivered_as, shown
+from hpsearch.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,8 +102,7 @@ class Constraints:
             except NotFound as error:
                 raise NotFound(f"constraint {text!r}: {error}") from error
             except Exception as error:
-                reason = first_line(error) if names else f"{type(error).__name__}: {first_line(error)}"
-                raise BadSpace(f"constraint {text!r}: {_with(names, values)}: {reason}") from error
+                raise BadSpace(f"constraint {text!r}: {_with(names, values)}: {reason(error)}") from error
             if type(result).__name__ not in ("bool", "bool_"):  # NumPy's too
                 raise BadSpace(
                     f"constraint {text!r}: {_with(names, values)}: {result!r} is neither true nor false; compare"

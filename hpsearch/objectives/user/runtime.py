@@ -219,8 +219,7 @@ class EstimatorRuntime(UserRuntime):
             made = estimator.made(of.estimator, of.folder)
             estimator.check_scorers(made, of.scoring)
         except Exception as error:  # of the user's function too
-            plain = isinstance(error, NotFound | TypeError | ValueError)
-            text = " ".join(str(error).split())[:500] if plain else reason(error)
+            text = error if isinstance(error, NotFound) else reason(error)
             raise BadStudyFile(f"[objective] estimator = {of.estimator!r}: {text}") from error
         known = made.get_params()
         for name in (*sections.fixed, *(delivered_as(name, parameter) for name, parameter in space.items())):
