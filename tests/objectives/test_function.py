@@ -284,8 +284,10 @@ def test_a_trial_is_usable_as_one_of_optuna_s() -> None:
 
 
 def test_repeats_of_a_confirmation_share_their_seed() -> None:
-    seeds = [called(lambda trial: trial.seed, Trial(0, n, {}, repeat=1))[0].score for n in (3, 9)]  # type: ignore[union-attr]
-    assert seeds[0] == seeds[1] == draw_seed(7, 1, "objective")
+    for number in (3, 9):
+        outcome, _ = called(lambda trial: trial.seed, Trial(0, number, {}, repeat=1))
+        assert isinstance(outcome, Completed)
+        assert outcome.score == draw_seed(7, 1, "objective")
 
 
 def test_pruning_calls_a_function_again_and_skips_what_is_known() -> None:

@@ -21,7 +21,7 @@ from hpsearch import Search
 from hpsearch.errors import BadInput, Interrupted, StageConflict, UnknownSearch
 from hpsearch.objectives.network import runtime
 from hpsearch.objectives.network.objective import NetworkObjective
-from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, ConfirmationPlan, Sentence, Setting, Trial
+from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, Completed, ConfirmationPlan, Sentence, Setting, Trial
 from hpsearch.search.confirmation import confirm
 from hpsearch.search.runner import Tick
 from hpsearch.search.stage import confirmation_of, kept_study
@@ -186,7 +186,8 @@ def test_a_repeat_s_seeds_are_its_own_whatever_its_number_and_setting(copy: Call
     setting = next(of.setting for of in done.state.ranking if not of.failed)
     for number, repeat in ((0, 0), (17, 0), (3, 2)):
         (again,) = tiny.evaluated(objective, [Trial(1, number, setting.params, repeat)])[0].values()
-        assert again.score == kept[setting.trial, repeat][1]  # type: ignore[union-attr]
+        assert isinstance(again, Completed)
+        assert again.score == kept[setting.trial, repeat][1]
         assert again.intermediate == tuple(kept[setting.trial, repeat][3])
     assert len({tuple(kept[setting.trial, repeat][3]) for repeat in range(4)}) == 4
 
