@@ -20,7 +20,7 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from hpsearch.errors import BadData, EvaluationFailure, nearest
+from hpsearch.errors import BadData, BadInput, EvaluationFailure, nearest
 from hpsearch.functions import imported
 from hpsearch.objectives.base import HeldOut
 from hpsearch.objectives.network.evaluation import NetworkEvaluation, confusion
@@ -68,10 +68,10 @@ def _maker(name: str, *folders: str) -> Callable[..., Any]:
 
 
 def check_scorers(estimator: Any, scoring: str | Sequence[str] | None) -> None:
-    """Check that an estimator can be scored so; a ValueError or TypeError where it cannot."""
+    """Check that an estimator can be scored so; BadInput, ValueError or TypeError where it cannot."""
     for name in (scoring,) if scoring is None or isinstance(scoring, str) else scoring:
         if name is not None and name not in (known := get_scorer_names()):
-            raise ValueError(f"no scorer {name!r}{nearest(name, known)}")
+            raise BadInput(f"no scorer {name!r}{nearest(name, known)}")
         check_scoring(estimator, scoring=name)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpsearch.errors import BadArgument, BadData, BadStudyFile, MissingExtra, nearest
+from hpsearch.errors import BadArgument, BadData, BadInput, BadStudyFile, MissingExtra, nearest
 from hpsearch.functions import NotFound, find_file, is_file
 from hpsearch.objectives.base import Data, Estimate, Evaluation, Fitted, Objective
 from hpsearch.objectives.network.runtime import held_out as test_examples
@@ -219,7 +219,7 @@ class EstimatorRuntime(UserRuntime):
             made = estimator.made(of.estimator, of.folder)
             estimator.check_scorers(made, of.scoring)
         except Exception as error:  # of the user's function too
-            text = error if isinstance(error, NotFound) else reason(error)
+            text = error if isinstance(error, BadInput) else reason(error)
             raise BadStudyFile(f"[objective] estimator = {of.estimator!r}: {text}") from error
         known = made.get_params()
         for name in (*sections.fixed, *(delivered_as(name, parameter) for name, parameter in space.items())):
