@@ -79,6 +79,8 @@ def _curves(store: Store, stage: Stage, request: PlotRequest) -> go.Figure:
     if quantity not in quantities:
         raise BadArgument("quantity", quantity, "trials keep no such curve", f"give {' or '.join(quantities)}")
     rows = curve_rows(store, stage, top=request.top or MOST_CURVES)
+    if not any(row.get(f"{part}_{quantity}") for row in rows for part in ("train", "validation")):
+        raise BadInput(f"no trial of {stage.name} with a score has a learning curve; plot history or parameters")
     ranges = [name for name, parameter in stage.space.items() if isinstance(parameter, Float)]
     whose = f"best {len(rows)} trials" if len(rows) > 1 else "best trial"
     return figures.curve_grid(

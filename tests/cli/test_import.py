@@ -404,6 +404,10 @@ def test_none_and_lists_are_choices_and_odd_scores_failures(cli: Cli) -> None:
     # The score's curve is the one that such a study has, under the score's name.
     cli.ok("plot curves theirs --out c.html")
     cli.refused("plot curves theirs --out d.html --quantity loss", says="give score")
+    Path("table.csv").write_text("lr,score\n0.1,0.5\n0.2,0.6\n")
+    cli.ok("import table.csv --metric score --parameter lr --direction maximize --name table")
+    cli.refused("plot curves table --out e.html", says="no trial of table/stage-01 with a score has a learning curve")
+    assert not Path("e.html").exists()
     cli.ok("report theirs")
 
 
