@@ -13,6 +13,7 @@ from hpsearch.api import best_trials
 from hpsearch.cli.narrow import show
 from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, note, say, speed, terminal
+from hpsearch.errors import EvaluationFailure
 from hpsearch.records import Action, Completed, Sentence, Stage
 from hpsearch.reports.tables import by_column, with_error
 from hpsearch.search.checklist import what_next
@@ -70,6 +71,7 @@ class Display(Listener):
         self._finished: list[dict[str, Any]] = []
         self._next: list[str] = []  # commands after the stage that ended last
         self._waiting = False  # whether the last line says so
+        self._failure: EvaluationFailure | None = None  # where every trial of a stage has failed
 
     @_outlived
     def note(self, text: str | Sentence) -> None:
@@ -157,6 +159,11 @@ class Display(Listener):
                 "best": score,
             }
         )
+        where = {"search": stage.search, "storage": store.where}
+        failed = Action("trials", {**where, "state": "fail"})
+        if summary.ended_by == "trials" and 0 < summary.counts.finished == summary.counts.failed:
+            whole = f"every trial of {stage.name} has failed, so none has a score; `{{}}` gives the reasons"
+            self._failure = EvaluationFailure(whole, failed)
         if summary.lost:
             note(f"{summary.lost} trials that had begun here were run elsewhere, as this run's lease had expired")
         if summary.stopped:
@@ -171,15 +178,11 @@ class Display(Listener):
         self._next = [command(Action("dashboard", {"storage": store.where}))]
         cut_short = summary.ended_by in ("timeout", "until", "stop") and summary.counts.finished < self._until
         if cut_short:
-            self._next = [command(Action("start", {"search": stage.search, "storage": store.where})), *self._next]
+            self._next = [command(Action("start", where)), *self._next]
         say(summary.words(stage.name))
         if score is None:
-            if summary.counts.failed:
-                where = {"search": stage.search, "storage": store.where}
-                trials = Action("trials", {**where, "state": "fail"})
-                say(f"no trial has a score; `{command(trials)}` gives the reasons")
-                if not cut_short:
-                    self._next = [command(trials), command(Action("retry", where))]
+            if summary.counts.failed and not cut_short:
+                self._next = [command(failed), command(Action("retry", where))]
             return
         say()
         table = best.table(full=False)
@@ -200,10 +203,16 @@ class Display(Listener):
             show(narrowed)
 
     def done(self) -> None:
-        """Print the results of the whole run."""
+        """Print the results of the whole run.
+
+        Raises:
+            EvaluationFailure: Every trial of the last stage has failed.
+        """
         if self._output == "json":
             emit_object({"stages": self._finished})
         elif self._output == "csv":
             emit(by_column(self._finished), "csv")
         else:
             say(f"next: {'    '.join(self._next)}")
+        if self._failure is not None:
+            raise self._failure

@@ -119,9 +119,14 @@ def test_narrow_says_how_far_the_ends_would_move(searched: Cli) -> None:
 
 def test_failures_say_why(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     cli = made(study=DIVERGING)
-    ended = cli.ok(START)
-    assert "(8 failed)" in ended
-    assert "next: hpsearch trials tiny --state fail    hpsearch retry tiny" in ended.replace("\n", " ")
+    ended = cli(START)
+    assert ended.code == 1
+    assert "(8 failed)" in ended.out
+    assert "next: hpsearch trials tiny --state fail    hpsearch retry tiny" in ended.out.replace("\n", " ")
+    assert ended.err.splitlines()[-1] == (
+        "hpsearch: every trial of tiny/stage-01 has failed, so none has a score; `hpsearch trials tiny --state fail` "
+        "gives the reasons"
+    )
     monkeypatch.setattr("hpsearch.cli.show.wants_curves", lambda *args: True)
     assert "curve" not in cli.ok("trials --state fail")  # no trial has one
     assert ["loss became" in row["reason"] for row in cli.json("trials --state fail")] == [True] * 8
