@@ -3,11 +3,12 @@
 Sequences are scrambled by the stage's seed, so that trial N's values depend on (stage seed, N, space) alone. The
 parameters that conditions name come from one sequence. The others come from one sequence for each set of them that is
 sampled together, and take its points in the order of the trials' numbers. A point whose values break a constraint is
-left out, and the next one takes its place.
+left out, and the next one takes its place. Each combination of scientific values has sequences of its own.
 """
 
 from __future__ import annotations
 
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.stats import qmc
 
 from hpsearch.errors import BadSpace
 from hpsearch.records import NewStage, draw_seed
+from hpsearch.roles import Combination, combination_of, combinations, described
 from hpsearch.samplers import MOST_DRAWS, constraints_of, draw_from
 from hpsearch.space import holds, in_order
 
@@ -69,38 +71,41 @@ class QuasiRandomSampler:
 
     def _accepted(self, stage: NewStage) -> Iterator[dict[str, Value]]:
         """Yield the values of one trial after another."""
-        constraints, left = constraints_of(stage), MOST_DRAWS
-        for values in self._points(stage):
-            if constraints is None or constraints.hold(values):
-                left = MOST_DRAWS
-                yield values
-                continue
-            left -= 1
-            if not left:
+        constraints, every = constraints_of(stage), combinations(stage.space)
+        points = [self._points(stage, combination) for combination in every]
+        for number in count():
+            which = every.index(combination_of(every, seed=stage.seed, number=number))
+            for values in islice(points[which], MOST_DRAWS):
+                if constraints is None or constraints.hold(values):
+                    yield values
+                    break
+            else:
                 self._stage = None  # the generator has ended
                 raise BadSpace(
                     f"{stage.name}: none of {MOST_DRAWS:,} points in a row meets the constraints; relax them or widen "
                     "the ranges"
                 )
 
-    def _points(self, stage: NewStage) -> Iterator[dict[str, Value]]:
-        """Yield the values of one point after another, whether or not they meet the constraints."""
+    def _points(self, stage: NewStage, combination: Combination) -> Iterator[dict[str, Value]]:
+        """Yield the values of one point of a combination after another, whether or not they meet the constraints."""
         space = stage.space
         draws = {name: draw_from(parameter) for name, parameter in space.items()}
         named = {other for parameter in space.values() for other in parameter.when or ()}
-        first = [name for name in in_order(space) if name in named]
-        rest = [name for name in space if name not in named]
+        nuisance = [name for name in in_order(space) if space[name].role == "nuisance"]
+        first = [name for name in nuisance if name in named]
+        rest = [name for name in space if name in nuisance and name not in named]
         sequences: dict[tuple[str, ...], Iterator[list[float]]] = {}
 
         def point(names: tuple[str, ...]) -> dict[str, Value]:
             sequence = sequences.get(names)
             if sequence is None:
-                sequence = sequences[names] = _sequence(self.name, stage.seed, names)
+                key = (*names, described(combination)) if combination else names
+                sequence = sequences[names] = _sequence(self.name, stage.seed, len(names), ", ".join(key))
             coordinates = next(sequence) if names else []
             return {name: draws[name](_Coordinate(value)) for name, value in zip(names, coordinates, strict=True)}
 
         while True:
-            values: dict[str, Value] = {}
+            values: dict[str, Value] = dict(combination)
             for name, value in point(tuple(first)).items():
                 if holds(space[name], values):
                     values[name] = value
@@ -108,9 +113,9 @@ class QuasiRandomSampler:
             yield {name: values[name] for name in space if name in values}
 
 
-def _sequence(sampler: str, seed: int, names: tuple[str, ...]) -> Iterator[list[float]]:
-    """Yield points of the unit cube, len(names) numbers each, of the sequence of these parameters."""
-    rng = np.random.default_rng(draw_seed(seed, 0, f"{sampler} {', '.join(names)}"))
-    engine = _ENGINES[sampler](len(names), scramble=True, rng=rng)
+def _sequence(sampler: str, seed: int, size: int, key: str) -> Iterator[list[float]]:
+    """Yield points of the unit cube, ``size`` numbers each, of the sequence that the key stands for."""
+    rng = np.random.default_rng(draw_seed(seed, 0, f"{sampler} {key}"))
+    engine = _ENGINES[sampler](size, scramble=True, rng=rng)
     while True:
         yield from engine.random(_BLOCK).tolist()

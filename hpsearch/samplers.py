@@ -6,6 +6,7 @@ same whoever samples it, in whatever order. `hpsearch.optuna_sampler` is the sam
 
 A conditional parameter is sampled after those that its condition names, and not at all where that does not hold. A
 trial whose values break a constraint is sampled again under another key, which depends on the same three alone.
+Scientific values are not drawn: trials have them in turn (`hpsearch.roles`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from hpsearch.constraints import Constraints, is_function
 from hpsearch.errors import BadSpace, MissingExtra
 from hpsearch.records import NewStage, draw_seed
+from hpsearch.roles import combination_of, combinations, described
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, holds, in_order, present
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class RandomSampler:
 
     def _begin(self, stage: NewStage) -> None:
         self._stage = stage
+        self._combinations = combinations(stage.space)
         self._draws = {name: draw_from(stage.space[name]) for name in in_order(stage.space)}
         self._conditional = any(parameter.when is not None for parameter in stage.space.values())
         self._constraints = constraints_of(stage)
@@ -93,8 +96,11 @@ class RandomSampler:
         if stage is not self._stage:
             self._begin(stage)
         values: dict[str, Value] = {}
+        scientific = combination_of(self._combinations, seed=stage.seed, number=number)
         for name, draw in self._draws.items():
-            if not self._conditional or holds(stage.space[name], values):
+            if name in scientific:
+                values[name] = scientific[name]
+            elif not self._conditional or holds(stage.space[name], values):
                 self._rng.seed(draw_seed(stage.seed, number, name + key))
                 values[name] = draw(self._rng)
         return {name: values[name] for name in stage.space if name in values} if self._conditional else values
@@ -147,28 +153,34 @@ def check_sampling(stage: NewStage, *, functions: bool = True) -> None:
     constraints = constraints_of(stage, functions=functions)
     if constraints is None:
         return
-    unconstrained, broken = RandomSampler(), Counter[str | None]()
+    unconstrained, every = RandomSampler(), combinations(stage.space)
+    broken = [Counter[str | None]() for _ in every]
     ends = math.inf
     for number in range(MOST_DRAWS):
         if time.monotonic() > ends:
             break
         # Of a stage without constraints the draws are those of `RandomSampler`, whatever the sampler.
-        broken[constraints.broken(unconstrained.draws(stage, number))] += 1
+        values = unconstrained.draws(stage, number)
+        which = every.index(combination_of(every, seed=stage.seed, number=number))
+        broken[which][constraints.broken(values)] += 1
         if not number:  # the functions have been imported
             ends = time.monotonic() + _CHECK_S
-    count, meet = broken.total(), broken.pop(None, 0)
-    if meet < count // 50:  # fewer than 50 draws refuse nothing
-        worst = broken.most_common(1)[0][0]
-        raise BadSpace(
-            f"of {count:,} draws {meet:,} meet the constraints, and most break "
-            f"{worst!r}; relax it or change the ranges, so that one draw in 50 meets them"
-        )
+    for combination, reasons in zip(every, broken, strict=True):
+        count, meet = reasons.total(), reasons.pop(None, 0)
+        if meet < count // 50:  # fewer than 50 draws refuse nothing
+            worst = reasons.most_common(1)[0][0]
+            of = f" with {described(combination)}" if combination else ""
+            raise BadSpace(
+                f"of {count:,} draws{of} {meet:,} meet the constraints, and most break "
+                f"{worst!r}; relax it or change the ranges, so that one draw in 50 meets them"
+            )
 
 
 def fill_in(stage: NewStage, number: int, given: Mapping[str, Value]) -> dict[str, Value]:
     """Return a trial's values where some are given: these where their conditions hold, else keyed random draws."""
     sampled = {name: draw(of, seed=stage.seed, number=number, name=name) for name, of in stage.space.items()}
-    return present(stage.space, {**sampled, **given})
+    scientific = combination_of(combinations(stage.space), seed=stage.seed, number=number)
+    return present(stage.space, {**sampled, **scientific, **given})
 
 
 def draw(parameter: Parameter, *, seed: int, number: int, name: str) -> Value:

@@ -6,6 +6,9 @@ set, the value itself otherwise.
 A parameter may be conditional: ``when = {"optimizer": ("sgd",)}`` has it sampled only in trials whose ``optimizer`` is
 ``sgd``; the others have no value of it. Ranges per value of another parameter are several conditional parameters
 (`per_value`): ``wd[sgd]``, ``wd[adam]``. An objective gets the one that was sampled as ``wd`` (`delivered`).
+
+A parameter's role is ``scientific`` where its values are to be compared, and otherwise ``nuisance``: see
+`hpsearch.roles`.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from hpsearch.errors import BadSpace, nearest
 from hpsearch.text import is_missing
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 Value: TypeAlias = float | int | str | bool | None  # a hyperparameter's value
 When: TypeAlias = Mapping[str, tuple[Value, ...]]  # a condition: each of these parameters has one of these values
+Role: TypeAlias = Literal["nuisance", "scientific"]
 
 _MOST_CHOICES = 10_000
 
@@ -57,9 +61,15 @@ def _normalise_when(parameter: Parameter) -> None:
     object.__setattr__(parameter, "when", when)
 
 
+def _check_role(parameter: Parameter) -> None:
+    if parameter.role not in get_args(Role):
+        raise BadSpace(f"role = {_short(parameter.role)}{nearest(str(parameter.role), get_args(Role))}")
+
+
 def _normalise(parameter: Float | Int) -> None:
     """Check a range and convert its bounds to its type, as a study file may say ``low = 0`` for a float."""
     _normalise_when(parameter)
+    _check_role(parameter)
     low, high, log, limit = parameter.low, parameter.high, parameter.log, parameter.limit
     if not isinstance(log, bool):
         raise BadSpace(f"log = {log!r}; give true or false")
@@ -119,6 +129,7 @@ class Float:
     limit: tuple[float, float] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
     step: float | None = None  # distance of neighbouring values; None: any value of the range
     when: When | None = field(default=None, hash=False)  # the condition under which it is sampled; None: always
+    role: Role = "nuisance"  # whether its values are to be compared, or it is tuned for each of them
 
     def __post_init__(self) -> None:
         _normalise(self)
@@ -128,6 +139,8 @@ class Float:
             if self.log:
                 raise BadSpace(f"step = {self.step} on a log scale; leave out one of them")
             _check_step(self)
+        elif self.role == "scientific":
+            raise BadSpace("role = 'scientific' of a range of any numbers; give the values to compare as choices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,7 @@ class Int:
     step: int = 1  # distance of neighbouring values; 1 on a log scale
     limit: tuple[int, int] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
     when: When | None = field(default=None, hash=False)  # the condition under which it is sampled; None: always
+    role: Role = "nuisance"  # whether its values are to be compared, or it is tuned for each of them
 
     def __post_init__(self) -> None:
         _normalise(self)
@@ -164,9 +178,11 @@ class Categorical:
 
     choices: tuple[Value, ...]  # two or more different values (one is allowed once narrowing has left one)
     when: When | None = field(default=None, hash=False)  # the condition under which it is sampled; None: always
+    role: Role = "nuisance"  # whether its values are to be compared, or it is tuned for each of them
 
     def __post_init__(self) -> None:
         _normalise_when(self)
+        _check_role(self)
         if not isinstance(self.choices, list | tuple):
             raise BadSpace(f"choices = {self.choices!r}; give a list")
         object.__setattr__(self, "choices", tuple(self.choices))
@@ -255,7 +271,7 @@ def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
     plain: dict[str, Any] = {"type": type(parameter).__name__.lower()}
     for key in (each.name for each in fields(parameter)):
         match getattr(parameter, key):
-            case None:
+            case None | "nuisance":  # the default, and unknown to earlier versions
                 pass
             case tuple() as several:
                 plain[key] = list(several)
@@ -402,21 +418,22 @@ def per_value(name: str, other: str, ranges: Mapping[Value, Parameter]) -> dict[
 
 
 def delivered_as(name: str, parameter: Parameter) -> str:
-    """Return the name by which an objective gets a parameter: ``wd`` for ``wd[sgd]``."""
-    base, bracket, _ = name.partition("[")
-    conditions = (parameter.when or {}).values()
-    is_per_value = bracket and any(name == value_name(base, values[0]) for values in conditions if len(values) == 1)
-    return base if is_per_value else name
+    """Return the name by which an objective gets a parameter: ``wd`` for ``wd[sgd]`` and ``wd[sgd][relu]``."""
+    labels = [value_name("", values[0]) for values in (parameter.when or {}).values() if len(values) == 1]
+    while label := next((label for label in labels if name.endswith(label) and name != label), None):
+        labels.remove(label)
+        name = name.removesuffix(label)
+    return name
 
 
 def without_range(space: Space) -> Iterator[tuple[str, str, list[Value]]]:
     """Yield the parameters with ranges per choice of another one that lack some: name, other, the choices without."""
     per_choice: dict[tuple[str, str], list[Value]] = {}
     for name, parameter in space.items():
-        if (base := delivered_as(name, parameter)) != name:
-            conditions = (parameter.when or {}).items()
-            other, value = next((of, values[0]) for of, values in conditions if name == value_name(base, values[0]))
-            per_choice.setdefault((base, other), []).append(value)
+        base = delivered_as(name, parameter)
+        for other, condition in (parameter.when or {}).items():
+            if name == value_name(base, condition[0]):
+                per_choice.setdefault((base, other), []).append(condition[0])
     for (base, other), values in per_choice.items():
         parent = space.get(other)
         choices = parent.choices if isinstance(parent, Categorical) else ()

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from hpsearch.constraints import Constraints
 from hpsearch.errors import BadInput, BadSpace, MissingExtra
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage, stage_seed
+from hpsearch.roles import scientific
 from hpsearch.samplers import SAMPLERS, RandomSampler, check_sampling, fill_in, sampler_of, values
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, per_value, present, to_distribution
 
@@ -228,6 +230,65 @@ def test_each_branch_of_the_conditions_has_a_sequence_of_its_own(sampler: str) -
     cells, _ = np.histogram(momentum, bins=8, range=(0.5, 0.99))
     assert cells.min() >= 4
     assert {trial["width"] for trial in trials if "width" in trial} == set(range(8, 65, 8))
+
+
+SCIENTIFIC: Space = {
+    "lr": Float(1e-5, 1.0, log=True),
+    "nesterov": Categorical((False, True), when={"optimizer": ("sgd",)}, role="scientific"),
+    "optimizer": Categorical(("sgd", "adam"), role="scientific"),
+    "layers": Int(1, 3, role="scientific"),
+    "momentum": Float(0.5, 0.99, when={"optimizer": ("sgd",)}),
+    "width": Int(8, 64, step=8, when={"layers": (2, 3)}),
+}
+
+
+@pytest.mark.parametrize("constraints", [[], ["width * layers <= 128"]])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_each_combination_of_scientific_values_has_as_many_trials(sampler: str, constraints: list[str]) -> None:
+    """Nine of them: once in every nine trials, in an order that changes, whoever samples which trial."""
+    of = stage(sampler, SCIENTIFIC, constraints)
+    draws, other = sampler_of(of), sampler_of(of)
+    trials = [draws.params(of, number) for number in range(90)]
+    assert [other.params(of, number) for number in reversed(range(90))] == trials[::-1]
+    blocks = [[as_text(trial, scientific(SCIENTIFIC)) for trial in trials[at : at + 9]] for at in range(0, 90, 9)]
+    assert {tuple(sorted(block)) for block in blocks} == {tuple(sorted(blocks[0]))}
+    assert len(set(blocks[0])) == 9
+    assert len(set(map(tuple, blocks))) > 5
+    for number, trial in enumerate(trials):
+        assert trial == present(SCIENTIFIC, trial)
+        assert as_text(fill_in(of, number, {}), scientific(SCIENTIFIC)) == as_text(trial, scientific(SCIENTIFIC))
+        assert ("momentum" in trial, "width" in trial) == (trial["optimizer"] == "sgd", trial["layers"] != 1)
+    assert len({trial["lr"] for trial in trials}) == 90
+
+
+def as_text(trial: dict[str, Value], names: Sequence[str]) -> str:
+    return str({name: trial[name] for name in names if name in trial})
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "halton"])
+def test_nuisance_values_are_even_within_each_combination(sampler: str) -> None:
+    space: Space = {"lr": Float(0, 1), "optimizer": Categorical(("sgd", "adam", "lion"), role="scientific")}
+    of = stage(sampler, space)
+    draws = sampler_of(of)
+    trials = [draws.params(of, number) for number in range(48)]
+    series = {
+        optimizer: [as_number(trial["lr"]) for trial in trials if trial["optimizer"] == optimizer]
+        for optimizer in ("sgd", "adam", "lion")
+    }
+    for rates in series.values():
+        cells, _ = np.histogram(rates, bins=8, range=(0, 1))
+        assert (cells.min(), cells.max()) == (2, 2) if sampler == "sobol" else cells.min() >= 1
+    assert len({rate for rates in series.values() for rate in rates}) == 48
+
+
+def test_a_role_changes_no_nuisance_value_and_a_combination_that_no_draw_may_have_is_refused() -> None:
+    plain: Space = {name: replace(parameter, role="nuisance") for name, parameter in SCIENTIFIC.items()}
+    for number in range(20):
+        trial = RandomSampler().params(stage("random", SCIENTIFIC), number)
+        assert trial["lr"] == RandomSampler().params(stage("random", plain), number)["lr"]
+    check_sampling(stage("random", SCIENTIFIC, ["lr < 0.5 or layers == 1"]))
+    with pytest.raises(BadSpace, match=re.escape("draws with optimizer = adam, layers = 3 0 meet the constraints")):
+        check_sampling(stage("random", SCIENTIFIC, ["optimizer == 'sgd' or layers < 3"]))
 
 
 @pytest.mark.parametrize(

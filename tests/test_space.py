@@ -234,6 +234,8 @@ def test_only_a_range_per_value_is_delivered_by_another_name() -> None:
     by_number = per_value("a", "n", {1: Float(0, 1), None: Float(0, 1), "b": Float(0, 1)})
     assert list(by_number) == ["a[1]", "a[none]", "a[b]"]
     assert delivered(by_number, {"a[none]": 0.25}) == {"a": 0.25}
+    both: Space = {"a[1][sgd]": Float(0, 1, when={"n": (1,), "optimizer": ("sgd",)})}
+    assert delivered(both, {"a[1][sgd]": 0.25}) == {"a": 0.25}
 
 
 @pytest.mark.parametrize(

@@ -494,9 +494,28 @@ def test_ranges_per_value_of_a_number_and_of_a_boolean() -> None:
     assert study.space["y[true]"] == Categorical(("p", "q"), when={"b": (True,)})
 
 
+def test_a_role_is_kept_and_the_default_is_not_written() -> None:
+    study = parse(plain(space=SPACE | {"optimizer": {"choices": ["sgd", "adam"], "role": "scientific"}}), source="")
+    resolved = study.to_dict()
+    assert resolved["space"]["optimizer"]["role"] == "scientific"
+    assert "role" not in resolved["space"]["lr"]
+    assert parse(resolved, source="resolved") == study
+    nuisance = parse(plain(space=SPACE | {"optimizer": {"choices": ["sgd", "adam"], "role": "nuisance"}}), source="")
+    assert "role" not in nuisance.to_dict()["space"]["optimizer"]
+    assert len(list(differences(resolved, nuisance.to_dict()))) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"space": {"x": LR | {"role": "scientifc"}}}, "[space] x: role = 'scientifc'; did you mean 'scientific'?"),
+        ({"space": {"x": LR | {"role": "scientific"}}}, "of a range of any numbers; give the values to compare as"),
+        ({"space": {"n": {"low": 1, "high": 101, "role": "scientific"}}}, "makes more than 100 combinations"),
+        ({"space": {"n": {"choices": [1], "role": "scientific"}}}, "there is one value; give two or more to compare"),
+        (
+            {"space": {"n": {"choices": [1, 2], "role": "scientific", "when": {"optimizer": "sgd"}}}},
+            "[space] n: role = 'scientific', and its condition is on optimizer, which is none",
+        ),
         ({"space": {"m": {"low": 0, "high": 1, "when": {"optimiser": ["sgd"]}}}}, "did you mean 'optimizer'?"),
         ({"space": {"m": {"low": 0, "high": 1, "when": {"optimizer": ["sdg"]}}}}, "optimizer is one of {sgd, adam}"),
         (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.objectives.network.kind import NetworkKind
 from hpsearch.objectives.user.kind import CommandKind, EstimatorKind, FunctionKind
-from hpsearch.space import present
+from hpsearch.space import delivered, delivered_as, present
 
 if TYPE_CHECKING:
     from hpsearch.objectives.base import Hyperparameter, Kind
@@ -82,7 +82,8 @@ def parameters(stage: NewStage) -> dict[str, Hyperparameter]:
     if not trainable(stage):
         return {}
     known = kind_of(stage.study_file).parameters or {}
-    return {name: known[name] for name in stage.space if name in known}
+    names = {name: delivered_as(name, parameter) for name, parameter in stage.space.items()}
+    return {name: known[known_as] for name, known_as in names.items() if known_as in known}
 
 
 def used(stage: NewStage, params: Mapping[str, Any]) -> list[str]:
@@ -94,7 +95,10 @@ def used(stage: NewStage, params: Mapping[str, Any]) -> list[str]:
     kind = kind_of(stage.study_file)
     fixed = kind.settings(stage.study_file)
     sampled = present(stage.space, params)
-    return [name for name in params if name in sampled and (fixed is None or kind.uses(name, {**fixed, **params}))]
+    if fixed is None:
+        return [name for name in params if name in sampled]
+    values = {**fixed, **delivered(stage.space, sampled)}
+    return [name for name in params if name in sampled and kind.uses(delivered_as(name, stage.space[name]), values)]
 
 
 def may_lack(stage: NewStage) -> set[str]:

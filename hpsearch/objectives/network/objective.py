@@ -28,6 +28,7 @@ from hpsearch.records import (
     Report,
     Trial,
 )
+from hpsearch.space import delivered
 from hpsearch.statistics.hits import pack
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ class NetworkObjective:
     def structure(self, params: Mapping[str, Any]) -> Structure:
         """Return the structure of a trial with these sampled values."""
         inputs = self.data.images.shape[1] if self.inputs is None else self.inputs.total
-        return structure_of({**self.settings, **params}, inputs=inputs, classes=self.classes)
+        return structure_of(self._values(params), inputs=inputs, classes=self.classes)
+
+    def _values(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.settings, **delivered(self.space, params)}
 
     def largest(self) -> Structure:
         """Return the structure of the space with the most parameters."""
@@ -93,7 +97,7 @@ class NetworkObjective:
         """Train the trials as lanes; see `hpsearch.objectives.base.Objective`."""
         began = time.perf_counter()
         structure = self.structure(trials[0].params)
-        values = [{**self.settings, **trial.params} for trial in trials]
+        values = [self._values(trial.params) for trial in trials]
         numbers = [trial.number for trial in trials]
         repeats = [trial.repeat for trial in trials if trial.repeat is not None]  # of all of them, or of none
         lanes = build(

@@ -23,7 +23,7 @@ from hpsearch.nn import (
     parameter_count,
 )
 from hpsearch.objectives.network.kind import HYPERPARAMETERS, hidden_sizes
-from hpsearch.space import Categorical, Space, contains, possible
+from hpsearch.space import Categorical, Parameter, Space, contains, delivered_as, possible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ def _is_structural(name: str) -> bool:
 def largest_values(space: Space) -> dict[str, Any]:
     """Return values of the sampled structural hyperparameters that make the largest network."""
     corner: dict[str, Any] = {}
-    for name, parameter in space.items():
+    for name, parameter in _delivered(space).items():
         if not _is_structural(name):
             continue
         if not isinstance(parameter, Categorical):
@@ -97,10 +97,24 @@ def largest_values(space: Space) -> dict[str, Any]:
     return corner
 
 
-def structures(space: Space) -> int:
-    """Return how many structures the space holds; 8 stands for many."""
-    count = 1
+def _delivered(space: Space) -> Space:
+    """Return a space by the names of hyperparameters: of ranges per value of another one, the first that is largest."""
+    largest: dict[str, Parameter] = {}
     for name, parameter in space.items():
+        known = largest.setdefault(delivered_as(name, parameter), parameter)
+        if (
+            not isinstance(parameter, Categorical)
+            and not isinstance(known, Categorical)
+            and parameter.high > known.high
+        ):
+            largest[delivered_as(name, parameter)] = parameter
+    return largest
+
+
+def structures(space: Space) -> int:
+    """Return about how many structures the space holds; 8 stands for many."""
+    count = 1
+    for name, parameter in _delivered(space).items():
         if name == "dropout":
             count *= 2 if contains(parameter, 0.0) else 1
         elif not _is_structural(name):
