@@ -287,6 +287,7 @@ class Search:
         scheduler: str | None = None,
         lanes: int | None = None,
         pruner: str | None = None,
+        epochs: int | None = None,
         timeout: float | str | None = None,
         until: str | None = None,
         max_failures: int | None = None,
@@ -310,6 +311,7 @@ class Search:
             scheduler: Address of a Dask scheduler, or its scheduler file.
             lanes: Trials that are evaluated together. None: what suits the objective.
             pruner: Rule that prunes unpromising trials of a new stage. None: the study file's.
+            epochs: Epochs that trials of a new stage are trained for. None: the study file's, or the parent stage's.
             timeout: End the run after so long, in seconds or as ``10m`` or ``1.5h``: trials under way are given back.
                 None: no limit.
             until: End the run once a trial of the stage has such a score: ``score >= 0.9``. None: no limit.
@@ -350,6 +352,7 @@ class Search:
                 scheduler=scheduler,
                 lanes=lanes,
                 pruner=pruner,
+                epochs=epochs,
                 limits=limits,
                 data_dir=data_dir,
             ),
@@ -431,6 +434,7 @@ class Search:
         expand: bool = False,
         branch: bool = False,
         dry_run: bool = False,
+        epochs: int | None = None,
     ) -> NextStage:
         """Compute the next stage's ranges from the best trials, with the evidence for each.
 
@@ -442,6 +446,7 @@ class Search:
             expand: Widen a range whose edge the score still improves towards.
             branch: Narrow an earlier stage although a later one has trials.
             dry_run: Only show what would happen.
+            epochs: Epochs that trials of the next stage are trained for. None: as many as this one's.
 
         Raises:
             NotEnoughTrials: Fewer trials have finished.
@@ -463,6 +468,7 @@ class Search:
                 branch=branch,
                 dry_run=dry_run,
                 confirmed=source == "confirm",
+                epochs=epochs,
             )
 
     def confirm(

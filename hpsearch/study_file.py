@@ -179,6 +179,17 @@ class StudyFile:
         except BadStudyFile as error:
             raise BadArgument("pruner", rule, str(error)) from error
 
+    def with_epochs(self, epochs: int) -> StudyFile:
+        """Return the same study file with trials of so many epochs.
+
+        Raises:
+            BadArgument: Its trials have no epochs, or the section on pruning does not allow so few.
+        """
+        try:
+            return _parsed(self.kind.with_epochs(self.to_dict(), epochs))
+        except BadStudyFile as error:
+            raise BadArgument("epochs", epochs, str(error)) from error
+
     def run_as(self, other: StudyFile, *more: str) -> StudyFile:
         """Return the same study file with the settings of another one that no score depends on: devices, say.
 

@@ -41,6 +41,7 @@ _QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 )
 @options.stage
 @options.flag("--expand", "Widen a range whose edge the score still improves towards.")
+@options.epochs
 @options.flag("--branch", "Narrow an earlier stage although a later one has trials.")
 @options.flag("--dry-run", "Only show what would happen.")
 @options.storage

@@ -72,6 +72,9 @@ scheduler = click.option(
     "$HPSEARCH_SCHEDULER, or --jobs workers on this machine]",
 )
 lanes = click.option("--lanes", type=int, help="Trials trained together. [default: what suits the objective]")
+epochs = click.option(
+    "--epochs", type=int, help="Epochs that a new stage's trials are trained for. [default: as many as before]"
+)
 pruner = click.option(
     "--pruner", help="Prune unpromising trials of a new stage: halving, median or none. [default: the study file's]"
 )

@@ -37,6 +37,7 @@ _REASONS = 3  # of failures that confirm shows
 @options.scheduler
 @options.lanes
 @options.pruner
+@options.epochs
 @click.option("--timeout", help="End the run after so long: 90s, 10m, 1.5h. Trials under way are given back.")
 @click.option("--until", help='End the run once a trial has such a score: "score >= 0.9".')
 @click.option("--max-failures", type=int, help="End the run, with exit code 1, after so many failed trials in a row.")

@@ -245,6 +245,16 @@ class Kind(Protocol):
     def epochs(self, plain: Mapping[str, Any]) -> int | None:
         """Return the length of a whole learning curve; None: unknown, or trials have none."""
 
+    def trained_epochs(self, plain: Mapping[str, Any]) -> int | None:
+        """Return how many epochs a trial is trained for; None: it has none, or that is not known."""
+
+    def with_epochs(self, plain: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+        """Return the study file with so many epochs a trial.
+
+        Raises:
+            BadArgument: How long a trial is trained is not among its keys.
+        """
+
     def uses(self, name: str, values: Mapping[str, Any]) -> bool:
         """Return whether a parameter has an effect in a trial with these values, sampled and fixed."""
 

@@ -46,6 +46,11 @@ def epochs(stage: NewStage) -> int | None:
     return kind_of(stage.study_file).epochs(stage.study_file)
 
 
+def trained_epochs(stage: NewStage) -> int | None:
+    """Return how many epochs a stage's trials are trained for; None: they have none, or that is not known."""
+    return kind_of(stage.study_file).trained_epochs(stage.study_file)
+
+
 def trainable(stage: NewStage) -> bool:
     """Return whether a stage has a study file to train by; one imported from elsewhere has at most its metric."""
     return kind_of(stage.study_file).settings(stage.study_file) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import examples, foreign, used
+from hpsearch.objectives.kinds import examples, used
 from hpsearch.records import ancestry
 from hpsearch.reports import MOST_CURVES, sections
 from hpsearch.reports.figures import StageTrials
@@ -15,7 +15,7 @@ from hpsearch.reports.tables import curve_rows
 from hpsearch.search.checklist import checklist
 from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import evaluations
-from hpsearch.search.stage import pick, stages_of
+from hpsearch.search.stage import compares, pick, stages_of
 from hpsearch.space import shown
 from hpsearch.text import counted, rounded
 
@@ -57,9 +57,9 @@ class Material:
 
     @property
     def compared(self) -> list[StageTrials]:
-        """The stages whose scores compare with the best one's: all run elsewhere, or none."""
+        """The stages whose scores compare with the best one's."""
         best = self.checklist.best
-        return [of for of in self.stages if best is None or foreign(of.stage) == foreign(best.of)]
+        return [of for of in self.stages if best is None or compares(of.stage, best.of)]
 
     @property
     def latest(self) -> StageTrials:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hpsearch import __version__
 from hpsearch.errors import BadInput
-from hpsearch.objectives.kinds import curve_bounds
+from hpsearch.objectives.kinds import curve_bounds, trained_epochs
 from hpsearch.records import rank_key
 from hpsearch.reports import figures
 from hpsearch.reports.figures.saving import narrowed, plain_figure, without_key
@@ -187,6 +187,7 @@ def lineage(material: Material) -> Section:
                 "stage": stage.stage.number,
                 "from": None if stage.stage.parent is None else f"stage {stage.stage.parent}",
                 "by": _rule(stage.stage),
+                "epochs": trained_epochs(stage.stage),
                 "trials": len(stage.trials),
                 "complete": stage.count("COMPLETE"),
                 "failed": stage.count("FAIL"),
@@ -201,6 +202,8 @@ def lineage(material: Material) -> Section:
     for name in ("pruned", "unfinished", "failed"):
         if not any(columns[name]):
             del columns[name]
+    if len(set(columns["epochs"])) == 1:
+        del columns["epochs"]
     if len(rows) == 1 and rows[0]["from"] is None:
         for name in ("from", "by", "narrowed from trials"):
             del columns[name]

@@ -22,6 +22,7 @@ from hpsearch.search.stage import (
     actions_for,
     best_among,
     best_of,
+    compares,
     confirmation_of,
     known_confirmation,
     lacking,
@@ -130,7 +131,7 @@ def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True
         return None
     stage, columns = best
     number, examples = columns["number"][0], kinds.examples(stage)
-    rivals = [item for item in candidates if item[0] is stage or _same_examples(item[0], stage)]
+    rivals = [item for item in candidates if item[0] is stage or _rivals(item[0], stage)]
     trials = sum(store.sampled(rival) for rival, _ in rivals)
     noise = {of.name: noise for of, its in candidates if (noise := noise_of(store, of, its)) is not None}
     tied, paired = ties(columns["number"], noise.get(stage.name), trials)
@@ -184,8 +185,9 @@ def ties_of(store: Store, stage: Stage, columns: Columns) -> tuple[bool | None, 
     return (*tied, *[None] * (others - len(tied)))
 
 
-def _same_examples(stage: Stage, other: Stage) -> bool:
-    same = bool(stage.fingerprint) and stage.fingerprint == other.fingerprint
+def _rivals(stage: Stage, other: Stage) -> bool:
+    """Return whether trials of two stages were scored on the same examples after as many epochs."""
+    same = compares(stage, other) and bool(stage.fingerprint) and stage.fingerprint == other.fingerprint
     return same and kinds.examples(stage) == kinds.examples(other)
 
 

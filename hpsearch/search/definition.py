@@ -38,7 +38,7 @@ class Definition:
             BadStudyFile: Something that was given makes no sense, or a new search has no direction.
             StageConflict: The search was begun with other settings.
         """
-        kept = next((stage for stage in reversed(stages) if kinds.trainable(stage)), None)
+        kept = next((stage for stage in stages if kinds.trainable(stage)), None)
         base: Mapping[str, Any] = {}
         if kept is not None:
             base = kept.study_file

@@ -24,7 +24,15 @@ from hpsearch.search.range_analysis import (
     used_trials,
     within_reach,
 )
-from hpsearch.search.stage import actions_for, confirmation_of, made_from, pick, unscored
+from hpsearch.search.stage import (
+    actions_for,
+    check_counts,
+    confirmation_of,
+    made_from,
+    pick,
+    unscored,
+    with_epochs,
+)
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, Parameter, describe
 from hpsearch.statistics.hits import matching_bytes
@@ -227,11 +235,14 @@ def narrow_stage(
     branch: bool = False,
     dry_run: bool = False,
     confirmed: bool = False,
+    epochs: int | None = None,
 ) -> NextStage:
     """Compute the next stage's ranges from a stage's best trials, and make that stage; see `hpsearch.Search.narrow`.
 
-    With ``confirmed`` the best trials are those of the stage's confirmation, by their mean scores.
+    With ``confirmed`` the best trials are those of the stage's confirmation, by their mean scores. With ``epochs`` the
+    next stage's trials are trained for so many.
     """
+    check_counts(epochs=epochs)
     latest = stages[-1]
     parent = pick(stages, number) if number is not None else stage_to_narrow(store, stages)
     replaced = latest.number != parent.number and store.counts(latest).rows == 0
@@ -260,8 +271,10 @@ def narrow_stage(
         rule = {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
         narrowing = replace(narrowing, rule={**narrowing.rule, **rule})
         remarks = _remarks(leaders, narrowing)
+    study_file = parent.study_file if epochs is None else with_epochs(parent, epochs)
     new = made_from(
         parent,
+        study_file=study_file,
         number=next_number,
         seed=stage_seed(stages[0].seed, next_number),
         space=narrowing.space,

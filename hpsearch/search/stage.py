@@ -13,6 +13,7 @@ from hpsearch.samplers import SAMPLERS
 from hpsearch.space import present, space_to_dict
 from hpsearch.store.leases import version_of
 from hpsearch.study_file import StudyFile, find, parse
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -141,17 +142,17 @@ def unscored(store: Store, search: str, name: str) -> NotEnoughTrials:
 
 def made_from(parent: Stage, **different: Any) -> NewStage:
     """Return a new stage with the study file and the data of another one, which is its parent."""
-    return NewStage(
-        search=parent.search,
-        direction=parent.direction,
-        study_file=parent.study_file,
-        parent=parent.number,
-        fingerprint=parent.fingerprint,
-        sizes=parent.sizes,
-        preprocessing=parent.preprocessing,
-        versions=versions(parent.study_file),
-        **different,
-    )
+    same: dict[str, Any] = {
+        "search": parent.search,
+        "direction": parent.direction,
+        "study_file": parent.study_file,
+        "parent": parent.number,
+        "fingerprint": parent.fingerprint,
+        "sizes": parent.sizes,
+        "preprocessing": parent.preprocessing,
+        "versions": versions(parent.study_file),
+    }
+    return NewStage(**same | different)
 
 
 def known_confirmation(store: Store, stage: Stage) -> Stage | None:
@@ -192,8 +193,8 @@ def best_of(store: Store, stages: Sequence[Stage]) -> tuple[Stage, Columns] | No
 def best_among(candidates: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Columns] | None:
     """Return the stage with the best trial and its columns, which have best trials first; None where there is no trial.
 
-    Ties between stages go to the lower validation loss, then to the earlier stage. Scores of trials that were run
-    elsewhere, on other data, do not compare with those of trials run here, which go first.
+    Ties between stages go to the lower validation loss, then to the earlier stage. Where scores do not compare
+    (`compares`), those of trials run here go first, and of these the ones of trials that were trained longest.
     """
 
     def key(item: tuple[Stage, Columns]) -> tuple[float, float, int]:
@@ -201,13 +202,37 @@ def best_among(candidates: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Colu
         return rank_key(stage.direction, columns["score"][0], columns["validation_loss"][0], stage.number)
 
     scored = [item for item in candidates if item[1]["number"]]
-    return min([item for item in scored if not kinds.foreign(item[0])] or scored, key=key, default=None)
+    scored = [item for item in scored if not kinds.foreign(item[0])] or scored
+    longest = max((kinds.trained_epochs(stage) or 0 for stage, _ in scored), default=0)
+    return min([item for item in scored if (kinds.trained_epochs(item[0]) or 0) == longest], key=key, default=None)
+
+
+def compares(stage: Stage, other: Stage) -> bool:
+    """Return whether the scores of two stages of a search compare.
+
+    Those of trials that were run elsewhere, on other data, do not compare with those of trials run here, nor do those
+    of trials that were trained for another number of epochs.
+    """
+    return (kinds.foreign(stage), kinds.trained_epochs(stage)) == (kinds.foreign(other), kinds.trained_epochs(other))
 
 
 def left_out(stages: Sequence[Stage], chosen: Stage) -> str | None:
-    """Return a sentence on the stages that were run elsewhere, where the best trial is of one that was run here."""
-    names = [] if kinds.foreign(chosen) else [stage.name for stage in stages if kinds.foreign(stage)]
-    return f"the scores of {', '.join(names)} are left out: they were made elsewhere, on other data" if names else None
+    """Return a sentence on the stages whose scores do not compare with the best one's; None where all do."""
+    here = [] if kinds.foreign(chosen) else stages
+    elsewhere = ", ".join(stage.name for stage in here if kinds.foreign(stage))
+    trained = kinds.trained_epochs(chosen) or 0
+    shorter: dict[int, list[str]] = {}
+    for stage in here:
+        epochs = kinds.trained_epochs(stage)
+        if epochs is not None and epochs < trained and not kinds.foreign(stage):
+            shorter.setdefault(epochs, []).append(stage.name)
+    parts = [f"the scores of {elsewhere} are left out: they were made elsewhere, on other data"] if elsewhere else []
+    parts += [
+        f"the scores of {', '.join(names)} are left out: they are after {counted(epochs, 'epoch')}, and those of "
+        f"{chosen.name} after {trained}"
+        for epochs, names in shorter.items()
+    ]
+    return "; ".join(parts) or None
 
 
 def kept_study(stage: Stage) -> StudyFile:
@@ -224,12 +249,13 @@ def begin(
     number: int | None = None,
     seed: int | None = None,
     pruner: str | None = None,
+    epochs: int | None = None,
 ) -> tuple[Stage, bool]:
     """Return the stage to run, the search's latest or the one of that number or a new stage 1; and whether it is new.
 
     Raises:
         UnknownSearch: There is no stage of that number.
-        StageConflict: The stage was begun with another seed or pruning rule.
+        StageConflict: The stage was begun with another seed, pruning rule or number of epochs.
     """
     stages, new = store.stages(study.name), None
     if stages:
@@ -243,7 +269,7 @@ def begin(
             direction=study.direction,
             seed=stage_seed(study.trials.seed if seed is None else seed, 1),
             space=study.space,
-            study_file=(study if pruner is None else study.with_pruning(pruner)).to_dict(),
+            study_file=adjusted(study, pruner, epochs).to_dict(),
             fingerprint=data.fingerprint,
             sizes=data.sizes,
             preprocessing=data.facts,
@@ -257,25 +283,50 @@ def begin(
             Argument("seed", seed),
             Argument("storage"),
         )
-    if pruner is not None:
-        stage = _with_pruner(store, stage, pruner)
+    stage = _as_asked(store, stage, pruner, epochs)
     return stage, new is not None and (stage.seed, stage.study_file) == (new.seed, new.study_file)
 
 
-def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
-    """Return the stage with that pruning rule: its own, or a new one as long as it has no trials."""
-    rule = stage.pruning_rule
-    if pruner == rule or not kinds.trainable(stage):  # `adopt` accepts or refuses an imported stage
+def with_epochs(stage: Stage, epochs: int) -> dict[str, Any]:
+    """Return the study file of a stage with trials of so many epochs, as plain data.
+
+    Raises:
+        BadArgument: Its trials have none.
+        StageConflict: It was run elsewhere, without a study file.
+    """
+    if not kinds.trainable(stage):
+        raise no_study_file(stage)
+    return kept_study(stage).with_epochs(epochs).to_dict()
+
+
+def adjusted(study: StudyFile, pruner: str | None, epochs: int | None) -> StudyFile:
+    """Return a study file with the pruning rule and the epochs that a run has given; None: the file's."""
+    study = study if epochs is None else study.with_epochs(epochs)
+    return study if pruner is None else study.with_pruning(pruner)
+
+
+def _as_asked(store: Store, stage: Stage, pruner: str | None, epochs: int | None) -> Stage:
+    """Return the stage with that pruning rule and epochs: its own, or new ones as long as it has no trials."""
+    rule, own = stage.pruning_rule, kinds.trained_epochs(stage)
+    # `adopt` accepts or refuses an imported stage.
+    if (pruner in (None, rule) and epochs in (None, own)) or not kinds.trainable(stage):
         return stage
-    if store.counts(stage).rows:
+    if not store.counts(stage).rows:
+        study = adjusted(kept_study(stage), pruner, epochs)
+        return store.create_stage(replace(stage, study_file=study.to_dict()), replace=True)
+    if pruner not in (None, rule):
         raise StageConflict(
             f"{{}}: {stage.name} was begun with pruning rule {rule}, and trials under two rules cannot be compared; "
             "leave it out, or give the search another name or another {}",
             Argument("pruner", pruner),
             Argument("storage"),
         )
-    study = kept_study(stage).with_pruning(pruner)
-    return store.create_stage(replace(stage, study_file=study.to_dict()), replace=True)
+    raise StageConflict(
+        f"{{}}: {stage.name} was begun with {'no' if own is None else own} epochs, and scores after more or fewer do "
+        "not compare; leave it out, or make a stage of that length with `{}`",
+        Argument("epochs", epochs),
+        actions_for(store, stage.search)("narrow", stage=stage.number, epochs=epochs),
+    )
 
 
 def check_fingerprint(stage: Stage, fingerprint: str) -> None:
@@ -316,7 +367,7 @@ def go_on(stage: Stage) -> str:
     return f"{own}: these trials were {'run elsewhere' if stage.imported else 'fitted from Python'}"
 
 
-def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: str | None) -> Stage:
+def adopt(store: Store, stage: Stage, study: StudyFile, data: Data) -> Stage:
     """Return an imported stage with a study file to train by.
 
     Imported trials are never mixed with new ones, as their data differ. So only a stage without trials, narrowed from
@@ -338,20 +389,19 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
             f"{stage.name} {stage.direction}s its score, and the study file {study.direction}s {study.metric}"
         )
     try:
-        chosen = study if pruner is None else study.with_pruning(pruner)
         # Nothing was known of conditions where it was run. A function that declares its space knows them itself.
         space = {
             name: replace(range_, when=study.space[name].when) if study.space else range_
             for name, range_ in stage.space.items()
         }
-        plain = chosen.to_dict() | {"space": space_to_dict(space) if study.space else {}}
+        plain = study.to_dict() | {"space": space_to_dict(space) if study.space else {}}
         parse(plain, source=f"the ranges of {stage.name}")
-    except (BadStudyFile, BadArgument) as error:
+    except BadStudyFile as error:
         raise StageConflict(f"{stage.name} cannot be trained here: {error}") from error
     adopted = replace(
         stage,
         space=space,
-        study_file=chosen.to_dict(),  # with its own ranges, as the first stage of a search keeps them
+        study_file=study.to_dict(),  # with its own ranges, as the first stage of a search keeps them
         fingerprint=data.fingerprint,
         sizes=data.sizes,
         preprocessing=data.facts,

@@ -26,6 +26,7 @@ from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_
 from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary, Tick, interrupted
 from hpsearch.search.stage import (
+    adjusted,
     adopt,
     begin,
     check_counts,
@@ -75,6 +76,7 @@ class Job(Execution):
     expand: bool = False
     seed: int | None = None
     pruner: str | None = None
+    epochs: int | None = None
     limits: Limits = NONE  # of the whole job
 
 
@@ -159,7 +161,7 @@ def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary
 
 
 def _check(job: Job) -> None:
-    check_counts(trials=job.trials, stages=job.stages, jobs=job.jobs, lanes=job.lanes)
+    check_counts(trials=job.trials, stages=job.stages, jobs=job.jobs, lanes=job.lanes, epochs=job.epochs)
     check_pruner(job.pruner)
     check_seed(job.seed)
     if job.stages is None and (job.top is not None or job.expand):
@@ -235,28 +237,20 @@ class _Loop:
         # A stage that has begun uses its own copy of the study file.
         if stages and kinds.trainable(stages[-1]):
             study = kept_study(stages[-1])
-        plan = plan_of(study.with_pruning(job.pruner) if job.pruner else study)
+        plan = plan_of(adjusted(study, job.pruner, job.epochs))
         check_top(job.top or DEFAULT_TOP, until, plan, counts)
 
     def _begin(self, study: StudyFile, store: Store) -> Stage:
-        pruner, data = self._job.pruner, self._data(study)
-        stage, new = begin(store, study, data, number=self._job.stage, seed=self._job.seed, pruner=pruner)
+        job, data = self._job, self._data(study)
+        pruner, epochs = job.pruner, job.epochs
+        stage, new = begin(store, study, data, number=job.stage, seed=job.seed, pruner=pruner, epochs=epochs)
         if not kinds.trainable(stage):
-            return adopt(store, stage, study, data, pruner=pruner)
+            return adopt(store, stage, adjusted(study, pruner, epochs), data)
         notes: list[str | None]
         if new:
-            notes = [*map(str, data.notes), unused_words(study if pruner is None else study.with_pruning(pruner))]
+            notes = [*map(str, data.notes), unused_words(adjusted(study, pruner, epochs))]
         else:
-            notes = [other_version(store, stage)]
-            rule, changed = stage.pruning_rule, "; ".join(differences(stage.study_file, study.to_dict()))
-            if pruner is None and rule != study.pruning.rule:
-                here = f"the study file says {study.pruning.rule}"
-                notes.append(f"{stage.name} goes on with pruning by {rule}, as it was begun; {here}")
-            if changed and self._job.given is None:
-                notes.append(
-                    f"the study file has changed since {stage.name} was begun ({changed}); the stage continues "
-                    "with the file that it began with. To search with the new one, give it another name"
-                )
+            notes = [other_version(store, stage), *_as_begun(stage, study, job)]
         for note in filter(None, notes):
             self._listener.note(note)
         return stage
@@ -299,6 +293,23 @@ class _Loop:
         self._listener.narrowed(narrowed)
         assert narrowed.stage is not None
         return narrowed.stage
+
+
+def _as_begun(stage: Stage, study: StudyFile, job: Job) -> Iterator[str]:
+    """Yield notes on what a stage goes on with, as it was begun, where the study file says something else."""
+    trained, rule = kinds.trained_epochs(stage), stage.pruning_rule
+    now = study.kind.trained_epochs(study.to_dict())
+    if job.pruner is None and rule != study.pruning.rule:
+        yield f"{stage.name} goes on with pruning by {rule}, as it was begun; the study file says {study.pruning.rule}"
+    if trained != now and trained is not None and now is not None:
+        study = study.with_epochs(trained)
+        if job.epochs is None:
+            yield f"{stage.name} goes on with trials of {trained} epochs, as it was begun; the study file says {now}"
+    if job.given is None and (changed := "; ".join(differences(stage.study_file, study.to_dict()))):
+        yield (
+            f"the study file has changed since {stage.name} was begun ({changed}); the stage continues with the file "
+            "that it began with. To search with the new one, give it another name"
+        )
 
 
 def _kept(job: Job, store: Store) -> StudyFile:

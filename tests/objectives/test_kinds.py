@@ -78,6 +78,9 @@ class _ToyKind:
     def settings(self, plain: Mapping[str, Any]) -> dict[str, Any]:
         return {}
 
+    def trained_epochs(self, plain: Mapping[str, Any]) -> None:
+        return None
+
     def uses(self, name: str, values: Mapping[str, Any]) -> bool:
         return name != "idle"
 

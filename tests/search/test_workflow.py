@@ -120,7 +120,7 @@ def test_an_edited_study_file_is_noticed_and_the_stage_goes_on_as_it_was(folder:
     tiny.write(folder / "studies", training={"epochs": 5}, trials={"count": 3})
     heard = start()
     (note,) = heard.notes
-    assert "training.epochs: 3 -> 5" in note
+    assert "goes on with trials of 3 epochs, as it was begun; the study file says 5" in note
     assert "count" not in note
     assert heard.recorded == [1]
     with closing(open_store("studies.db")) as store:

@@ -156,6 +156,12 @@ class NetworkKind:
         epochs = plain.get("training", {}).get("epochs")
         return epochs if isinstance(epochs, int) else None
 
+    def trained_epochs(self, plain: Mapping[str, Any]) -> int | None:
+        return self.epochs(plain)
+
+    def with_epochs(self, plain: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+        return {**plain, "training": {**plain["training"], "epochs": epochs}}
+
     def uses(self, name: str, values: Mapping[str, Any]) -> bool:
         return uses(name, values)
 

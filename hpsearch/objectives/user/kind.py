@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpsearch.errors import BadInput
+from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives.base import HeldOut
 
 if TYPE_CHECKING:
@@ -50,6 +50,20 @@ class UserKind:
     def epochs(self, plain: Mapping[str, Any]) -> int | None:
         epochs = plain.get("objective", {}).get("epochs")
         return epochs if isinstance(epochs, int) else None
+
+    def trained_epochs(self, plain: Mapping[str, Any]) -> int | None:
+        """Return the fixed parameter of that name, which the objective is given; without one, the curve's length."""
+        fixed = plain.get("fixed", {}).get("epochs")
+        return fixed if type(fixed) is int else self.epochs(plain)
+
+    def with_epochs(self, plain: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+        if type(plain.get("fixed", {}).get("epochs")) is not int:
+            problem = "the objective has no fixed parameter epochs, which would say how long a trial is trained"
+            raise BadArgument("epochs", epochs, problem, "add it to the fixed parameters and use it in the objective")
+        changed = {**plain, "fixed": {**plain["fixed"], "epochs": epochs}}
+        if self.epochs(plain) is not None:
+            changed["objective"] = {**plain["objective"], "epochs": epochs}
+        return changed
 
     def uses(self, name: str, values: Mapping[str, Any]) -> bool:
         return True
