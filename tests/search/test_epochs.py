@@ -70,7 +70,7 @@ def test_epochs_of_a_run_hold_for_a_stage_without_trials(search: Search) -> None
 
 def test_a_length_that_pruning_does_not_allow_is_refused(search: Search, tmp_path: Path) -> None:
     tiny.write(tmp_path, training={"epochs": 8}, pruning={"rule": "halving", "min_epochs": 4})
-    with pytest.raises(BadArgument, match="epochs=7: .*min_epochs = 4 is more than half of the 7 epochs"):
+    with pytest.raises(BadArgument, match=r"epochs=7: .*min_epochs = 4 is more than half of the 7 epochs"):
         search.start(2, engine="inline", epochs=7)
     with pytest.raises(BadArgument, match="epochs=0: give a number from 1"):
         search.start(2, engine="inline", epochs=0)
