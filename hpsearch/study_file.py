@@ -153,7 +153,12 @@ class StudyFile:
             raise
         except BadInput as error:
             raise BadStudyFile(f"the study file of {self.name}: {error}") from error
-        check_sampling(NewStage(self.name, 1, self.direction, self.trials.seed, self.space, self.to_dict()))
+        check_sampling(self.first_stage())
+
+    def first_stage(self, seed: int | None = None) -> NewStage:
+        """Return stage 1 of a search that begins with this file, or with another seed than the file's."""
+        seed = self.trials.seed if seed is None else seed
+        return NewStage(self.name, 1, self.direction, seed, self.space, self.to_dict())
 
     def load(self, *, data_dir: Path | None = None) -> Data:
         """Load the data.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
 from hpsearch.objectives import kinds
-from hpsearch.records import Action, Argument, NewStage, Stage, rank_key, stage_seed
+from hpsearch.records import Action, Argument, NewStage, Stage, rank_key
 from hpsearch.samplers import SAMPLERS
 from hpsearch.space import present, space_to_dict
 from hpsearch.store.leases import version_of
@@ -263,13 +263,8 @@ def begin(
     elif number not in (None, 1):
         raise UnknownSearch(f"{study.name} has no stage {number}: it has not been started")
     else:
-        new = NewStage(
-            search=study.name,
-            number=1,
-            direction=study.direction,
-            seed=stage_seed(study.trials.seed if seed is None else seed, 1),
-            space=study.space,
-            study_file=adjusted(study, pruner, epochs).to_dict(),
+        new = replace(
+            adjusted(study, pruner, epochs).first_stage(seed),
             fingerprint=data.fingerprint,
             sizes=data.sizes,
             preprocessing=data.facts,

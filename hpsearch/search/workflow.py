@@ -19,7 +19,7 @@ from hpsearch.executors.pool import PoolExecutor
 from hpsearch.files import make_folder
 from hpsearch.functions import check_not_importing
 from hpsearch.objectives import kinds
-from hpsearch.records import Argument, NewStage, Sentence, Stage
+from hpsearch.records import Argument, Sentence, Stage
 from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.limits import NONE, Limits, StopRequests
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
@@ -331,8 +331,7 @@ def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> tuple[E
     """
     study.check_names()
     rounds = math.ceil(trials / jobs)
-    stage = NewStage(study.name, 1, study.direction, study.trials.seed, study.space, study.to_dict())
-    trial = study.kind.runtime().estimate(study.sections, data, stage=stage, lanes=rounds)
+    trial = study.kind.runtime().estimate(study.sections, data, stage=study.first_stage(), lanes=rounds)
     if trial.facts.get("failure") is not None:
         return trial, None
     plan = plan_of(study)
