@@ -246,11 +246,13 @@ def test_a_notebook_shows_tables_and_a_bar(
     assert repr(runs).startswith("boosting/stage-01 has 4 finished trials (1 failed); 4 of them now, in ")
     assert "<td>boosting/stage-01</td>" in made._repr_html_()
     assert made.trials()._repr_html_().count("<tr") == 5
+    assert "<td>boosting/stage-01</td>" in made.best._repr_html_()
     figures: list[Any] = []
     figure: Any = SimpleNamespace(show=lambda: figures.append("shown"))
     Plot(figure, "boosting", "history")._ipython_display_()
     assert figures == ["shown"]
-    made.confirm(top=1, repeats=2, jobs=2)
+    confirmed = made.confirm(top=1, repeats=2, jobs=2)
+    assert confirmed._repr_html_().count("<tr") == 2
     assert "<lambda> runs in this process" in capsys.readouterr().out
     assert "2 of 2 trials" in shown[-1]["text/plain"]
 

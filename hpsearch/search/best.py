@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +35,7 @@ from hpsearch.search.stage import (
 from hpsearch.space import delivered
 from hpsearch.statistics.hits import is_tied
 from hpsearch.statistics.intervals import LEVEL, Interval
+from hpsearch.store.queries import html
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -74,6 +76,13 @@ class BestTrial:
     left_out: str | None = field(default=None, repr=False)  # a sentence on stages that do not compare with its own
     # the noise of these scores and of those of other stages, by stage, where it is known
     noise: Mapping[str, Noise] = field(default_factory=dict, repr=False)
+
+    def _repr_html_(self) -> str:
+        """Return its score and its values as a table, and what ties with it, for notebooks."""
+        row = {"stage": self.stage, "trial": self.trial, self.metric: self.score}
+        row |= {} if self.corrected is None else {"corrected for selection": self.corrected}
+        ties = f"<p>{escape(self.ties_sentence())}</p>" if self.ties and self.known else ""
+        return f"{html({name: [cell] for name, cell in {**row, **self.params}.items()})}{ties}"
 
     @property
     def resolved_params(self) -> dict[str, Value]:

@@ -62,6 +62,7 @@ from hpsearch.statistics.intervals import (
     whole,
 )
 from hpsearch.store import Store, open_store
+from hpsearch.store.queries import html
 from hpsearch.store.schema import PLAN_KEY
 from hpsearch.text import counted
 
@@ -219,6 +220,18 @@ class Confirmation:
 
     state: Overview  # of the settings of this job and those of before
     summary: Summary
+
+    def _repr_html_(self) -> str:
+        """Return the settings as a table, best first, for notebooks."""
+        ranking, space = self.state.ranking, self.state.confirmation.space
+        columns: dict[str, list[Any]] = {
+            "trial": [of.trial for of in ranking],
+            "mean": [of.mean for of in ranking],
+            "95 % interval": [of.interval and f"{of.interval.low:.4g} .. {of.interval.high:.4g}" for of in ranking],
+            "repeats": [of.repeats for of in ranking],
+            "p": [of.p for of in ranking],
+        }
+        return html(columns | {name: [of.setting.params.get(name) for of in ranking] for name in space})
 
 
 def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
