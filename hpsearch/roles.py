@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hpsearch.errors import BadSpace
 from hpsearch.records import draw_seed
-from hpsearch.space import Categorical, Parameter, Space, Value, holds, in_order, shown, stepped, value_name
+from hpsearch.space import (
+    Categorical,
+    Parameter,
+    Space,
+    Value,
+    delivered_as,
+    holds,
+    in_order,
+    shown,
+    stepped,
+    value_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +105,13 @@ def of_combination(name: str, parameter: Parameter, combination: Combination) ->
     for other, value in combination.items():
         if when.get(other) != (value,):
             name, when[other] = value_name(name, value), (value,)
-    return name, replace(parameter, when=when)
+    return name, replace(parameter, when=when or None)
+
+
+def within(name: str, parameter: Parameter, names: Sequence[str]) -> str:
+    """Return a nuisance parameter's name beside the scientific ones, ``names``: ``lr`` for ``lr[adam]``."""
+    given = {other: values for other, values in (parameter.when or {}).items() if other in names}
+    return delivered_as(name, replace(parameter, when=given or None))
 
 
 def label(combination: Combination) -> str:

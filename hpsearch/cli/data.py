@@ -173,6 +173,7 @@ def check(
         **words,
         **{
             f"  {name}": f"{describe(of)}{', whole numbers' if isinstance(of, Int) else ''}{file.only_where(name)}"
+            f"{', scientific' if of.role == 'scientific' else ''}"
             for name, of in file.space.items()
         },
         **({"constraints": "; ".join(file.constraints)} if file.constraints else {}),

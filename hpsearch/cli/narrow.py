@@ -80,7 +80,11 @@ def show(narrowed: NextStage) -> None:
         of, note = counted(narrowed.finished, "trial"), f"; {pruned} pruned" if pruned else ""
     else:
         of, note = counted(narrowed.confirmed, "confirmed trial"), ""
-    say(f"{narrowed.parent.name}: ranges of the best {len(narrowed.narrowing.used)} of {of} ({used}){note}")
+    rule, best = narrowed.narrowing.rule, f"the best {len(narrowed.narrowing.used)}"
+    if "scientific" in rule:
+        share = f"{rule['quantile']:.0%}" if rule["top"] is None else rule["top"]
+        best = f"the best {share} for each {' and '.join(rule['scientific'])}, out"
+    say(f"{narrowed.parent.name}: ranges of {best} of {of} ({used}){note}")
     say()
     emit(_ranges(narrowed), "table")
     say()

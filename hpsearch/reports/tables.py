@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, VALIDATION_LOSS, Argument, Sentence
+from hpsearch.roles import scientific, within
 from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted, is_missing, listed
 
@@ -66,13 +67,13 @@ def trials_table(
     if stage.metric != VALIDATION_LOSS and (kinds.foreign(stage) or not kinds.is_users(stage)):
         table["validation_loss"] = columns["validation_loss"]
     parameters = {name: columns[f"param:{name}"] for name in stage.space}
-    table |= parameters | {name: columns[name] for name in ("seconds", "reason", "started", "finished")}
+    rest = {name: columns[name] for name in ("seconds", "reason", "started", "finished")}
     if full:
-        return table
+        return table | parameters | rest
     trials = [
         used_values(stage, dict(zip(parameters, row, strict=True))) for row in zip(*parameters.values(), strict=True)
     ]
-    table |= {name: [trial[name] for trial in trials] for name in parameters}
+    table |= _merged(stage, trials) | rest
     drop = {"started", "finished"}
     if kinds.foreign(stage):  # whoever ran them kept no losses or seconds, as a rule
         drop |= {name for name in ("validation_loss", "seconds") if all(map(is_missing, table.get(name, ())))}
@@ -82,6 +83,17 @@ def trials_table(
     if tied is not None and table["trial"]:
         table["tied"] = ["best", *table["tied"][1:]]
     return {name.replace("validation_", "val. "): cells for name, cells in table.items() if name not in drop}
+
+
+def _merged(stage: Stage, trials: Sequence[Mapping[str, Any]]) -> Columns:
+    """Return trials' values by column; ranges per scientific value, which stands beside them, share a column."""
+    names = scientific(stage.space)
+    columns: Columns = {}
+    for name, parameter in stage.space.items():
+        cells = [trial[name] for trial in trials]
+        before = columns.get(of := within(name, parameter, names), cells)
+        columns[of] = [new if old is None else old for old, new in zip(before, cells, strict=True)]
+    return columns
 
 
 def status_table(rows: Sequence[tuple[Stage, Counts, float | None, float | None]], *, full: bool = False) -> Columns:

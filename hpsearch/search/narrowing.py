@@ -11,12 +11,15 @@ import numpy as np
 from hpsearch.errors import BadArgument, BadInput, BadSpace, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name, draw_seed, stage_seed
+from hpsearch.roles import described, has, scientific
 from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
 from hpsearch.search.noise import REPORTING, measured
+from hpsearch.search.parts import Part, part_with, parts_of
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
     Finished,
+    NarrowedRange,
     Narrowing,
     movement,
     narrow,
@@ -29,6 +32,7 @@ from hpsearch.search.stage import (
     check_counts,
     confirmation_of,
     made_from,
+    params_at,
     pick,
     unscored,
     with_epochs,
@@ -51,10 +55,13 @@ DEFAULT_TOP = 5  # number of best trials that narrowing uses by default
 _MOST_HITS = 1000  # with more trials (a very large ``top``) the bootstrap does not resample the examples
 
 
-def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
-    """Check before a run that the stage will have as many trials as its narrowing uses."""
-    if top > max(until, counts.finished):
-        raise BadArgument("top", top, f"a stage has {counted(until, 'trial')}", "use more trials or a smaller top")
+def check_top(top: int, until: int, plan: Plan | None, counts: Counts, *, combinations: int = 1) -> None:
+    """Check before a run that the stage will have as many trials as its narrowing uses, of each combination."""
+    if top > max(until, counts.finished) // combinations:
+        each = f", {until // combinations} of each of {combinations} scientific values" if combinations > 1 else ""
+        raise BadArgument(
+            "top", top, f"a stage has {counted(until, 'trial')}{each}", "use more trials or a smaller top"
+        )
     if plan is not None and top > max(least := least_survivors(plan, until, counts), counts.complete):
         problem = f"of {counted(until, 'trial')} a stage, pruning by {plan.rule} may leave only {least} complete"
         raise BadArgument("top", top, problem, "use more trials, a smaller top or no pruning")
@@ -85,35 +92,86 @@ def analyse_ranges(
     The first options are those of `hpsearch.search.range_analysis.narrow`. With ``bootstrap`` the uncertainty of the
     new ends is computed too, with ``widen`` the ranges that an expansion would make.
     """
-    pruned, known, settings = store.counts(stage).pruned, kinds.parameters(stage), kinds.settings(stage)
-    constraints = constraints_of(stage)
+    pruned, parts = store.counts(stage).pruned, parts_of(stage)
 
     def ranked(complete: int) -> int:
         used = used_trials(complete, pruned, top, quantile)
         return max(ranked_trials(complete, pruned, top, quantile), within_reach(used))
 
     may_lack = kinds.may_lack(stage)
-    whole = bool(may_lack) or any(natural.used_by is not None for natural in known.values())
+    whole = len(parts) > 1 or bool(may_lack)
+    whole = whole or any(natural.used_by is not None for natural in kinds.parameters(stage).values())
     columns = store.scores(stage, ranked=None if whole else ranked)
-    trials = Finished.from_columns(stage.space, columns, may_lack)
-    if len(trials) < len(columns["number"]):  # those that were left out may have been among the best
-        trials = Finished.from_columns(stage.space, store.scores(stage), may_lack)
+    if not len(columns["number"]):
+        raise unscored(store, stage.search, stage.name)
+    if not whole and len(Finished.from_columns(stage.space, columns)) < len(columns["number"]):
+        columns = store.scores(stage)  # those that were left out may have been among the best
+    options: dict[str, Any] = {
+        "top": top,
+        "quantile": quantile,
+        "expand": expand,
+        "leaders": leaders,
+        "bootstrap": bootstrap,
+        "widen": widen,
+    }
+    if len(parts) == 1:
+        return _analysed(store, stages, stage, parts[0], columns, pruned=pruned, **options)
+    if leaders is not None:
+        raise BadArgument(
+            "source",
+            "confirm",
+            "only the best trials are confirmed, and ranges are narrowed for each scientific value",
+            "leave it out",
+        )
+    stopped = _pruned(store, stage, parts) if pruned else [0] * len(parts)
+    made: list[Narrowing | NotEnoughTrials] = []
+    for part, beaten in zip(parts, stopped, strict=True):
+        try:
+            made.append(_analysed(store, stages, stage, part, columns, pruned=beaten, **options))
+        except NotEnoughTrials as error:  # this range stays
+            made.append(error)
+    return _joined(stage, parts, made, {"top": top, "quantile": quantile, "expand": expand})
+
+
+def _analysed(
+    store: Store,
+    stages: Sequence[Stage],
+    stage: Stage,
+    part: Part,
+    columns: Mapping[str, NDArray[Any]],
+    *,
+    top: int | None,
+    quantile: float | None,
+    expand: bool,
+    leaders: Mapping[int, float] | None,
+    bootstrap: bool,
+    widen: bool,
+    pruned: int,
+) -> Narrowing:
+    """Compute the next ranges of a part, by its names of parameters; ``columns`` are those of the stage."""
+    may_lack = {name for name, own in part.names.items() if own in kinds.may_lack(stage)}
+    trials = Finished.from_columns(part.space, part.select(columns), may_lack)
     if not len(trials):
         raise unscored(store, stage.search, stage.name)
+    known, settings = part.known, {**kinds.settings(stage), **part.combination}
+    first = part_with(parts_of(stages[0]), part.combination)
+    first_space = stages[0].space if first is None else first.space
+    constraints = constraints_of(stage)
+    constrained = set() if constraints is None else constraints.names
 
     def narrowed(expand: bool) -> Narrowing:
         return narrow(
-            stage.space,
+            part.space,
             trials,
             top=top,
             quantile=quantile,
             direction=stage.direction,
-            first_space=stages[0].space,
+            first_space=first_space,
             expand=expand,
-            natural={name: reachable(natural, stage.space[name]) for name, natural in known.items()},
+            natural={name: reachable(natural, part.space[name]) for name, natural in known.items()},
             used_by={name: natural.used_by for name, natural in known.items() if natural.used_by is not None},
             settings=settings,
-            constrained=() if constraints is None else constraints.names,
+            constrained=[name for name, own in part.names.items() if own in constrained],
             pruned=pruned,
             leaders=leaders,
         )
@@ -129,14 +187,62 @@ def analyse_ranges(
         if len(best) <= _MOST_HITS:
             hits = None if examples is None else hits_of(store, stage, best, examples)
             spread = spread_of(store, stage, best) if examples is None else None
-        users = {
-            name: best.users(name, known[name].used_by if name in known else None, settings) for name in stage.space
-        }
+        users = {name: best.users(name, known[name].used_by if name in known else None, settings) for name in ranges}
         seed = draw_seed(stage.seed, k, "movement")
         noise: dict[str, Any] = {"hits": hits, "spread": spread, "direction": stage.direction}
-        moves = movement(narrowing, best, users, stages[0].space, total=len(trials), seed=seed, **noise)
+        moves = movement(narrowing, best, users, first_space, total=len(trials), seed=seed, **noise)
         ranges = {name: replace(made, movement=moves.get(name)) for name, made in ranges.items()}
     return replace(narrowing, ranges=ranges)
+
+
+def _pruned(store: Store, stage: Stage, parts: Sequence[Part]) -> list[int]:
+    """Return how many trials of each part were pruned."""
+    columns = store.columns(stage, states=("PRUNED",))
+    params = [params_at(stage, columns, at) for at in range(len(columns["number"]))]
+    return [sum(has(values, part.combination) for values in params) for part in parts]
+
+
+def _joined(
+    stage: Stage, parts: Sequence[Part], made: Sequence[Narrowing | NotEnoughTrials], options: Mapping[str, Any]
+) -> Narrowing:
+    """Return the next ranges of a stage whose parts were narrowed apart: ``lr[sgd]``, ``lr[adam]``.
+
+    Raises:
+        NotEnoughTrials: No part has enough.
+    """
+    narrowed = [part for part in made if isinstance(part, Narrowing)]
+    if not narrowed:
+        error = next(part for part in made if isinstance(part, NotEnoughTrials))
+        raise NotEnoughTrials(f"{described(parts[0].combination)}: {error}")
+    space: dict[str, Parameter] = {}
+    ranges: dict[str, NarrowedRange] = {}
+    for own, before in stage.space.items():
+        if before.role == "scientific":
+            space[own] = before
+        for part, narrowing in zip(parts, made, strict=True):
+            name = next((name for name, known in part.names.items() if known == own), None)
+            if name is None:
+                continue
+            if isinstance(narrowing, Narrowing):
+                of_part = narrowing.ranges[name]
+            else:
+                words = Sentence(f"too few trials with {described(part.combination)} have a score: range kept")
+                of_part = NarrowedRange(part.space[name], part.space[name], 0, None, sentences=(words,))
+            new, after = part.alone(stage, own, of_part.after)
+            wide = None if of_part.widened is None else part.alone(stage, own, of_part.widened)[1]
+            space[new] = after
+            ranges[new] = replace(of_part, before=before, after=after, widened=wide)
+    rule = {
+        **options,
+        "used": sum(len(part.used) for part in narrowed),
+        "finished": sum(int(part.rule["finished"]) for part in narrowed),
+        "scientific": scientific(stage.space),
+        "direction": stage.direction,
+    }
+    if pruned := sum(int(part.rule.get("pruned", 0)) for part in narrowed):
+        rule["pruned"] = pruned
+    used = tuple(number for part in narrowed for number in part.used)
+    return Narrowing(space, ranges, used, rule, all(part.level for part in narrowed))
 
 
 def reachable(natural: Hyperparameter, old: Parameter) -> tuple[float | None, float | None]:

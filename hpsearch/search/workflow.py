@@ -20,6 +20,7 @@ from hpsearch.files import make_folder
 from hpsearch.functions import check_not_importing
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Sentence, Stage
+from hpsearch.roles import combinations
 from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.limits import NONE, Limits, StopRequests
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
@@ -238,7 +239,8 @@ class _Loop:
         if stages and kinds.trainable(stages[-1]):
             study = kept_study(stages[-1])
         plan = plan_of(adjusted(study, job.pruner, job.epochs))
-        check_top(job.top or DEFAULT_TOP, until, plan, counts)
+        values = len(combinations(stages[-1].space if stages else study.space))
+        check_top(job.top or DEFAULT_TOP, until, plan, counts, combinations=values)
 
     def _begin(self, study: StudyFile, store: Store) -> Stage:
         job, data = self._job, self._data(study)
