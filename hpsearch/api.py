@@ -726,8 +726,8 @@ class Search:
         """Plot a figure of the search.
 
         Args:
-            kind: One of ``curves``, ``parameters``, ``pair``, ``parallel``, ``history``, ``importance``, ``lineage``
-                and ``stages``.
+            kind: One of ``curves``, ``parameters``, ``pair``, ``parallel``, ``history``, ``importance``, ``lineage``,
+                ``stages`` and ``budget``.
             stage: Number of the stage. None: the latest that has trials, or all.
             parameters: Of ``parameters`` and ``curves`` one parameter, of ``pair`` two.
             top: Best trials that are plotted (``curves``) or highlighted.

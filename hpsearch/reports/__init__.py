@@ -23,6 +23,7 @@ class PlotKind(StrEnum):
     importance = "importance"
     lineage = "lineage"
     stages = "stages"
+    budget = "budget"
 
 
 WORDS: Mapping[PlotKind, str] = {  # their contents
@@ -34,9 +35,12 @@ WORDS: Mapping[PlotKind, str] = {  # their contents
     PlotKind.importance: "which hyperparameters mattered in a stage, beside chance",
     PlotKind.lineage: "which stage came from which, how ranges narrowed, the best scores",
     PlotKind.stages: "the distribution of the scores, stage by stage",
+    PlotKind.budget: "the expected best of n trials of a stage, and the forecast of more",
 }
 # Kinds of one stage; the others are of all, or of one where it is named.
-OF_ONE_STAGE = frozenset({PlotKind.curves, PlotKind.parameters, PlotKind.parallel, PlotKind.importance})
+OF_ONE_STAGE = frozenset(
+    {PlotKind.curves, PlotKind.parameters, PlotKind.parallel, PlotKind.importance, PlotKind.budget}
+)
 OF_ALL_STAGES = frozenset({PlotKind.lineage, PlotKind.stages})  # kinds to which one stage makes no sense
 MOST_CURVES = 20  # learning curves of a figure: more panels than that cannot be read
 

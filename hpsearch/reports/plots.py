@@ -67,6 +67,8 @@ def plot(
             return figures.importances(importance(shown[0]), title=title)
         case PlotKind.lineage:
             return figures.lineage(shown, title=f"{stage.search}: the stages and their ranges")
+        case PlotKind.budget:
+            return figures.best_of_n(shown[0], title=f"{stage.name}: the best of n trials")
         case PlotKind.stages:
             return figures.scores_by_stage(shown, title=f"{stage.search}: scores by stage")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from hpsearch.reports.figures.style import cut, least_width, markup
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, Section, Table
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
+from hpsearch.search.infeasible import infeasible_of, reason_pattern
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import Interval, wilson
 from hpsearch.text import counted, is_missing, rounded
@@ -141,6 +141,10 @@ def failures(material: Material) -> Section | None:
     sentences = []
     if failed:
         sentences.append(f"{failed:,} of {total} failed. A failed trial has no score and is not ranked.")
+        for stage in material.stages:
+            where = infeasible_of(stage.stage, {str(name): cells.tolist() for name, cells in stage.trials.items()})
+            if where is not None and where.threshold is not None:
+                sentences.append(f"{where.sentence}.")
     if pruned:
         sentences.append(
             f"{pruned:,} of {total} were pruned because others were better by then; they count as beaten and are not "
@@ -162,8 +166,8 @@ def _reasons(material: Material) -> Iterator[dict[str, Any]]:
     for stage in material.stages:
         failed: pd.DataFrame = stage.trials[stage.trials["state"] == "FAIL"]
         for number, value in zip(failed["number"], failed["reason"], strict=True):
-            reason = str(value) if isinstance(value, str) and value else "no reason was recorded"
-            groups.setdefault(re.sub(r"\d+", "…", reason), []).append((stage, int(number), reason))
+            reason = str(value) if isinstance(value, str) and value else reason_pattern(None)
+            groups.setdefault(reason_pattern(reason), []).append((stage, int(number), reason))
     for pattern, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         reasons = {reason for _, _, reason in group}
         yield {

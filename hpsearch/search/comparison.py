@@ -13,7 +13,8 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, SECONDS, Direction, Stage
 from hpsearch.search.noise import folds_of, noise_of
 from hpsearch.search.stage import best_of
-from hpsearch.statistics.comparisons import expected_best, mann_whitney, superiority
+from hpsearch.statistics.budget import expected_best
+from hpsearch.statistics.comparisons import mann_whitney, superiority
 from hpsearch.statistics.folds import corrected_error, upper_p
 from hpsearch.statistics.hits import discordant, matching, mcnemar
 from hpsearch.statistics.intervals import Interval

@@ -165,10 +165,13 @@ def measured(store: Store, stage: Stage, scores: Mapping[int, float]) -> Measure
     errors = {number: (corrected_error(of, ratio), len(of) - 1.0) for number, of in folds.items()}
     errors |= _reported(store, stage, scores.keys() - folds.keys())
     sign = 1.0 if stage.direction == "maximize" else -1.0
-    return MeasuredNoise(scores, sign, folds, ratio, errors, _bounds(stage)) if errors else None
+    return MeasuredNoise(scores, sign, folds, ratio, errors, score_bounds(stage)) if errors else None
 
 
-def _bounds(stage: Stage) -> tuple[float, float]:
+def score_bounds(stage: Stage) -> tuple[float, float]:
+    """Return the least and the most that a stage's scores can be."""
+    if kinds.examples(stage) is not None:
+        return 0.0, 1.0
     if stage.metric == "score" and "estimator" in stage.study_file.get("objective", {}):
         return -math.inf, 1.0  # accuracy or R^2
     known = (bounds for names, bounds in _BOUNDS if stage.metric.startswith(names))

@@ -1,4 +1,4 @@
-"""Comparison of two groups of scores by their ranks, and the expected best of a random draw from each."""
+"""Comparison of two groups of scores by their ranks."""
 
 from __future__ import annotations
 
@@ -54,22 +54,3 @@ def superiority(winners: NDArray[np.float64], losers: NDArray[np.float64]) -> fl
     ordered = np.sort(losers)
     below, upto = (np.searchsorted(ordered, winners, side=side).sum() for side in ("left", "right"))
     return float((below + upto) / 2 / (len(winners) * len(losers)))
-
-
-def expected_best(scores: NDArray[np.float64], size: int) -> float:
-    """Return the expected highest of ``size`` scores chosen without replacement.
-
-    Sum of the i-th lowest times C(i - 1, m - 1) / C(n, m) (as Dodge et al. 2019 compare searches of one budget).
-    """
-    ordered = np.sort(scores)[::-1]
-    n = len(ordered)
-    # The highest is the best with probability m/n; if not, the next one of n - 1, and so on down.
-    share, left = size / n, 1.0
-    total = 0.0
-    for i, score in enumerate(ordered.tolist()):
-        total += left * share * score
-        left *= 1 - share
-        if left <= 0 or n - i - 1 < size:
-            break
-        share = size / (n - i - 1)
-    return total

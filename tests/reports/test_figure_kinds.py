@@ -12,6 +12,7 @@ import pytest
 from made_trials import SPACE, made_stage, made_trials, texts, traces
 
 from hpsearch.reports.figures import (
+    best_of_n,
     describe,
     lineage,
     page,
@@ -290,3 +291,33 @@ def test_scores_by_stage_has_every_score_and_names_the_best() -> None:
 def test_a_fraction_of_an_axis_is_a_place_and_back(parameter: Parameter, fraction: float) -> None:
     axis = ParameterAxis("p", [parameter])
     assert axis.fraction(axis.at(fraction)) == pytest.approx(fraction)
+
+
+class TestBestOfN:
+    @pytest.mark.parametrize("direction", ["maximize", "minimize"])
+    def test_the_line_rises_to_the_best_and_the_forecast_goes_on_from_it(self, direction: Any) -> None:
+        frame = made_trials(60, failed=6, pruned=4)
+        sign = 1 if direction == "maximize" else -1
+        figure = best_of_n(made_stage(frame, direction=direction))
+        expected, forecast, so_far = (named(figure, name) for name in ("expected best of n", "forecast", "best so far"))
+        complete = frame[frame["state"] == "COMPLETE"]["score"]
+        best = complete.max() if sign > 0 else complete.min()
+        assert (expected.x[0], expected.x[-1], forecast.x[0], so_far.x[0]) == (1, 60, 60, 60)
+        assert expected.y[0] == pytest.approx(complete.mean())
+        assert expected.y[-1] == forecast.y[0] == so_far.y[0] == pytest.approx(best)
+        line = sign * np.array([*expected.y, *forecast.y])
+        assert (np.diff(line) >= -1e-12).all()
+        assert line[-1] > line[len(expected.y) - 1]
+        band = named(figure, "95 % interval")
+        assert min(sign * np.array(band.y)) == pytest.approx(sign * best)
+        assert "50 complete" in describe(figure)
+        assert "60 more trials would bring " + ("+0." if sign > 0 else "-0.") in describe(figure)
+
+    def test_a_share_of_examples_is_forecast_up_to_1(self) -> None:
+        objective = {"objective": {"kind": "network", "metric": "validation_accuracy"}}
+        one = made_stage(made_trials(60).assign(score=np.linspace(0.7, 0.99, 60)))
+        one = replace(one, stage=replace(one.stage, study_file=objective, sizes={"validation": 100}))
+        assert max(named(best_of_n(one), "95 % interval").y) <= 1 + 1e-9
+
+    def test_few_scores_have_no_forecast(self) -> None:
+        assert not traces(best_of_n(made_stage(5)), "forecast")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.statistics.comparisons import expected_best, mann_whitney, superiority
+from hpsearch.statistics.comparisons import mann_whitney, superiority
 
 GROUP = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=5)
 
@@ -56,16 +56,3 @@ SCORES = st.lists(st.sampled_from([-1.0, 0.0, 0.1 + 0.2, 0.3, 0.75, 1e9]), min_s
 def test_superiority_is_the_share_of_pairs(winners: list[float], losers: list[float]) -> None:
     pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a, b in product(winners, losers)]
     assert superiority(np.array(winners), np.array(losers)) == pytest.approx(sum(pairs) / len(pairs))
-
-
-@given(SCORES, st.data())
-def test_the_expected_best_is_the_mean_over_all_draws(scores: list[float], data: st.DataObject) -> None:
-    size = data.draw(st.integers(1, len(scores)))
-    best = [max(chosen) for chosen in combinations(scores, size)]
-    assert expected_best(np.array(scores), size) == pytest.approx(sum(best) / len(best))
-
-
-def test_many_scores_take_no_overflow() -> None:
-    scores = np.arange(100_000) / 100_000
-    # Of n uniform ranks, m of them: the expected highest rank is m (n + 1) / (m + 1).
-    assert expected_best(scores, 99) == pytest.approx(99 * 100_001 / 100 / 100_000 - 1e-5)

@@ -4,6 +4,7 @@
 not fit together raise `BadInput`.
 """
 
+from hpsearch.reports.figures.budget import best_of_n
 from hpsearch.reports.figures.by_parameter import importances, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, training_curves
 from hpsearch.reports.figures.history import search_history
@@ -16,6 +17,7 @@ from hpsearch.reports.figures.trials import StageTrials
 
 __all__ = [
     "StageTrials",
+    "best_of_n",
     "check_path",
     "curve_grid",
     "dark",

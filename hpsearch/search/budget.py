@@ -1,0 +1,86 @@
+"""The budget of a stage: whether it had enough trials, and what more would bring."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from hpsearch.records import Sentence
+from hpsearch.search.noise import error_of_first, score_bounds
+from hpsearch.statistics.budget import Forecast, Tail, tail_of
+from hpsearch.text import counted
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from hpsearch.records import Direction, Stage
+    from hpsearch.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The forecast of further trials from a stage's ranges."""
+
+    stage: str
+    finished: int  # trials, with those that failed or were pruned
+    direction: Direction
+    metric: str
+    forecast: Forecast  # of as many trials again
+    error: float | None  # one standard error of the best score; None where the noise is not known
+
+    @property
+    def verdict(self) -> Literal["enough", "more"] | None:
+        """Enough if the expected gain is below the best score's standard error; None where that is unknown."""
+        if self.error is None:
+            return None
+        return "enough" if self.forecast.gain < self.error else "more"
+
+    @property
+    def sentence(self) -> Sentence:
+        """The forecast in words, and how it compares with the noise of a score."""
+        words = f"{counted(self.forecast.more, 'more trial')} of {self.stage}: best {self.metric.replace('_', ' ')} "
+        words += forecast_words(self.forecast, self.direction)
+        if self.error is not None:
+            than = "less than" if self.verdict == "enough" else "more than"
+            words += f"; {than} one standard error of a score, {self.error:.2g}"
+        return Sentence(words)
+
+
+def budget(store: Store, stage: Stage, *, more: int | None = None) -> Budget | None:
+    """Return the forecast of further trials of a stage; None where its scores do not tell.
+
+    Args:
+        more: How many. None: as many again.
+    """
+    scores = store.scores(stage)["score"]
+    finished = store.counts(stage).finished
+    tail = stage_tail(stage, scores, finished)
+    if tail is None:
+        return None
+    error = error_of_first(store, stage, store.columns(stage, top=1))
+    return Budget(stage.name, finished, stage.direction, stage.metric, tail.forecast(more or finished), error)
+
+
+def stage_tail(stage: Stage, scores: ArrayLike, finished: int) -> Tail | None:
+    """Return the tail of a stage's scores, of which the higher are the better in it; None where they do not tell."""
+    sign = 1.0 if stage.direction == "maximize" else -1.0
+    values = sign * np.asarray(scores, dtype=float)
+    most = max(sign * bound for bound in score_bounds(stage))
+    return tail_of(values[np.isfinite(values)], finished, most=most)
+
+
+def forecast_words(of: Forecast, direction: Direction) -> str:
+    """Return the gain of a forecast in words: ``+0.003 (0.000 to 0.008)``."""
+    sign, digits = "+" if direction == "maximize" else "-", decimals(of.interval.high)
+    low, high = of.interval.low, of.interval.high
+    return f"{sign}{of.gain:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def decimals(value: float) -> int:
+    """Return how many decimals show a value: at least three of one below 1, none of one from 100 on."""
+    if value >= 1:
+        return 2 if value < 100 else 0
+    return max(3, -math.floor(math.log10(value))) if value > 0 else 3

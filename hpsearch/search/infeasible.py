@@ -1,0 +1,122 @@
+"""Infeasible trials of a stage: what share failed, where in the ranges, and why."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.records import Sentence
+from hpsearch.space import Categorical, from_scale, shown, to_scale
+from hpsearch.statistics.thresholds import Threshold, find_threshold
+from hpsearch.text import counted, is_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hpsearch.records import Stage
+    from hpsearch.space import Parameter, Value
+    from hpsearch.store import Store
+
+LEVEL = 0.01  # a threshold with a higher p-value is not reported
+MANY = 0.2  # a larger share of failed trials wastes the budget and hides where the ranges should end
+_STATES = ("COMPLETE", "PRUNED", "FAIL")
+
+
+@dataclass(frozen=True, slots=True)
+class Infeasible:
+    """The failed trials of a stage."""
+
+    stage: str
+    failed: int
+    finished: int
+    reasons: tuple[tuple[str, int], ...]  # with the number of trials, the most frequent first
+    threshold: Threshold | None  # where they fail; None where no parameter divides them
+    value: Value = None  # the threshold on the parameter's own scale, or the choice
+
+    @property
+    def fraction(self) -> float:
+        """The share of the finished trials that failed."""
+        return self.failed / self.finished
+
+    @property
+    def many(self) -> bool:
+        """True if so many failed that the ranges, or the code, should change."""
+        return self.fraction > MANY
+
+    @property
+    def place(self) -> str | None:
+        """The place where they fail, in words: ``lr above 0.3``; None where no parameter divides them."""
+        if self.threshold is None:
+            return None
+        value = shown(self.value)
+        return f"{self.threshold.name} {'=' if self.threshold.where == 'at' else self.threshold.where} {value}"
+
+    @property
+    def sentence(self) -> Sentence:
+        """The number that failed, where, and why."""
+        words = f"{self.failed:,} of {counted(self.finished, 'trial')} of {self.stage} failed ({self.fraction:.0%})"
+        if self.threshold is not None:
+            (bad, there), (others, elsewhere) = self.threshold.inside, self.threshold.outside
+            words += f": {bad:,} of {there:,} with {self.place}, {others:,} of the other {elsewhere:,}"
+        if self.reasons:
+            words += f"; most often: {self.reasons[0][0]}"
+        return Sentence(words.replace("{", "(").replace("}", ")"))
+
+
+def infeasible(store: Store, stage: Stage) -> Infeasible | None:
+    """Return the failed trials of a stage; None where none failed."""
+    if not store.counts(stage).failed:
+        return None
+    return infeasible_of(stage, store.columns(stage, states=_STATES))
+
+
+def infeasible_of(stage: Stage, columns: Mapping[str, Sequence[Any]]) -> Infeasible | None:
+    """Return the failed ones of a stage's trials, by column as `hpsearch.store.Store.columns` gives them."""
+    states = np.asarray(columns["state"], dtype=object)
+    finished = np.isin(states, _STATES)
+    failed = states == "FAIL"
+    if not failed.any():
+        return None
+    reasons = (why for why, its in zip(columns["reason"], failed, strict=True) if its) if "reason" in columns else ()
+    common = Counter(reason_pattern(why) for why in reasons).most_common()
+    numbers: dict[str, NDArray[np.float64]] = {}
+    choices: dict[str, NDArray[np.float64]] = {}
+    for name, parameter in stage.space.items():
+        codes = _codes(parameter, columns[f"param:{name}"])[finished]
+        (choices if isinstance(parameter, Categorical) else numbers)[name] = codes
+    threshold = find_threshold(numbers, choices, failed[finished])
+    if threshold is None or threshold.p > LEVEL:
+        return Infeasible(stage.name, int(failed.sum()), int(finished.sum()), tuple(common), None)
+    value = _value(stage.space[threshold.name], threshold.gap)
+    return Infeasible(stage.name, int(failed.sum()), int(finished.sum()), tuple(common), threshold, value)
+
+
+def reason_pattern(reason: object) -> str:
+    """Return why a trial failed without the numbers in it, so that equal reasons are counted together."""
+    return re.sub(r"\d+", "…", reason) if isinstance(reason, str) and reason else "no reason was recorded"
+
+
+def _codes(parameter: Parameter, values: Sequence[Any]) -> NDArray[np.float64]:
+    """Return values on their transformed scale, or the places of choices; NaN for none."""
+    if isinstance(parameter, Categorical):
+        place = {choice: float(at) for at, choice in enumerate(parameter.choices)}
+        return np.array([place.get(value, np.nan) for value in values], dtype=float)
+    known = [value if isinstance(value, int | float) and not is_missing(value) else None for value in values]
+    return np.array([np.nan if value is None else to_scale(parameter, value) for value in known], dtype=float)
+
+
+def _value(parameter: Parameter, gap: tuple[float, float]) -> Value:
+    """Return the shortest number between the two values of a gap, or the choice of that place."""
+    if isinstance(parameter, Categorical):
+        return parameter.choices[int(gap[0])]
+    low, high = (from_scale(parameter, position) for position in gap)
+    middle = from_scale(parameter, sum(gap) / 2)
+    return next(
+        (value for digits in range(1, 17) if low <= (value := float(f"{middle:.{digits}g}")) < high), float(middle)
+    )
