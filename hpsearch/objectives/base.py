@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     from hpsearch.records import NewStage, Outcome, Paused, Report, Sentence, Trial
     from hpsearch.space import Space
+
+
+CurveSign: TypeAlias = Literal["overfitting", "unstable", "improving", "saturated", "unsteady"]
+"""What learning curves may show: the validation loss rises, the training loss does, the score still improves at the
+end, it has not improved for long, it moves from epoch to epoch."""
 
 
 class UsedBy(NamedTuple):
@@ -222,6 +227,8 @@ class Kind(Protocol):
     curve_bounds: Mapping[str, tuple[float, float] | None]
     """The quantities that ``train_`` and ``validation_`` curves are of, with the least and the most that each can be;
     the first is the one to plot. Empty: there are no such curves."""
+
+    remedies: Mapping[CurveSign, str]  # what to do about a sign in the learning curves
 
     def sections(self) -> type[BaseModel]:
         """Return the pydantic model of its part of a study file, whose fields are top-level sections of it.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from hpsearch.objectives.base import Runtime
+    from hpsearch.objectives.base import CurveSign, Runtime
 
 MAX_LAYERS, MAX_UNITS = 1_000, 10**6
 
@@ -132,6 +132,14 @@ class NetworkKind:
         "validation_accuracy": "share of the validation examples that are right after it, 0 to 1",
     }
     curve_bounds: Mapping[str, tuple[float, float] | None] = {"accuracy": (0.0, 1.0), "loss": None}
+    remedies: Mapping[CurveSign, str] = {
+        "overfitting": "add dropout or weight_decay or widen their ranges, take more training examples, or score "
+        'the best epoch (at = "best")',
+        "unstable": "lower the upper end of lr, add warmup_epochs, or look for a bug",
+        "improving": "raise epochs, or the upper end of lr",
+        "saturated": "lower epochs, and run more trials in the same time",
+        "unsteady": "let lr decay (lr_schedule), take a larger batch_size, or more validation examples",
+    }
 
     def sections(self) -> type[BaseModel]:
         from hpsearch.objectives.network.sections import NetworkSections  # pydantic: quick commands do without

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from hpsearch.objectives.base import Hyperparameter, Runtime
+    from hpsearch.objectives.base import CurveSign, Hyperparameter, Runtime
 
 
 class UserKind:
@@ -30,6 +30,13 @@ class UserKind:
     also_called: Mapping[str, str] = {}
     curves: Mapping[str, str] = {}
     curve_bounds: Mapping[str, tuple[float, float] | None] = {}
+    remedies: Mapping[CurveSign, str] = {
+        "overfitting": "regularise more, add training data, or stop earlier",
+        "unstable": "look for a bug in the training, or take smaller steps",
+        "improving": "train longer, or take larger steps",
+        "saturated": "train more trials in the same time",
+        "unsteady": "take smaller steps towards the end, average the weights, or score on more examples",
+    }
 
     def sections(self) -> type[BaseModel]:
         from hpsearch.objectives.user.sections import SECTIONS  # pydantic: quick commands do without

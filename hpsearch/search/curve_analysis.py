@@ -1,0 +1,180 @@
+"""What the learning curves of a stage show: overfitting, too few epochs or too many, luck of the last one, instability.
+
+`analyse` is a pure function, and tests/benchmarks/curve_alarms.py shows how often it is right. What can be done about a
+sign, the objective's kind says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.records import CURVES, VALIDATION_LOSS
+from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS, Length, courses, length, more_than_false
+from hpsearch.text import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from hpsearch.objectives.base import CurveSign
+    from hpsearch.records import Stage
+    from hpsearch.statistics import Interval
+    from hpsearch.store import Store
+
+BEST = 20  # the best trials are a fifth of all, at most so many
+_FEWEST = 5  # and at least so many
+_MOST = 1000  # trials whose curves are read; of more, as many at even distances
+_TRAINING_LOSS = "train_loss"  # the curve beside `VALIDATION_LOSS` that a trial may keep
+
+
+@dataclass(frozen=True, slots=True)
+class CurveSigns:
+    """What the curves of the best trials and of all show."""
+
+    epochs: int
+    best: int  # number of best trials with curves
+    trials: int  # number of all trials with curves that were read
+    best_epochs: tuple[float, float, float]  # quartiles of the epoch with the best score, of the best trials
+    overfitting: tuple[int, int]  # trials whose validation loss rises after its best: of the best, of all
+    overfits_from: float | None  # median epoch of the best loss among those of the best trials
+    unstable: tuple[int, int]  # trials whose training loss rises at the end: of the best, of all
+    step_sd: float  # how far the score moves from epoch to epoch late in training, of the best trials
+    beside: float | None  # the error of a score, or the spread of the best scores, that this may hide
+    length: Length | None  # what the last epochs bring the best trials
+    signs: tuple[CurveSign, ...]  # those that the best trials show, more of them than would by chance
+
+
+def analyse(
+    scores: NDArray[np.float64],
+    best: NDArray[np.bool_],
+    *,
+    losses: NDArray[np.float64] | None = None,
+    training: NDArray[np.float64] | None = None,
+    error: float | None = None,
+) -> CurveSigns:
+    """Return what curves show, lower being better in all of them.
+
+    Args:
+        scores: The scores after each epoch, (N, E).
+        best: Which of the trials are the best, (N,).
+        losses: The validation losses, (N, E). None: the scores.
+        training: The training losses, (N, E). None: not known.
+        error: One standard error of a score. None: not known; then the best scores' spread stands in.
+    """
+    chosen, of_losses = courses(scores[best]), courses(scores if losses is None else losses)
+    step_sd = float(np.sqrt(np.mean(chosen.step_sd**2)))
+    lasts = scores[best, -1]
+    beside = error if error is not None else float(np.ptp(lasts)) if len(lasts) >= LEAST_CURVES else None
+    unstable = np.zeros(len(scores), dtype=bool) if training is None else courses(training).rises
+    overfitting = of_losses.rises & ~unstable  # where training itself goes astray, it is no overfitting
+    of_length = length(chosen)
+    goes_astray = _shows(unstable & best, best)
+    shown: dict[CurveSign, bool] = {
+        "overfitting": not goes_astray and _shows(overfitting & best, best),
+        "unstable": goes_astray,
+        "improving": of_length is not None and of_length.improving,
+        "saturated": of_length is not None and of_length.saturated,
+        "unsteady": beside is not None and step_sd > beside,
+    }
+    first, median, third = np.quantile(chosen.best_epoch, [0.25, 0.5, 0.75]).tolist()
+    rising = overfitting & best
+    return CurveSigns(
+        epochs=scores.shape[1],
+        best=int(best.sum()),
+        trials=len(scores),
+        best_epochs=(first, median, third),
+        overfitting=(int(rising.sum()), int(overfitting.sum())),
+        overfits_from=float(np.median(of_losses.best_epoch[rising])) if rising.any() else None,
+        unstable=(int(np.sum(unstable & best)), int(unstable.sum())),
+        step_sd=step_sd,
+        beside=beside,
+        length=of_length,
+        signs=tuple(sign for sign, there in shown.items() if there),
+    )
+
+
+def _shows(rising: NDArray[np.bool_], among: NDArray[np.bool_]) -> bool:
+    """Return whether more of some trials rise than would by chance."""
+    return more_than_false(int(rising.sum()), int(among.sum()))
+
+
+def curve_signs(store: Store, stage: Stage, *, error: float | None = None) -> CurveSigns | None:
+    """Return what the curves of a stage's complete trials show; None where they are too few or too short.
+
+    Args:
+        error: One standard error of a score, where it is known.
+    """
+    columns = store.scores(stage, ranked=lambda complete: complete)
+    count = len(columns["number"])
+    maximize = stage.direction == "maximize"
+    goodness = columns["score"] if maximize else -columns["score"]
+    order = np.lexsort((columns["number"], columns["validation_loss"], -goodness))  # best first
+    size = min(max(count // 5, _FEWEST), BEST, count)
+    others = order[size:]
+    step = max(1, -(-len(others) // _MOST))
+    numbers = columns["number"][np.concatenate([order[:size], others[::step]])].tolist()
+    points = store.points(stage, numbers)
+    lengths = Counter(map(len, points.values()))
+    epochs = max(lengths, key=lambda length: (lengths[length], length), default=0)
+    if epochs < LEAST_EPOCHS:
+        return None
+    kept = store.attribute(stage, numbers, CURVES)
+    rows: dict[str, list[NDArray[np.float64]]] = {"score": []}
+    names = [name for name in (VALIDATION_LOSS, _TRAINING_LOSS) if all(name in of for of in kept.values()) and kept]
+    best = []
+    for place, number in enumerate(numbers):
+        curves = {"score": points.get(number, ()), **{name: kept.get(number, {}).get(name, ()) for name in names}}
+        arrays = {name: np.array(curve, dtype=float) for name, curve in curves.items()}
+        if all(len(curve) == epochs and np.isfinite(curve).all() for curve in arrays.values()):
+            best.append(place < size)
+            for name, curve in arrays.items():
+                rows.setdefault(name, []).append(curve)
+    if sum(best) < LEAST_CURVES:
+        return None
+    stacked = {name: np.array(of_name) for name, of_name in rows.items()}
+    return analyse(
+        -stacked["score"] if maximize else stacked["score"],
+        np.array(best),
+        losses=stacked.get(VALIDATION_LOSS),
+        training=stacked.get(_TRAINING_LOSS),
+        error=error,
+    )
+
+
+def sentences(of: CurveSigns, remedies: Mapping[CurveSign, str]) -> Iterator[str]:
+    """Yield what curves show in words, each sign with its remedy."""
+    best, every = f"the best {of.best} trials", f"of all {of.trials}"
+    if "unstable" in of.signs:
+        few, many = of.unstable
+        yield f"the training loss of {few} of {best} rises at the end ({many} {every}): {remedies['unstable']}"
+    few, many = of.overfitting
+    if "overfitting" in of.signs:
+        rises = f"their validation loss rises after epoch {of.overfits_from:.0f} of {of.epochs} at the median"
+        yield f"{few} of {best} overfit ({many} {every}): {rises}; {remedies['overfitting']}"
+    elif more_than_false(many, of.trials):
+        yield (
+            f"{few or 'none'} of {best} and {many} {every} overfit: the best may have been selected for whatever keeps "
+            "them from it"
+        )
+    if "improving" in of.signs and of.length is not None:
+        brought = f"the last quarter of {of.epochs} epochs brought {_gain(of.length.late, of.length.late_interval)}"
+        yield f"the scores of {best} still improve at the end: {brought}; {remedies['improving']}"
+    if "saturated" in of.signs and of.length is not None:
+        brought = f"the last half of {of.epochs} epochs brought {_gain(of.length.half, of.length.half_interval)}"
+        yield f"the scores of {best} have settled long before the end: {brought}; {remedies['saturated']}"
+    if "unsteady" in of.signs:
+        yield (
+            f"the scores of {best} move by {of.step_sd:.2g} from epoch to epoch at the end, more than the "
+            f"{of.beside:.2g} by which trials can be told apart: {remedies['unsteady']}"
+        )
+    first, median, third = (rounded(epoch, 0) for epoch in of.best_epochs)
+    yield f"the best epoch of {best} is {median} of {of.epochs} at the median, {first} to {third} in the middle half"
+
+
+def _gain(mean: float, interval: Interval) -> str:
+    return f"{mean:.2g} on average ({interval.low:.2g} to {interval.high:.2g})"
