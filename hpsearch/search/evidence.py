@@ -1,54 +1,132 @@
-"""Evidence of a stage's trials about one parameter: does it matter, and does the score still rise at a bound?
+"""Evidence of a stage's trials that a parameter matters.
 
-All p-values are under one hypothesis: *the parameter does not matter to the score*. Then the best k trials are k
-draws like any others, so the spread of their values has a known distribution. That holds too where others were
-pruned, as these rank below the complete ones. It does not hold of trials that were chosen among equal scores by their
-losses: the best k are taken with all that have the score of the last of them. Failed trials are left out; a stretch
-in which every trial failed shows as one without trials.
+All p-values are under one hypothesis: *the parameter does not matter to the score*. Two things are tested, as each
+sees what the other does not:
+
+- *Spread*: the best k trials are k draws like any others, so the spread of their values has a known distribution. That
+  holds too where others were pruned, as these rank below the complete ones. It does not hold of trials that were chosen
+  among equal scores by their losses: the best k are taken with all that have the score of the last of them.
+- *Effect*: the scores of all trials have one distribution in the low, middle and high third of its values, or with each
+  choice.
+
+The p-value of both is twice the smaller one (Bonferroni). Failed trials are left out.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_scale
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, shown, to_scale
+from hpsearch.statistics.ranks import groups_p, ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-
-Side: TypeAlias = Literal["low", "high"]
-
-# Calibrated in tests/search/test_evidence.py on the response curve of the chapter's experiment.
-PRESS_LEVEL = 0.02  # on its own this keeps false alarms of a parameter without effect below 2 x 0.02
-RISE_LEVEL = 0.02  # the response is steep where an edge matters; a plateau's slight slope stays above this
-FALL_LEVEL = 0.01  # two unlucky trials at the bound must not hide an edge; a cliff's three or four do
-EMPTY_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
+    from hpsearch.records import Direction
 
 CLEAR, WEAK = 0.01, 0.05  # evidence at or below these p-values is called clear, or weak
 
-
-LEAST_FOR_EDGES = 10  # of fewer that are left after pruning, what lies at a bound says little
-
-_PRESSING = 10  # of many best trials the first ten: one stray twentieth must not hide an edge
 _MANY_CELLS = 100_000  # above this an int range is continuous for every practical purpose
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """A bound towards which the score still rises: the optimum may lie outside the range."""
+class Effect:
+    """A test of all trials: whether the scores differ between parts of a range, or between choices."""
 
-    side: Side  # the bound
-    bound: float  # its value
-    press: float  # probability that the best trials lie this close to the bound if the parameter does not matter
-    correlation: float  # Spearman's rank correlation of score and nearness to the bound among the better trials
-    rise: float  # one-sided p-value of that correlation
+    p: float  # by Kruskal and Wallis
+    # the mean score of each part that has trials: low, middle, high; or of each choice
+    means: Mapping[str, float] = field(compare=False)
+
+    def sentence(self, name: str) -> str:
+        """Return the means in words."""
+        means = ", ".join(f"{part} {mean:.3g}" for part, mean in self.means.items())
+        return f"mean score by {name}: {means}"
+
+
+def effect(
+    parameter: Parameter,
+    values: NDArray[Any],
+    goodness: NDArray[np.float64],
+    direction: Direction = "maximize",
+    others: NDArray[np.float64] | None = None,
+) -> Effect:
+    """Test whether the scores of trials differ between the thirds of a parameter's values, or between its choices.
+
+    Args:
+        parameter: Its range.
+        values: Of the trials, shape (n,).
+        goodness: Their scores, the sign changed where they are minimized; shape (n,).
+        direction: For the means.
+        others: Columns for the parameters that constraints tie to this one, by `columns`, shape (n, q): then the test is
+            of what a regression on them leaves.
+    """
+    group, parts = _parts(parameter, values)
+    score = goodness if direction == "maximize" else -goodness
+    means = {parts[place]: float(score[group == place].mean()) for place in np.unique(group).tolist()}
+    return Effect(groups_p(group, goodness, others) if means else 1.0, means)
+
+
+def _parts(parameter: Parameter, values: NDArray[Any]) -> tuple[NDArray[np.intp], list[str]]:
+    """Return the part of the range that each value lies in, and the names of the parts; equal values lie together."""
+    if isinstance(parameter, Categorical):
+        return _places(parameter, values), [shown(choice) for choice in parameter.choices]
+    group = np.floor(3 * (ranks(values.astype(float)) + 0.5) / max(len(values), 1)).astype(np.intp)
+    return group, ["low", "middle", "high"]
+
+
+def _places(parameter: Categorical, values: NDArray[Any]) -> NDArray[np.intp]:
+    return np.array([parameter.choices.index(value) for value in values.tolist()], dtype=np.intp)
+
+
+def columns(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a parameter's columns of a regression, (n, q): position and its square; of choices one column each."""
+    if isinstance(parameter, Categorical):
+        places = _places(parameter, values)
+        return np.asarray(places[:, None] == np.arange(1, len(parameter.choices))[None], dtype=float)
+    position = positions(parameter, values)
+    return np.stack([position, position**2], axis=1)
+
+
+def positions(parameter: Float | Int, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return where values lie in a range, on its transformed scale: 0 at the low end, 1 at the high end."""
+    low, high = (to_scale(parameter, bound) for bound in (parameter.low, parameter.high))
+    numbers = np.asarray(values, dtype=float)
+    return np.asarray(((np.log10(numbers) if parameter.log else numbers) - low) / max(high - low, 1e-300))
+
+
+def either_p(*p: float) -> float:
+    """Return the p-value of several tests of one hypothesis: the smallest times their number (Bonferroni)."""
+    return min(len(p) * min(p), 1.0)
+
+
+def lost_choices(
+    parameter: Categorical, values: NDArray[Any], score: NDArray[np.float64], level: float = CLEAR
+) -> tuple[Value, ...]:
+    """Return the choices whose best trial ranks so low that chance alone would not put it there.
+
+    Each trial has any of the C choices with probability 1/C. If they do not matter, the m best trials have none of a
+    choice with probability (1 - 1/C)^m; times C, as each of them could be the one. So it is the best of each choice
+    that counts, not the mean: one with few good values among many bad ones is kept. A choice whose trials all failed is
+    beaten by all that did not.
+
+    Args:
+        parameter: All its choices as likely as each other.
+        values: Of the complete trials, shape (n,).
+        score: Higher is better, shape (n,).
+        level: The probability that any choice is called lost where none matters.
+    """
+    places = _places(parameter, values)
+    count, lost = len(parameter.choices), []
+    for place, choice in enumerate(parameter.choices):
+        better = np.sum(score > score[places == place].max(initial=-np.inf))
+        if count * (1 - 1 / count) ** better <= level:
+            lost.append(choice)
+    return tuple(lost)
 
 
 def uniform_spread_p(ratio: float, k: int) -> float:
@@ -147,121 +225,3 @@ def spread_p(parameter: Parameter, values: Sequence[Value]) -> float:
     if 0 < _steps(parameter) < _MANY_CELLS:
         return discrete_spread_p(*cells(parameter), to_scale(parameter, b) - to_scale(parameter, a), k)
     return uniform_spread_p(draw_probability(parameter, b)[1] - draw_probability(parameter, a)[0], k)
-
-
-_PERMUTATIONS = 2000  # a p-value of 0.01 is known to 0.002
-
-
-def permuted_spread_p(parameter: Parameter, values: NDArray[Any], k: int) -> float:
-    """Return P(k of these trials lie at least as close together as the first k) if the parameter does not matter.
-
-    Whatever the values' distribution: then the first k are any k of them.
-
-    Args:
-        values: Of all finished trials, best first, shape (n,).
-    """
-    if isinstance(parameter, Categorical):
-        positions = np.array([parameter.choices.index(value) for value in values.tolist()])
-    else:
-        positions = np.array([to_scale(parameter, value) for value in values.tolist()])
-
-    def spread(chosen: NDArray[Any]) -> NDArray[Any]:  # (rows, k) -> (rows,)
-        if isinstance(parameter, Categorical):
-            return np.asarray((np.diff(np.sort(chosen, axis=1), axis=1) > 0).sum(axis=1))
-        return np.asarray(np.ptp(chosen, axis=1))
-
-    rng = np.random.default_rng(0)
-    rows = rng.permuted(np.broadcast_to(positions, (_PERMUTATIONS, len(positions))), axis=1)[:, :k]
-    closer = np.sum(spread(rows) <= spread(positions[None, :k]) + 1e-9)
-    return float((closer + 1) / (_PERMUTATIONS + 1))
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ranks from 0, ties sharing their average."""
-    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    return np.asarray((last - (count + 1) / 2.0)[group], dtype=float)
-
-
-def spearman(x: ArrayLike, y: ArrayLike) -> float:
-    """Return Spearman's rank correlation with average ranks for ties; 0 where either side is constant."""
-    rx, ry = _ranks(np.asarray(x, dtype=float)), _ranks(np.asarray(y, dtype=float))
-    rx, ry = rx - rx.mean(), ry - ry.mean()
-    norm = math.sqrt(float(rx @ rx) * float(ry @ ry))
-    return float(np.clip(rx @ ry / norm, -1.0, 1.0)) if norm > 0 else 0.0
-
-
-def rise_p(correlation: float, n: int) -> float:
-    """Return the one-sided p-value of Spearman's correlation of n pairs: P(at least this high) without a relation.
-
-    Fisher's z = atanh(rho) has variance 1.06/(n - 3) (Fieller, Hartley & Pearson 1957), so fewer than 4 pairs
-    give 1. The least value is 1/n!, the probability of a perfect order.
-    """
-    if n < 4 or correlation <= -1.0:
-        return 1.0
-    if correlation == 0.0:
-        return 0.5
-    floor = math.exp(-math.lgamma(n + 1))
-    if correlation >= 1.0:
-        return floor
-    return max(0.5 * math.erfc(math.atanh(correlation) * math.sqrt((n - 3) / 2.12)), floor)
-
-
-def _at_least(parameter: Float | Int, side: Side, value: float) -> float:
-    """Return the probability that a draw is as near to a bound as ``value``, or nearer."""
-    below, upto = draw_probability(parameter, value)
-    return 1.0 - below if side == "high" else upto
-
-
-def better_trials(n: int, pruned: int) -> int:
-    """Return the number of the n complete trials that are tested for a rise: of all of them, the best quarter."""
-    return min(n, (n + pruned) // 4)
-
-
-def find_edges(
-    parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k: int, *, pruned: int = 0
-) -> tuple[Edge, ...]:
-    """Return the bounds towards which the score still rises.
-
-    A bound is an edge if four things hold, each about something the others do not see:
-
-    1. *Press*: the best k trials (ten at most) all lie within a distance d of the bound. If the parameter does
-       not matter that has probability (d / width)^k.
-    2. *Rise*: among the best quarter the score goes with nearness to the bound. A quarter, because of more, and
-       over a whole log range, the foot of the curve would show a rise wherever the optimum is. Fewer than 20
-       trials have no edge: no order of the best four is clear.
-    3. *No fall*: of the trials within d of the bound, those beyond the last of the best are not clearly worse
-       than the rest (a rank test). A plateau that ends in a cliff before the bound is no edge.
-    4. *Not empty*: some trial finished near the bound. A last stretch g without any has probability
-       (1 - g / width)^n unless trials fail there, and a rise that ends in failures needs no wider range.
-
-    Args:
-        values: Of all complete trials, best trial first, shape (n,).
-        goodness: Their scores, higher is better, in the same order, shape (n,).
-        k: Number of best trials.
-        pruned: Number of further trials, beaten by all of these.
-    """
-    x, score = np.asarray(values, dtype=float), np.asarray(goodness, dtype=float)
-    n, k = len(x), min(k, _PRESSING)
-    if (better := better_trials(n, pruned)) < 5:
-        return ()
-    edges: list[Edge] = []
-    side: Side
-    for side in ("low", "high"):
-        sign = 1.0 if side == "high" else -1.0
-        nearness = sign * x  # grows towards the bound
-        first, last = float(nearness[:k].min()), float(nearness[:k].max())
-        press = _at_least(parameter, side, sign * first) ** k
-        if press > PRESS_LEVEL:  # as most are; the rest ranks all trials
-            continue
-        # The complement is taken by asking the other side, so that an int's own cell counts as filled.
-        other: Side = "low" if side == "high" else "high"
-        empty = _at_least(parameter, other, sign * float(nearness.max())) ** n
-        correlation = spearman(nearness[:better], score[:better])
-        rise = rise_p(correlation, better)
-        near = nearness >= first
-        fall = rise_p(-spearman(nearness[near] > last, score[near]), int(near.sum()))
-        if rise <= RISE_LEVEL and fall > FALL_LEVEL and empty > EMPTY_LEVEL:
-            bound = parameter.high if side == "high" else parameter.low
-            edges.append(Edge(side, bound, press, correlation, rise))
-    return tuple(edges)

@@ -14,18 +14,8 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials
 from hpsearch.records import Argument, Direction, Sentence
-from hpsearch.search.evidence import (
-    CLEAR,
-    LEAST_FOR_EDGES,
-    WEAK,
-    Edge,
-    Side,
-    better_trials,
-    find_edges,
-    permuted_spread_p,
-    spread_p,
-    uniform_ends,
-)
+from hpsearch.search.edges import LEAST_FOR_EDGES, Edge, Side, better_trials, find_edges
+from hpsearch.search.evidence import CLEAR, WEAK, Effect, columns, effect, either_p, spread_p, uniform_ends
 from hpsearch.space import (
     Categorical,
     Float,
@@ -182,8 +172,8 @@ class NarrowedRange:
     before: Parameter  # the range that the trials were sampled from
     after: Parameter  # the next range
     top: int  # number of trials it rests on
-    # probability that ``top`` trials, and the ``equal`` ones, lie this close together if the parameter does not matter;
-    # None where fewer than two of the best trials used it
+    # p-value that the parameter does not matter, of two tests: that ``top`` trials, and the ``equal`` ones, lie this
+    # close together, and that the scores of all differ as much; None where fewer than two of the best trials used it
     evidence: float | None
     # smallest value among them; None for a categorical parameter, or where nothing rests on them
     lowest: float | None = None
@@ -198,6 +188,9 @@ class NarrowedRange:
     sentences: tuple[Sentence, ...] = ()  # the evidence and the edges in words
     # the range with its pressed bounds moved outwards; None: no edge, or not computed
     widened: Parameter | None = field(default=None, repr=False)
+    effect: Effect | None = field(default=None, repr=False)  # the second of the two tests
+    spread: float | None = field(default=None, repr=False)  # the p-value of the first
+    narrowed: bool = field(default=False, repr=False)  # whether ``before`` is another range than stage 1's
     # the uncertainty of its ends; None for choices, or where nothing was resampled
     movement: Movement | None = field(default=None, repr=False)
 
@@ -266,8 +259,8 @@ def narrow(
         used_by: The conditions under which a parameter has an effect, by name (not there: always). Only the trials
             among the k best that have it and use it are the k of the above; of fewer than two its range is kept.
         settings: Values of the parameters that are not sampled.
-        constrained: The parameters whose draws are not uniform, as constraints reject some: their evidence is by
-            permutation of the finished trials.
+        constrained: The parameters whose draws are not uniform, as constraints reject some: what their evidence rests
+            on is what a regression on the others of them leaves of the scores.
         pruned: Number of further trials, which were pruned: beaten by all of ``trials``. The best k are k uniform draws
             all the same if a parameter does not matter; bounds are judged by the others, if they are not few.
         leaders: At least k trials that another evaluation of the same values puts first, best first, with their scores
@@ -299,13 +292,15 @@ def narrow(
             beaten = pruned * len(users) // len(trials)  # about so many of the pruned ones used it
             edges = () if few else find_edges(old, numbers, goodness[users], best, pruned=beaten)
             made = _narrow_range(old, numbers[:best].tolist(), first, edges, expand, outer)
-        more = values[equal[users]].tolist()
-        if best >= 2 and (more or name in constrained):
+        if best >= 2:
+            more = values[equal[users]].tolist()
             # Of all trials nothing was chosen, so where they lie is no evidence.
-            p, chosen = 1.0, [*values[:best].tolist(), *more]
-            if k + np.sum(equal) < len(trials) + pruned:
-                p = permuted_spread_p(old, values, len(chosen)) if name in constrained else spread_p(old, chosen)
-            made = replace(made, evidence=p, equal=len(more))
+            chosen = k + np.sum(equal) < len(trials) + pruned
+            spread = spread_p(old, [*values[:best].tolist(), *more]) if chosen else 1.0
+            tied = _tied_to(name, space, ranked, users, constrained)
+            test = effect(old, values, goodness[users], direction, tied)
+            p = either_p(spread, test.p) if tied is None else test.p
+            made = replace(made, evidence=p, effect=test, spread=spread, equal=len(more), narrowed=old != first)
         some = condition is not None or old.when is not None or len(users) < len(ranked)
         of, left = k if some else None, len(users) if few else None
         where = {condition.name: condition.values} if condition else old.when or {}
@@ -316,6 +311,17 @@ def narrow(
     new = {name: made.after for name, made in ranges.items()}
     level = len(trials) > 1 and not pruned and bool(np.ptp(trials.score) == 0)
     return Narrowing(new, ranges, tuple(ranked.number[:k].tolist()), {**rule, "direction": direction}, level)
+
+
+def _tied_to(
+    name: str, space: Space, trials: Finished, users: NDArray[np.intp], constrained: Collection[str]
+) -> NDArray[np.float64] | None:
+    """Return the columns of the parameters that constraints tie to this one, (users, q); None where they tie none."""
+    if name not in constrained:
+        return None
+    others = {other: trials.params[other][users] for other in constrained if other != name}
+    known = [columns(space[other], values) for other, values in others.items() if not missing(values).any()]
+    return np.column_stack([np.empty((len(users), 0)), *known])
 
 
 def _equal(goodness: NDArray[np.float64], k: int, leaders: Sequence[float]) -> NDArray[np.bool_]:
@@ -349,13 +355,19 @@ def _sentences(
         conditions = "; ".join(f"{other} {', '.join(map(shown, values))}" for other, values in where.items())
         used = f"used {name} ({conditions})" if conditions else f"used {name}"
         return (Sentence(f"{users} of the best {best} trials {used}: range kept"),)
+    assert made.effect is not None
+    assert made.spread is not None
     who = f"of the best {best} the {top} that use it" if best is not None and top < best else f"the top {top}"
     who += f" and {made.equal} more with the score of the last" if made.equal else ""
     close = "agree {}more than chance would" if choices else "lie {}closer together than chance would put them"
+    within = " within this range" if made.narrowed else ""
+    by_spread = p != made.effect.p and made.spread <= made.effect.p
+    far = "far " if made.verdict == "clear" else ""
+    seen = f"{who} {close.format(far)}" if by_spread else made.effect.sentence(name)
     words = {
-        "clear": f"evidence {p:.1g}: {who} {close.format('far ')}",
-        "weak": f"weak evidence ({p:.2f}): {who} {close.format('')}",
-    }.get(made.verdict or "", f"no evidence ({p:.2f}): {who} are spread as if {name} did not matter")
+        "clear": f"evidence {p:.1g}{within}: {seen}",
+        "weak": f"weak evidence ({p:.2f}){within}: {seen}",
+    }.get(made.verdict or "", f"no evidence ({p:.2f}){within}: {who} are spread as if {name} did not matter")
     if few is not None:
         return Sentence(words), Sentence(f"{few} complete trials are too few to say whether a bound was cut too low")
     rises = "rises" if direction == "maximize" else "falls"
@@ -386,7 +398,7 @@ def ranked_trials(complete: int, pruned: int, top: int | None, quantile: float |
 
 def used_trials(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
     """Return how many of the best trials are to be used, before that is checked."""
-    return (top or 0) if quantile is None else math.ceil(quantile * (complete + pruned))
+    return (top or 0) if quantile is None else max(2, math.ceil(quantile * (complete + pruned)))
 
 
 def _count(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
@@ -414,7 +426,7 @@ def _count(complete: int, pruned: int, top: int | None, quantile: float | None) 
 
 def _narrow_choices(old: Categorical, best: Sequence[Value]) -> NarrowedRange:
     new = replace(old, choices=tuple(choice for choice in old.choices if choice in best))
-    return NarrowedRange(old, new, len(best), spread_p(old, best), kept=len(new.choices) / len(old.choices))
+    return NarrowedRange(old, new, len(best), None, kept=len(new.choices) / len(old.choices))
 
 
 def _full_width(old: Float | Int, first: Parameter) -> float:
@@ -465,7 +477,7 @@ def _narrow_range(
         new = replace(old, low=ends[0], high=ends[1])
     kept = (to_scale(new, new.high) - to_scale(new, new.low)) / (high - low)
     moved = new.low < old.low or new.high > old.high
-    return NarrowedRange(old, new, len(best), spread_p(old, best), lowest, highest, kept, moved, edges, stopped)
+    return NarrowedRange(old, new, len(best), None, lowest, highest, kept, moved, edges, stopped)
 
 
 def _value_at(old: Float | Int, position: float, side: Side) -> float:

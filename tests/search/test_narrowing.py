@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,17 +118,17 @@ def test_a_new_range_lies_within_the_old_one_and_holds_the_best(
 
 
 @given(_cases(), st.data())
-def test_only_the_order_of_the_scores_matters(case: tuple[Float | Int, list[Value]], data: st.DataObject) -> None:
+def test_only_the_order_of_the_scores_matters_to_ranges_and_evidence(case: tuple[Float | Int, list[Value]], data: st.DataObject) -> None:
     old, values = case
     scores = data.draw(st.lists(st.integers(-9, 9), min_size=len(values), max_size=len(values)))
 
-    def result(transformed: Sequence[float], direction: str = "maximize") -> Narrowing:
-        return one(old, values, top=min(5, len(values)), scores=transformed, direction=direction)
+    def result(transformed: Sequence[float], direction: str = "maximize") -> tuple[Any, ...]:
+        made = one(old, values, top=min(5, len(values)), scores=transformed, direction=direction)
+        return made.space, made.used, made.ranges["x"].evidence
 
     plain = result([float(s) for s in scores])
     assert result([math.exp(s / 3) for s in scores]) == plain
-    mirrored = result([-(float(s) ** 3) for s in scores], "minimize")
-    assert (mirrored.space, mirrored.used) == (plain.space, plain.used)
+    assert result([-(float(s) ** 3) for s in scores], "minimize") == plain
 
 
 @given(st.lists(st.floats(0, 1), min_size=5, max_size=40))
@@ -160,7 +161,7 @@ def test_the_estimate_by_hand() -> None:
     assert [numeric(result).low, numeric(result).high] == pytest.approx([0.25, 0.55])
     r = result.ranges["x"]
     assert [r.lowest, r.highest, r.kept] == pytest.approx([0.3, 0.5, 0.3])
-    assert r.evidence == pytest.approx(5 * 0.2**4 - 4 * 0.2**5)
+    assert r.spread == pytest.approx(5 * 0.2**4 - 4 * 0.2**5)
 
 
 @pytest.mark.parametrize(
@@ -257,16 +258,31 @@ def test_what_cannot_be_done_is_said_in_one_line(
 @pytest.mark.parametrize(
     ("old", "values", "words"),
     [
-        (Float(0, 1), [0.5, 0.52, 0.48, 0.51, 0.49], "evidence 1e-05: the top 5 lie far closer together than chance"),
-        (Float(0, 1), [0.3, 0.6, 0.5, 0.4, 0.35], "weak evidence (0.03): the top 5 lie closer together than chance"),
-        (Float(0, 1), [0.2, 0.9, 0.5, 0.4, 0.35], "no evidence (0.53): the top 5 are spread as if x did not matter"),
-        (Categorical(("a", "b", "c", "d")), ["a"] * 5, "evidence 0.004: the top 5 agree far more than chance would"),
+        (Float(0, 1), [0.5, 0.52, 0.48, 0.51, 0.49], "evidence 2e-05: the top 5 lie far closer together than chance"),
+        (Float(0, 1), [0.4, 0.6, 0.5, 0.42, 0.45], "weak evidence (0.01): the top 5 lie closer together than chance"),
+        (Float(0, 1), [0.2, 0.9, 0.5, 0.4, 0.35], "no evidence (1.00): the top 5 are spread as if x did not matter"),
+        (Categorical(("a", "b", "c", "d")), ["a"] * 5, "evidence 0.008: the top 5 agree far more than chance would"),
         (Categorical(("a",)), ["a"] * 5, "no evidence: there was only one choice"),
     ],
 )
 def test_the_evidence_in_words(old: Any, values: list[Value], words: str) -> None:
-    (sentence,) = sentences(one(old, values))
+    others = old.choices * 40 if isinstance(old, Categorical) else [i * 7 % 20 / 20 for i in range(40)]
+    (sentence,) = sentences(one(old, [*values, *others[:40]]))
     assert sentence.startswith(words)
+
+
+def test_an_effect_that_the_best_few_do_not_show_is_evidence_within_the_range() -> None:
+    """The middle is good and the best are two lucky ones of each part."""
+    x = np.linspace(0, 1, 90)
+    scores = np.where((x < 1 / 3) | (x > 2 / 3), 0.4, 0.7) + 0.05 * np.sin(40 * x)
+    scores[[2, 20, 40, 70, 88]] = 0.9
+    made = one(Float(0, 1), x.tolist(), scores=scores.tolist(), first=Float(0, 2))
+    of_x = made.ranges["x"]
+    assert of_x.spread is not None
+    assert of_x.spread > 0.5
+    assert of_x.verdict == "clear"
+    (sentence,) = sentences(made)
+    assert re.fullmatch(r"evidence \de-\d\d within this range: mean score by x: low 0\.\d+, middle 0\.\d+, high .*", sentence)
 
 
 def test_a_narrowing_is_plain_data() -> None:
@@ -395,8 +411,9 @@ def test_only_the_best_trials_that_use_it_make_its_range() -> None:
     assert (made.lowest, made.highest) == (0.8, 0.9)
     assert sentences(result, "momentum")[0] == sentences(single)[0].replace(
         "the top 3", "of the best 5 the 3 that use it"
-    )
-    assert "the top 5 lie" in sentences(mixed(["momentum"] * 5, [0.5, 0.52, 0.48, 0.51, 0.49]), "momentum")[0]
+    ).replace("as if x", "as if momentum")
+    every = mixed(["momentum"] * 25, [0.5, 0.52, 0.48, 0.51, 0.49, *np.linspace(0, 0.9, 20)])
+    assert "the top 5 lie" in sentences(every, "momentum")[0]
 
 
 @given(st.lists(st.floats(0, 0.99), min_size=20, max_size=20), st.lists(st.floats(0, 0.99), min_size=20, max_size=20))
@@ -482,7 +499,7 @@ def test_leaders_are_the_best_in_their_order_and_edges_come_from_all_scores() ->
     assert result.used == (12, 9, 14)
     by_score = led(None, [100.0 - [12, 9, 14].index(i) if i in (12, 9, 14) else 0.0 for i in range(20)])
     assert (by_score.used, by_score.space) == (result.used, result.space)
-    assert result.ranges["x"].evidence == by_score.ranges["x"].evidence
+    assert result.ranges["x"].spread == by_score.ranges["x"].spread
     plain = led(None, scores)
     assert led(list(plain.used), scores) == plain
     assert led(None, VALUES).ranges["x"].at_edge == led([18, 19, 17], VALUES).ranges["x"].at_edge == "high"
@@ -505,19 +522,19 @@ def test_losses_among_equal_scores_are_no_evidence(count: int, scores: int) -> N
 
 def test_trials_with_the_score_of_the_last_of_the_best_count_as_evidence() -> None:
     made = by_loss(VALUES, [0.9] * 5 + [0.8] * 15)
-    assert (made.equal, made.evidence) == (0, spread_p(UNIT["x"], VALUES[:5]))
+    assert (made.equal, made.spread) == (0, spread_p(UNIT["x"], VALUES[:5]))
     made = by_loss(VALUES, [0.9 * (1 + 1e-12 * i) for i in range(10)] + [0.8] * 10)  # equal but for rounding
-    assert (made.equal, made.evidence) == (5, spread_p(UNIT["x"], VALUES[:10]))
+    assert (made.equal, made.spread) == (5, spread_p(UNIT["x"], VALUES[:10]))
     assert "the top 5 and 5 more with the score of the last" in str(made.sentences[0])
-    assert by_loss(VALUES, [0.5] * 20).evidence == by_loss(VALUES, [0.6] * 3 + [0.5] * 17).evidence == 1
-    assert by_loss(VALUES, [0.5] * 20, pruned=80).evidence == spread_p(UNIT["x"], VALUES)
+    assert by_loss(VALUES, [0.5] * 20).spread == by_loss(VALUES, [0.6] * 3 + [0.5] * 17).spread == 1
+    assert by_loss(VALUES, [0.5] * 20, pruned=80).spread == spread_p(UNIT["x"], VALUES)
 
 
 def test_leaders_with_equal_means_are_no_evidence_and_neither_are_they_before_equals() -> None:
     means = dict.fromkeys([19, 18, 17, 16, 15], 0.7)
     scores = [0.9 if i > 14 else 0.5 for i in range(20)]
-    assert by_loss(VALUES, scores, leaders=means, top=2).evidence == spread_p(UNIT["x"], VALUES[15:])
-    assert by_loss(VALUES, [0.9] * 20, leaders=means).evidence == 1
+    assert by_loss(VALUES, scores, leaders=means, top=2).spread == spread_p(UNIT["x"], VALUES[15:])
+    assert by_loss(VALUES, [0.9] * 20, leaders=means).spread == 1
 
 
 @given(
