@@ -118,7 +118,9 @@ def test_a_new_range_lies_within_the_old_one_and_holds_the_best(
 
 
 @given(_cases(), st.data())
-def test_only_the_order_of_the_scores_matters_to_ranges_and_evidence(case: tuple[Float | Int, list[Value]], data: st.DataObject) -> None:
+def test_only_the_order_of_the_scores_matters_to_ranges_and_evidence(
+    case: tuple[Float | Int, list[Value]], data: st.DataObject
+) -> None:
     old, values = case
     scores = data.draw(st.lists(st.integers(-9, 9), min_size=len(values), max_size=len(values)))
 
@@ -282,7 +284,9 @@ def test_an_effect_that_the_best_few_do_not_show_is_evidence_within_the_range() 
     assert of_x.spread > 0.5
     assert of_x.verdict == "clear"
     (sentence,) = sentences(made)
-    assert re.fullmatch(r"evidence \de-\d\d within this range: mean score by x: low 0\.\d+, middle 0\.\d+, high .*", sentence)
+    assert re.fullmatch(
+        r"evidence \de-\d\d within this range: mean score by x: low 0\.\d+, middle 0\.\d+, high .*", sentence
+    )
 
 
 def test_a_narrowing_is_plain_data() -> None:
