@@ -62,8 +62,8 @@ def effect(
         values: Of the trials, shape (n,).
         goodness: Their scores, the sign changed where they are minimized; shape (n,).
         direction: For the means.
-        others: Columns for the parameters that constraints tie to this one, by `columns`, shape (n, q): then the test is
-            of what a regression on them leaves.
+        others: Columns for the parameters that constraints tie to this one, by `columns`, shape (n, q): then the test
+            is of what a regression on them leaves.
     """
     group, parts = _parts(parameter, values)
     score = goodness if direction == "maximize" else -goodness
