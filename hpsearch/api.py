@@ -21,6 +21,7 @@ from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluation
 from hpsearch.search.limits import Run, limits_of, request_stop
 from hpsearch.search.noise import error_of_first
 from hpsearch.search.progress import View, Watcher
+from hpsearch.search.refinement import TRIALS, refine_stage
 from hpsearch.search.stage import (
     check_counts,
     check_seed,
@@ -329,36 +330,105 @@ class Search:
             EvaluationFailure: ``max_failures`` trials in a row have failed; everything finished is recorded.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
-        # NumPy, and processes that are started: quick commands do without.
-        from hpsearch.search import listeners, workflow
-
-        limits = limits_of(timeout, until, max_failures)
         study, number = resolve_stage(self.name, stage, keep_path=True)
-        listener = listeners.chosen(listener, on_trial)
-        runs = workflow.run(
-            workflow.Job(
-                storage=self.storage,
-                make_folder=self._default,
-                study=study,
-                given=self._study(),
-                trials=trials,
-                stage=number,
-                stages=stages,
-                top=top,
-                expand=expand,
-                seed=seed,
-                engine=self._engine(engine, jobs, listener),
-                jobs=jobs,
-                scheduler=scheduler,
-                lanes=lanes,
-                pruner=pruner,
-                epochs=epochs,
-                limits=limits,
-                data_dir=data_dir,
-            ),
+        return self._run(
             listener,
+            on_trial,
+            make_folder=self._default,
+            study=study,
+            trials=trials,
+            stage=number,
+            stages=stages,
+            top=top,
+            expand=expand,
+            seed=seed,
+            engine=engine,
+            jobs=jobs,
+            scheduler=scheduler,
+            lanes=lanes,
+            pruner=pruner,
+            epochs=epochs,
+            limits=limits_of(timeout, until, max_failures),
+            data_dir=data_dir,
         )
-        return Runs(runs)
+
+    def refine(
+        self,
+        trials: int = TRIALS,
+        *,
+        stage: int | None = None,
+        sampler: str | None = None,
+        batch: int | None = None,
+        jobs: int | None = None,
+        engine: str | None = None,
+        scheduler: str | None = None,
+        lanes: int | None = None,
+        timeout: float | str | None = None,
+        until: str | None = None,
+        max_failures: int | None = None,
+        data_dir: Path | None = None,
+        on_trial: Callable[[TrialDetails], object] | None = None,
+        listener: Listener | None = None,
+    ) -> Runs:
+        """Refine a stage: run trials in its ranges whose values an Optuna sampler proposes, in batches.
+
+        The sampler learns from all trials of the search that lie in these ranges and whose scores compare. A
+        refinement is a stage of its own; the same call, or `start`, goes on with it.
+
+        Args:
+            trials: Finished trials that the refinement is to have.
+            stage: Number of the stage to refine, or of its refinement. None: the latest that has trials.
+            sampler: ``tpe`` (tree-structured Parzen estimator) or ``gp`` (Gaussian process; needs PyTorch and SciPy).
+                None: ``tpe``, or that of the refinement.
+            batch: Trials that are proposed together, once all before them have finished. None: 8, or likewise.
+            jobs, engine, scheduler, lanes, timeout, until, max_failures, data_dir, on_trial, listener: As for `start`.
+
+        Returns:
+            The refinement, and what the run did.
+
+        Raises:
+            NotEnoughTrials: The stage has no trial with a score.
+            MissingExtra: A package that the sampler needs is not installed.
+            StageConflict: The refinement was begun with another sampler or batch.
+            EvaluationFailure, Interrupted: As `start`.
+        """
+        check_counts(trials=trials)
+        limits = limits_of(timeout, until, max_failures)
+        name, number = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage, write=True)) as store:
+            made = refine_stage(store, stages_of(store, name), number=number, sampler=sampler, batch=batch)
+        study, _ = resolve_stage(self.name, keep_path=True)
+        return self._run(
+            listener,
+            on_trial,
+            study=study or made.search,
+            trials=trials,
+            stage=made.number,
+            engine=engine,
+            jobs=jobs,
+            scheduler=scheduler,
+            lanes=lanes,
+            pruner="none",
+            limits=limits,
+            data_dir=data_dir,
+        )
+
+    def _run(
+        self,
+        listener: Listener | None,
+        on_trial: Callable[[TrialDetails], object] | None,
+        *,
+        engine: str | None,
+        jobs: int | None,
+        **job: Any,
+    ) -> Runs:
+        """Run a job; its other fields are those of `hpsearch.search.workflow.Job`."""
+        from hpsearch.search import listeners, workflow  # NumPy, and processes that are started
+
+        listener = listeners.chosen(listener, on_trial)
+        engine = self._engine(engine, jobs, listener)
+        given = workflow.Job(storage=self.storage, given=self._study(), engine=engine, jobs=jobs, **job)
+        return Runs(workflow.run(given, listener))
 
     def _study(self) -> StudyFile | None:
         """Return what takes the place of the study file, if the search is defined here."""

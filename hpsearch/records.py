@@ -175,6 +175,12 @@ class NewStage:
         return self.study_file.get("space") == {}
 
     @property
+    def refinement(self) -> Mapping[str, Any] | None:
+        """Return the ``sampler`` and the ``batch`` of a refinement (`hpsearch.search.refinement`); None of others."""
+        refined: Mapping[str, Any] | None = self.rule.get("refine")
+        return refined
+
+    @property
     def name(self) -> str:
         """Return the name of the stage's Optuna study."""
         return (stage_name if self.plan is None else confirmation_name)(self.search, self.number)

@@ -451,7 +451,7 @@ def test_docs_lists_every_topic_with_a_line_about_it(capsys: pytest.CaptureFixtu
 def test_docs_prints_a_page_or_the_sections_about_a_command_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert docs(capsys, "tutorial") == (0, read("tutorial"), "")
     run, database = read("commands-run"), read("commands-database")
-    assert docs(capsys, "narrow") == (0, run[run.index("## hpsearch narrow") : run.index("## hpsearch confirm")], "")
+    assert docs(capsys, "narrow") == (0, run[run.index("## hpsearch narrow") : run.index("## hpsearch refine")], "")
     assert docs(capsys, "db") == (0, database[database.index("## hpsearch db check") :], "")
 
 

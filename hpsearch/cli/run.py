@@ -15,6 +15,7 @@ from hpsearch.cli.progress import Display
 from hpsearch.cli.render import emit, emit_object, note, say, worded
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table
 from hpsearch.search.best import REPEATS, TOP
+from hpsearch.search.refinement import BATCH, TRIALS
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -52,6 +53,35 @@ def start(study: str | None, storage: str | None, output: Format, **request: Any
     """
     with closing(Display(output)) as display:
         Search(study, storage=storage).start(**request, listener=display)
+        display.done()
+
+
+@click.command()
+@options.search_or_stage
+@click.option("--trials", type=int, default=TRIALS, help="Finished trials that the refinement is to have.")
+@click.option("--stage", type=int, help="Number of the stage to refine. [default: the latest that has trials]")
+@click.option(
+    "--sampler",
+    help="tpe: tree-structured Parzen estimator; gp: Gaussian process, which needs the extra [gp]. [default: tpe]",
+)
+@click.option("--batch", type=int, help=f"Trials proposed together, once all before have finished. [default: {BATCH}]")
+@options.jobs
+@options.engine
+@options.scheduler
+@options.lanes
+@click.option("--timeout", help="End the run after so long: 90s, 10m, 1.5h. Trials under way are given back.")
+@click.option("--until", help='End the run once a trial has such a score: "score >= 0.9".')
+@click.option("--max-failures", type=int, help="End the run, with exit code 1, after so many failed trials in a row.")
+@options.storage
+@options.data_dir
+@options.output
+def refine(search: str | None, storage: str | None, output: Format, **request: Any) -> None:
+    """Run trials that an Optuna sampler proposes in the last ranges, by the scores of all trials so far.
+
+    The last step of a search: after narrowing, before confirming. The same command goes on with a refinement.
+    """
+    with closing(Display(output)) as display:
+        Search(search, storage=storage).refine(**request, listener=display)
         display.done()
 
 

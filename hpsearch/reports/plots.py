@@ -43,7 +43,7 @@ def plot(
     shown = [StageTrials.of(one, store.trials(one)) for one in ([stage] if alone or kind in OF_ONE_STAGE else stages)]
     match kind:
         case PlotKind.parameters:
-            later = [after for after in stages if after.parent == stage.number]
+            later = [after for after in stages if after.parent == stage.number and after.refinement is None]
             space = {name: stage.space[name] for name in request.parameters} or shown[0].varied
             after = {name: later[-1].space[name] for name in space if later and name in later[-1].space}
             title = f"{stage.name}: score by {', '.join(request.parameters) or 'hyperparameter'}"

@@ -218,6 +218,8 @@ def lineage(material: Material) -> Section:
 def _rule(stage: Stage) -> str | None:
     if stage.parent is None:
         return None
+    if (refined := stage.refinement) is not None:
+        return f"refined by {refined['sampler']}, in batches of {refined['batch']}"
     rule = stage.rule.get("rule", stage.rule)
     top, quantile = rule.get("top"), rule.get("quantile")
     chosen = f"best {top}" if top is not None else f"best {quantile:.0%}" if quantile is not None else "narrowing"

@@ -107,7 +107,7 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None, float | None]
     for stage, counts, best, error in rows:
         row: dict[str, Any] = {
             "stage": stage.name,
-            "from": None if stage.parent is None else f"stage-{stage.parent:02d}",
+            "from": _parent(stage, full=full),
             "finished": counts.finished,
             "failed": counts.failed,
             "pruned": counts.pruned,
@@ -119,6 +119,7 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None, float | None]
             row |= {
                 "standard_error": error,
                 "pruning": stage.pruning_rule,
+                "refinement": stage.refinement,
                 "ranges": space_to_dict(stage.space),
                 "seed": stage.seed,
                 "trials_used": list(stage.trials_used),
@@ -130,6 +131,13 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None, float | None]
     if not full and not any(columns["pruned"]):
         del columns["pruned"]
     return columns
+
+
+def _parent(stage: Stage, *, full: bool) -> str | None:
+    if stage.parent is None:
+        return None
+    parent = f"stage-{stage.parent:02d}"
+    return f"{parent} (refined)" if stage.refinement is not None and not full else parent
 
 
 def pruning_lines(stages: Sequence[Stage]) -> list[str]:

@@ -68,8 +68,11 @@ def check_top(top: int, until: int, plan: Plan | None, counts: Counts, *, combin
 
 
 def stage_to_narrow(store: Store, stages: Sequence[Stage]) -> Stage:
-    """Return the stage that is narrowed by default: the latest, or its parent while it has no trial."""
-    latest = stages[-1]
+    """Return the stage that is narrowed by default: the latest, or its parent while it has no trial.
+
+    A refinement is not narrowed: its trials lie where its sampler expects the best, so that they are no evidence.
+    """
+    latest = next(stage for stage in reversed(stages) if stage.refinement is None)
     if latest.parent is not None and store.counts(latest).rows == 0:
         return pick(stages, latest.parent)
     return latest
@@ -351,6 +354,12 @@ def narrow_stage(
     check_counts(epochs=epochs)
     latest = stages[-1]
     parent = pick(stages, number) if number is not None else stage_to_narrow(store, stages)
+    if parent.refinement is not None:
+        raise StageConflict(
+            f"{parent.name} is a refinement: its trials lie where its sampler expects the best, and are no evidence "
+            "about ranges; `{}` narrows the stage that it refines",
+            actions_for(store, parent.search)("narrow", stage=parent.parent, branch=True),
+        )
     replaced = latest.number != parent.number and store.counts(latest).rows == 0
     next_number = latest.number if replaced else latest.number + 1
     # The narrowing that an empty last stage came from may be made again without `branch`.
@@ -399,10 +408,10 @@ def _check_later(store: Store, stages: Sequence[Stage], parent: Stage, next_numb
     for later in reversed(stages):
         rows = store.counts(later).rows if later.number > parent.number else 0
         if rows:
+            instead = f"narrow stage {later.number} instead, or " if later.refinement is None else ""
             raise StageConflict(
                 f"{later.name} has {counted(rows, 'trial')} already, so narrowing stage {parent.number} again would "
-                f"not replace it; narrow stage {later.number} instead, or add {{}} to make stage {next_number} from "
-                f"stage {parent.number}",
+                f"not replace it; {instead}add {{}} to make stage {next_number} from stage {parent.number}",
                 Argument("branch"),
             )
 

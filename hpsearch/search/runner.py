@@ -303,9 +303,18 @@ class Runner:
         if beaten:
             self._record(beaten)
 
+    @property
+    def _goal(self) -> int:
+        """The number of trials that may have begun by now: those of the next batch of a refinement, once all others are over."""
+        refined = self.stage.refinement
+        if refined is None:
+            return self.until
+        batch: int = refined["batch"]
+        return min(self.until, (self._counts.finished // batch + 1) * batch)
+
     def _unclaimed(self) -> int:
         """Return how many trials could be claimed now."""
-        left = self.until - self._counts.finished - self._counts.running
+        left = self._goal - self._counts.finished - self._counts.running
         return 0 if self._cohorts.crowded and not self._counts.waiting else max(left, 0)
 
     def _claim(self) -> bool:
@@ -314,7 +323,7 @@ class Runner:
         size = self._batches.size(left)
         claimed = self.store.claim(
             self.stage,
-            until=self.until,
+            until=self._goal,
             most=size * self.executor.free * self.objective.structures() * min(self._cohorts.first_legs, _MOST_LEGS),
             owner=self._owner,
         )

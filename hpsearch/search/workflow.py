@@ -25,6 +25,7 @@ from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.limits import NONE, Limits, StopRequests
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
 from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
+from hpsearch.search.refinement import Proposals
 from hpsearch.search.runner import Runner, Summary, Tick, interrupted
 from hpsearch.search.stage import (
     adjusted,
@@ -264,6 +265,8 @@ class _Loop:
         data = self._data(study)
         objective = study.objective(data, seed=stage.seed, space=stage.ranges, name=stage.name)
         check_fingerprint(stage, data.fingerprint)
+        if stage.refinement is not None:
+            store.sample_by(stage, Proposals(store, stage))
         if (limits := self._job.limits).until is not None:
             limits.until.check(stage.metric, stage.direction)
         top = store.columns(stage, top=1)
@@ -288,7 +291,7 @@ class _Loop:
 
     def _next(self, store: Store, stage: Stage) -> Stage:
         job, stages = self._job, store.stages(stage.search)
-        later = [other for other in stages if other.parent == stage.number]
+        later = [other for other in stages if other.parent == stage.number and other.refinement is None]
         if later:  # narrowed already, by hand or by an earlier run
             return later[-1]
         narrowed = narrow_stage(store, stages, number=stage.number, top=job.top or DEFAULT_TOP, expand=job.expand)

@@ -222,7 +222,8 @@ class StageCache:
         self._sampler = sampler
         # A function of the user's may take long, or hang: none is called while the stage is locked.
         samples = stage.plan is None and not stage.defined_by_run
-        self._beforehand = samples and any(map(is_function, stage.study_file.get("constraints", ())))
+        called = any(map(is_function, stage.study_file.get("constraints", ())))
+        self._beforehand = samples and (called or stage.refinement is not None)  # whose sampler reads the database
         self._sampled: dict[int, dict[str, Value]] = {}  # by number, where the values are sampled beforehand
         self._plan = stage.plan
         self._snapshot: Snapshot | None = None

@@ -120,6 +120,7 @@ class Store:
         self.url = database.url.render_as_string(hide_password=False)  # the SQLAlchemy URL, as Optuna takes it
         self.where = engine.show(database.url)  # the database for people: the file, or the URL without its password
         self._sampler = sampler
+        self._samplers: dict[int, Sampler] = {}
         self._caches: dict[int, StageCache] = {}
 
     def on_disconnect(self, note: Callable[[str], object], *, stopping: Callable[[], bool]) -> None:
@@ -232,7 +233,7 @@ class Store:
     def _cache(self, stage: Stage) -> StageCache:
         cache = self._caches.get(stage.study_id)
         if cache is None or (cache.stage is not stage and cache.stage != stage):
-            cache = self._caches[stage.study_id] = StageCache(stage, self._sampler)
+            cache = self._caches[stage.study_id] = StageCache(stage, self._samplers.get(stage.study_id, self._sampler))
         return cache
 
     def _read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -252,6 +253,11 @@ class Store:
             return work(connection, doubted)
 
         return self.database.writing(holding)
+
+    def sample_by(self, stage: Stage, sampler: Sampler) -> None:
+        """Give the new trials of one stage the values of a sampler."""
+        self._samplers[stage.study_id] = sampler
+        self._caches.pop(stage.study_id, None)
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take up to ``most`` trials to evaluate, such that the stage comes to have ``until`` finished ones.

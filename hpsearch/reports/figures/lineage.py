@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from hpsearch.records import Stage
     from hpsearch.reports.figures.trials import ScoreAxis
 
 MOST_IN_WORDS = 6  # more stages than this have no room for words below them
@@ -51,7 +52,8 @@ def lineage(stages: Sequence[StageTrials], *, columns: int = 3, title: str | Non
         figure.update_xaxes(x.layout(short=True), **at(index, columns))
     _add_scores(figure, stages, at(len(names), columns))
     texts = [
-        one.label + ("" if one.stage.parent is None else f"{style.BREAK}from {one.stage.parent}") for one in stages
+        one.label + ("" if one.stage.parent is None else f"{style.BREAK}{_how(one.stage)} {one.stage.parent}")
+        for one in stages
     ]
     figure.update_yaxes(
         tickvals=list(places.values()), ticktext=texts, range=[len(stages) - 0.4, -0.6], showgrid=False, ticks=""
@@ -63,6 +65,10 @@ def lineage(stages: Sequence[StageTrials], *, columns: int = 3, title: str | Non
     return tell(figure, " ".join(map(_sentence, stages)), least_width=76 + 190 * columns)
 
 
+def _how(stage: Stage) -> str:
+    return "from" if stage.refinement is None else "refines"
+
+
 def _top(trials: StageTrials) -> float | None:
     return None if trials.complete.empty else float(trials.complete["score"].iloc[0])
 
@@ -70,7 +76,7 @@ def _top(trials: StageTrials) -> float | None:
 def _sentence(trials: StageTrials) -> str:
     stage, top = trials.stage, _top(trials)
     ranges = ", ".join(f"{name} {range_words(parameter)}" for name, parameter in stage.space.items())
-    parent = "" if stage.parent is None else f", from stage {stage.parent}"
+    parent = "" if stage.parent is None else f", {_how(stage)} stage {stage.parent}"
     best = "no score yet" if top is None else f"best {trials.metric} {top:.4g}"
     return f"Stage {stage.number}{parent}: {ranges}; {best}."
 

@@ -419,7 +419,8 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -
         return
     stage = stage.as_begun()
     try:
-        sampler = sampler or sampler_of(stage)
+        # The values of a refinement follow from other trials' scores.
+        sampler = None if stage.refinement else sampler or sampler_of(stage)
     except MissingExtra:  # which values belong to a number cannot be said here
         sampler = None
     if any(map(is_function, stage.study_file.get("constraints", ()))):  # nor without running what a database names

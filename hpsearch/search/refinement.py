@@ -1,0 +1,282 @@
+"""Refinement: a stage whose trials one of Optuna's samplers places, by the scores of all trials before them.
+
+Random search in narrowed ranges runs fully parallel and shows which parameters matter. At the end a model of the scores
+finds the last of them: Gaussian process (``gp``) or tree-structured Parzen estimator (``tpe``). A refinement keeps its
+parent's ranges and learns from all trials of the search in them. It samples in batches: trials `batch * k` to
+`batch * (k + 1) - 1` follow from the trials before them alone, so that the values depend on the seed and the batch's
+size, and not on jobs, on the order in which trials finish, or on a restart.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hpsearch.errors import BadArgument, MissingExtra, StageConflict, nearest
+from hpsearch.objectives import kinds
+from hpsearch.records import Argument, draw_seed, rank_key, stage_seed
+from hpsearch.samplers import RandomSampler, constraints_of
+from hpsearch.search.stage import (
+    check_counts,
+    compares,
+    kept_study,
+    lacking,
+    latest_with_trials,
+    made_from,
+    no_study_file,
+    params_at,
+    pick,
+    unscored,
+)
+from hpsearch.space import Categorical, Float, Int, holds, in_order, to_distribution
+from hpsearch.store.claims import is_stored_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import Trial
+
+    from hpsearch.constraints import Constraints
+    from hpsearch.records import Direction, NewStage, Stage
+    from hpsearch.space import Parameter, Space, Value
+    from hpsearch.store import Store
+
+SAMPLERS = ("tpe", "gp")
+TRIALS, BATCH = 50, 8  # of a refinement, by default
+_PACKAGES = ("torch", "scipy")  # which Optuna's Gaussian process needs
+_MOST = 500  # trials that a sampler learns from: the time of a Gaussian process grows with their cube
+_TRIES = 8  # proposals for a trial, until one meets the constraints
+
+
+class Scored(NamedTuple):
+    """The values of a trial that has ended, and its score; None: it failed."""
+
+    params: dict[str, Value]
+    score: float | None
+
+
+def refine_stage(
+    store: Store,
+    stages: Sequence[Stage],
+    *,
+    number: int | None = None,
+    sampler: str | None = None,
+    batch: int | None = None,
+) -> Stage:
+    """Return the refinement of a stage, which is made where there is none.
+
+    Args:
+        store: The database.
+        stages: The search's stages.
+        number: Number of the stage to refine, or of a refinement to go on with. None: the latest that has trials.
+        sampler: One of `SAMPLERS`. None: that of the refinement, or ``tpe`` for a new one.
+        batch: Trials that are sampled together. None: likewise, or `BATCH`.
+
+    Raises:
+        NotEnoughTrials: The stage has no trial with a score.
+        StageConflict: The stage was run elsewhere or declares its parameters itself, or its refinement was begun with
+            another sampler or batch.
+        MissingExtra: A package that the sampler needs is not installed.
+    """
+    check_counts(batch=batch)
+    if sampler is not None:
+        check_sampler(sampler)
+    parent = pick(stages, number) if number is not None else latest_with_trials(store, stages)
+    begun = [of for of in stages if of.refinement and parent.number in (of.number, of.parent)]
+    if begun:
+        return _as_asked(begun[-1], sampler, batch)
+    if not kinds.trainable(parent):
+        raise no_study_file(parent)
+    if parent.defined_by_run:
+        raise StageConflict(
+            f"the trials of {parent.name} declare their parameters while they run, and a refinement needs ranges; give "
+            "the study file a [space]"
+        )
+    best = store.columns(parent, top=1)
+    if not best["number"]:
+        raise unscored(store, parent.search, parent.name)
+    sampler = sampler or SAMPLERS[0]
+    check_installed(sampler)
+    number = stages[-1].number + 1
+    new = made_from(
+        parent,
+        number=number,
+        seed=stage_seed(stages[0].seed, number),
+        space=parent.as_begun().space,
+        # Trials of a batch wait for each other, and would wait for a cohort of pruning that is larger.
+        study_file=kept_study(parent).with_pruning("none").to_dict(),
+        rule={"refine": {"sampler": sampler, "batch": batch or BATCH}},
+    )
+    return store.create_stage(new)
+
+
+def _as_asked(stage: Stage, sampler: str | None, batch: int | None) -> Stage:
+    begun = stage.refinement or {}
+    for name, given in (("sampler", sampler), ("batch", batch)):
+        if given not in (None, begun[name]):
+            raise StageConflict(
+                f"{{}}: {stage.name} was begun with {name} {begun[name]}; leave it out, or delete that stage first",
+                Argument(name, given),
+            )
+    check_installed(begun["sampler"])
+    return stage
+
+
+def check_sampler(name: str) -> None:
+    """Check that there is a sampler of that name."""
+    if name not in SAMPLERS:
+        raise BadArgument("sampler", name, f"no such sampler{nearest(name, SAMPLERS)}")
+
+
+def check_installed(sampler: str) -> None:
+    """Check that the packages which a sampler needs are installed; MissingExtra if not."""
+    if sampler == "gp" and (missing := [name for name in _PACKAGES if find_spec(name) is None]):
+        raise MissingExtra(
+            f"the sampler gp needs {' and '.join(missing)}; pip install 'hpsearch[gp]', or use {{}}",
+            Argument("sampler", "tpe"),
+        )
+
+
+class Proposals:
+    """The values of a refinement's trials: a `hpsearch.samplers.Sampler` that reads the database.
+
+    Args:
+        store: The database, whose trials it learns from.
+        stage: The refinement.
+    """
+
+    def __init__(self, store: Store, stage: Stage) -> None:
+        assert stage.refinement is not None
+        self.sampler, self.batch = str(stage.refinement["sampler"]), int(stage.refinement["batch"])
+        check_installed(self.sampler)
+        self._store, self._refined = store, stage
+        self._batches: dict[int, list[dict[str, Value]]] = {}  # the last one, by its first trial
+
+    def params(self, stage: NewStage, number: int) -> dict[str, Value]:
+        """Return the values of a trial; all trials before its batch have ended."""
+        first = number // self.batch * self.batch
+        if first not in self._batches:
+            history = past_trials(self._store, self._refined, first)
+            proposed = propose(stage, history, sampler=self.sampler, first=first, count=self.batch)
+            self._batches = {first: proposed}
+        return dict(self._batches[first][number - first])
+
+
+def past_trials(store: Store, stage: Stage, first: int) -> list[Scored]:
+    """Return the trials that a batch of a refinement follows from: those of it before ``first``, and of stages before.
+
+    Of earlier stages whose scores compare those whose values lie in the ranges. A pruned trial has the score at which
+    it ended. Of more than `_MOST` the best half stays, and every so many of the others.
+    """
+    space = stage.as_begun().space
+    past: list[Scored] = []
+    for of in store.stages(stage.search):
+        if of.number > stage.number or not compares(of, stage):
+            continue
+        columns = store.columns(of, states=("COMPLETE", "PRUNED", "FAIL"))
+        for at, number in enumerate(columns["number"]):
+            if of.number == stage.number and number >= first:
+                continue
+            params = {name: value for name, value in params_at(of, columns, at).items() if name in space}
+            if not lacking(replace(stage, space=space), params) and _inside(space, params):
+                past.append(Scored(params, columns["score"][at]))
+    return _some(past, stage.direction)
+
+
+def _inside(space: Space, params: dict[str, Value]) -> bool:
+    return all(_has(space[name], value) for name, value in params.items()) and all(
+        holds(space[name], params) for name in params
+    )
+
+
+def _has(parameter: Parameter, value: Value) -> bool:
+    if isinstance(parameter, Categorical):
+        return value in parameter.choices
+    return isinstance(value, int | float) and is_stored_value(parameter, value)
+
+
+def _some(past: list[Scored], direction: Direction) -> list[Scored]:
+    if len(past) <= _MOST:
+        return past
+    order = sorted(range(len(past)), key=lambda i: _rank(past[i].score, direction, i))
+    rest = order[_MOST // 2 :]
+    kept = {*order[: _MOST // 2], *(rest[i * len(rest) // (_MOST // 2)] for i in range(_MOST // 2))}
+    return [past[i] for i in sorted(kept)]
+
+
+def _rank(score: float | None, direction: Direction, number: int) -> tuple[bool, tuple[float, float, int]]:
+    return score is None, rank_key(direction, 0.0 if score is None else score, None, number)
+
+
+def propose(stage: NewStage, past: Sequence[Scored], *, sampler: str, first: int, count: int) -> list[dict[str, Value]]:
+    """Return the values of one batch, ``count`` trials from number ``first``, as an Optuna sampler proposes them.
+
+    A failed trial, and a proposal that breaks a constraint, count as one with the worst score of all, as Optuna's
+    samplers leave out what has none. Where no proposal of `_TRIES` meets the constraints, the trial's values are those
+    that random search gives it.
+    """
+    import optuna  # 0.3 s, which runs of other stages do without
+
+    seed = draw_seed(stage.seed, first, "refine")
+    scores = [trial.score for trial in past if trial.score is not None]
+    if not scores:  # nothing to learn from
+        return [RandomSampler().params(stage, first + i) for i in range(count)]
+    worst = min(scores) if stage.direction == "maximize" else max(scores)
+    constraints = constraints_of(stage)
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is experimental in Optuna
+            # Parameters with conditions are modelled in the groups that trials have together.
+            chosen: BaseSampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+            if sampler == "gp":  # of the parameters that every trial has; the others are the estimator's
+                options: dict[str, Any] = {"independent_sampler": chosen, "warn_independent_sampling": False}
+                chosen = optuna.samplers.GPSampler(seed=seed, **options)
+            study = optuna.create_study(direction=stage.direction, sampler=chosen)
+            known = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
+            study.add_trials(
+                [
+                    optuna.trial.create_trial(
+                        params=trial.params,
+                        distributions={name: known[name] for name in trial.params},
+                        value=worst if trial.score is None else trial.score,
+                    )
+                    for trial in past
+                ]
+            )
+            return [_ask(study, stage, constraints, number, worst) for number in range(first, first + count)]
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _suggested(trial: Trial, name: str, parameter: Parameter) -> Value:
+    match parameter:
+        case Float(low, high, log, step=step):
+            return trial.suggest_float(name, low, high, log=log, step=step)
+        case Int(low, high, log, step):
+            return trial.suggest_int(name, low, high, log=log, step=step)
+        case Categorical(choices):
+            return trial.suggest_categorical(name, choices)
+
+
+def _ask(study: Study, stage: NewStage, constraints: Constraints | None, number: int, worst: float) -> dict[str, Value]:
+    """Return the values of the next trial. It stays running, so that the sampler keeps away from it.
+
+    One that breaks a constraint gets the worst score, from which the sampler learns to keep away too.
+    """
+    for _ in range(_TRIES):
+        trial = study.ask()
+        values: dict[str, Value] = {}
+        for name in in_order(stage.space):
+            if holds(parameter := stage.space[name], values):
+                values[name] = _suggested(trial, name, parameter)
+        values = {name: values[name] for name in stage.space if name in values}
+        if constraints is None or constraints.hold(values):
+            return values
+        study.tell(trial, worst)
+    return RandomSampler().params(stage, number)
