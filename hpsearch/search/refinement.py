@@ -10,7 +10,6 @@ size, and not on jobs, on the order in which trials finish, or on a restart.
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +21,6 @@ from hpsearch.search.stage import (
     check_counts,
     compares,
     kept_study,
-    lacking,
     latest_with_trials,
     made_from,
     no_study_file,
@@ -30,7 +28,7 @@ from hpsearch.search.stage import (
     pick,
     unscored,
 )
-from hpsearch.space import Categorical, Float, Int, holds, in_order, to_distribution
+from hpsearch.space import Categorical, Float, Int, delivered, delivered_as, holds, in_order, to_distribution
 from hpsearch.store.claims import is_stored_value
 
 if TYPE_CHECKING:
@@ -181,16 +179,26 @@ def past_trials(store: Store, stage: Stage, first: int) -> list[Scored]:
         for at, number in enumerate(columns["number"]):
             if of.number == stage.number and number >= first:
                 continue
-            params = {name: value for name, value in params_at(of, columns, at).items() if name in space}
-            if not lacking(replace(stage, space=space), params) and _inside(space, params):
+            params = _inside(space, delivered(of.space, params_at(of, columns, at)))
+            if params is not None:
                 past.append(Scored(params, columns["score"][at]))
     return _some(past, stage.direction)
 
 
-def _inside(space: Space, params: dict[str, Value]) -> bool:
-    return all(_has(space[name], value) for name, value in params.items()) and all(
-        holds(space[name], params) for name in params
-    )
+def _inside(space: Space, given: dict[str, Value]) -> dict[str, Value] | None:
+    """Return the values of a trial as those of a space, by the names that its objective knows; None where one misses.
+
+    A stage may have one range for a parameter, and the next stage one for each value of another.
+    """
+    values: dict[str, Value] = {}
+    for name in in_order(space):
+        parameter = space[name]
+        if holds(parameter, values):
+            known = delivered_as(name, parameter)
+            if known not in given or not _has(parameter, given[known]):
+                return None
+            values[name] = given[known]
+    return {name: values[name] for name in space if name in values}
 
 
 def _has(parameter: Parameter, value: Value) -> bool:

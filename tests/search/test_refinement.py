@@ -117,6 +117,20 @@ def test_what_a_sampler_learns_from(store: Store) -> None:
     assert [trial.score for trial in refinement.past_trials(store, wide, 0)].count(None) > 0
 
 
+def test_trials_of_one_range_are_those_of_a_range_for_each_value(store: Store) -> None:
+    space: Space = {"kind": Categorical(("a", "b")), "rate": Float(1e-4, 1.0, log=True)}
+    parent = first_stage(store, space)
+    run(store, parent, 20, lambda params: float(params["rate"]))  # type: ignore[arg-type]
+    narrower = {name: CONDITIONAL[name] for name in ("kind", "rate[a]", "rate[b]")}
+    store.create_stage(replace(first_fields(parent), number=2, parent=1, seed=8, space=narrower))
+    run(store, store.stages()[1], 5, lambda params: 0.5)
+    made = refine_stage(store, store.stages())
+    past = refinement.past_trials(store, made, 0)
+    low = [kind == "b" and float(rate) < 1e-3 for kind, rate in params_of(store, parent)]
+    assert len(past) == 20 - sum(low) + 5
+    assert {tuple(trial.params) for trial in past} == {("kind", "rate[a]"), ("kind", "rate[b]")}
+
+
 def first_fields(stage: Stage) -> NewStage:
     names = ("search", "number", "direction", "seed", "space", "study_file")
     return NewStage(**{name: getattr(stage, name) for name in names})
