@@ -305,7 +305,7 @@ class Runner:
 
     @property
     def _goal(self) -> int:
-        """The number of trials that may have begun by now: those of the next batch of a refinement, once all others are over."""
+        """The number of trials that may have begun: of a refinement no more than to the end of the batch under way."""
         refined = self.stage.refinement
         if refined is None:
             return self.until
