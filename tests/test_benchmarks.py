@@ -176,3 +176,22 @@ def test_points_leave_at_most_every_second_and_durations_have_the_mean_that_is_s
     durations = [work.duration(4 * batch) for batch in range(5000)]
     assert (np.mean(durations), np.median(durations)) == pytest.approx((work.mean, 2.0), rel=0.01)
     assert {work.duration(number) for number in range(4)} == {work.duration(0)}
+
+
+def test_a_regret_is_what_a_run_lacks_of_the_best_on_its_split() -> None:
+    """Of each way in which values were chosen, and over all methods and budgets."""
+    scores: list[tuple[str, int, int, dict[str, float]]] = [
+        ("gp", 100, 0, {"": 0.9}),
+        ("staged", 100, 0, {"best": 0.88, "recommend": 0.91}),
+        ("gp", 100, 1, {"": 0.8}),
+        ("staged", 100, 1, {"best": 0.8, "recommend": 0.77}),
+    ]
+    runs = [tuning.Run("svm", method, budget, seed, held_out, 1.0) for method, budget, seed, held_out in scores]
+    found: dict[str, list[float]] = {}
+    for _, method, _, regret in tuning.regrets(runs):
+        found.setdefault(method, []).append(round(regret, 6))
+    assert found == {"gp": [0.01, 0.0], "staged: best": [0.03, 0.0], "staged: recommend": [0.0, 0.03]}
+    rows = tuning.table(runs).splitlines()
+    assert rows[0] == "| trials | task | gp | staged: best | staged: recommend |"
+    assert rows[2] == "| 100 | svm | 5.0 +- 5.0 | 15.0 +- 15.0 | 15.0 +- 15.0 |"
+    assert rows[3] == "| 100 | **mean** | **5.0** | **15.0** | **15.0** |"
