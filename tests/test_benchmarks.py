@@ -180,6 +180,7 @@ def test_points_leave_at_most_every_second_and_durations_have_the_mean_that_is_s
 
 def test_a_regret_is_what_a_run_lacks_of_the_best_on_its_split() -> None:
     """Of each way in which values were chosen, and over all methods and budgets."""
+    tuning = pytest.importorskip("tuning")  # needs scikit-learn
     scores: list[tuple[str, int, int, dict[str, float]]] = [
         ("gp", 100, 0, {"": 0.9}),
         ("staged", 100, 0, {"best": 0.88, "recommend": 0.91}),
