@@ -13,7 +13,7 @@ from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, say, word, worded
 from hpsearch.objectives.kinds import foreign
 from hpsearch.records import Action
-from hpsearch.reports.tables import by_column
+from hpsearch.reports.tables import MARKS, by_column, checklist_table
 from hpsearch.search.stage import go_on
 from hpsearch.serialization import to_plain
 from hpsearch.space import describe
@@ -119,19 +119,28 @@ def _ranges(narrowed: NextStage) -> Columns:
 @options.storage
 @options.output
 def checklist(search: str | None, top: int, storage: str | None, output: Format) -> None:
-    """Summarise what was learned and what to do next.
+    """Answer what to ask of a search before its results are believed.
 
-    The most important comes first.
+    [x]: nothing is to be done; [!]: something is; [?]: the trials do not tell. Each with the figure that shows it and
+    the command that acts on it, and at the end the next step.
     """
-    learned = Search(search, storage=storage).checklist(top=top)
+    asked = Search(search, storage=storage).checklist(top=top)
     if output == "json":
-        emit_object(learned.plain(word))
+        emit_object(asked.plain(word))
     elif output == "csv":
-        emit({"advice": list(map(worded, learned.advice))}, output)
+        emit(checklist_table(asked, word), output)
     else:
-        say(learned.stage)
-        for sentence in learned.advice:
-            say(f"- {worded(sentence)}", hanging=2)
+        say(asked.stage)
+        for question in asked.questions:
+            say()
+            say(f"[{MARKS[question.verdict]}] {question.question}", hanging=4)
+            for answer in question.answers:
+                say(f"    - {worded(answer)}", hanging=6)
+            for what, action in {"see": question.figure, "do": question.action}.items():
+                if action is not None:
+                    say(f"    {what}: {worded(action)}", hanging=9)
+        say()
+        say(worded(asked.next))
 
 
 @click.command()

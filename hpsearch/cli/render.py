@@ -35,7 +35,7 @@ OPTIONS = {
     "parameters": "--parameter",
     "numbers": "--trial",
 }
-POSITIONAL = ("search", "study", "name", "path")  # arguments without an option, in this order
+POSITIONAL = ("kind", "search", "study", "name", "path")  # arguments without an option, in this order
 _HIDDEN = "***"  # stands for a password in a URL, as SQLAlchemy shows it
 _LONGEST_WORD = 30  # longer ones, such as paths, are broken where a table has no room
 # What `json.dumps` leaves raw: controls, marks that turn the direction of writing, halves of characters.

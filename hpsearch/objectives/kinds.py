@@ -11,7 +11,7 @@ from hpsearch.objectives.user.kind import CommandKind, EstimatorKind, FunctionKi
 from hpsearch.space import delivered, delivered_as, present
 
 if TYPE_CHECKING:
-    from hpsearch.objectives.base import Hyperparameter, Kind
+    from hpsearch.objectives.base import CurveSign, Hyperparameter, Kind
     from hpsearch.records import NewStage
 
 DEFAULT: Kind = NetworkKind()
@@ -127,6 +127,11 @@ def curve_bounds(stage: NewStage) -> Mapping[str, tuple[float, float] | None]:
     Of trials that were run elsewhere, or by an objective of the user's own, only their score's curve is known.
     """
     return {stage.metric: None} if foreign(stage) or is_users(stage) else kind_of(stage.study_file).curve_bounds
+
+
+def remedies(stage: NewStage) -> Mapping[CurveSign, str]:
+    """Return what can be done about signs in the learning curves."""
+    return kind_of(stage.study_file).remedies
 
 
 def examples(stage: NewStage) -> int | None:

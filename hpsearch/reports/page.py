@@ -75,6 +75,18 @@ class PageFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class PageQuestion:
+    """A question of the checklist."""
+
+    mark: str  # in one character
+    meaning: str  # that of the mark
+    question: str
+    answers: tuple[str, ...]
+    figure: str = ""  # the key of a figure on the page that shows it
+    command: str = ""  # what acts on it
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A part of the page under a heading; ``key`` is its name for links, ``short`` the heading in the list of parts."""
 
@@ -83,6 +95,7 @@ class Section:
     short: str
     sentences: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
+    questions: tuple[PageQuestion, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[PageFigure, ...] = ()
 
@@ -95,8 +108,7 @@ class Answer:
     sure: tuple[str, ...] = ()  # its uncertainty, a sentence each
     values: Mapping[str, str] = field(default_factory=dict)  # the values to pick, as a study file would have them
     values_of: str = ""  # whose values these are
-    next: tuple[str, ...] = ()  # the next steps
-    notes: tuple[str, ...] = ()  # its interpretation, the most important first
+    next: str = ""  # the next step
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,23 +223,24 @@ def _answer(answer: Answer) -> Iterator[str]:
         yield from (f"{_text(answer.values_of)}:", "")
         yield from (f"- {_text(name)} = {_text(value)}" for name, value in answer.values.items())
         yield ""
-    for sentence in answer.next:
-        yield from (f"**{_text(sentence)}**", "")
-    if answer.notes:
-        yield from ("What to make of it:", "")
-        yield from (f"- {_text(sentence)}" for sentence in answer.notes)
-        yield ""
+    if answer.next:
+        yield from (f"**{_text(answer.next)}**", "")
 
 
 def _section(section: Section) -> Iterator[str]:
     tables = [*section.tables, *(figure.table for figure in section.figures if figure.table)]
-    if not (section.sentences or section.points or tables):
+    if not (section.sentences or section.points or section.questions or tables):
         return  # figures alone
     yield from (f"## {_text(section.heading)}", "")
     for sentence in section.sentences:
         yield from (_text(sentence), "")
     if section.points:
         yield from (f"- {_text(sentence)}" for sentence in section.points)
+        yield ""
+    for question in section.questions:
+        yield from (f"**{_text(f'{question.question} {question.meaning.capitalize()}.')}**", "")
+        yield from (f"- {_text(sentence)}" for sentence in question.answers)
+        yield from ([f"- {_text(question.command)}"] if question.command else [])
         yield ""
     for table in tables:
         yield from (_text(table.caption), "")

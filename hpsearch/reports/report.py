@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from hpsearch.space import Value
     from hpsearch.store import Store
 
-_NEXT = "Next: "
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
@@ -112,9 +110,11 @@ def report(material: Material, *, figures: bool = True, word: Callable[[Action |
         figures: Whether there are any; making them takes a second or two.
         word: Puts an action of the advice into words.
     """
+    plotted = list(sections.figure_sections(material)) if figures else []
     parts = [
+        sections.checklist(material, word, keys={figure.key for part in plotted for figure in part.figures}),
         sections.ranges(material, word),
-        *(sections.figure_sections(material) if figures else ()),
+        *plotted,
         sections.best_trials(material),
         sections.failures(material),
         sections.lineage(material),
@@ -141,18 +141,10 @@ def _about(material: Material) -> str:
 
 
 def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Answer:
-    # Which figure counts is said in the answer's own words.
-    advice = [
-        _sentence(part.worded(word), material)
-        for part in material.checklist.advice
-        if part not in material.checklist.figures
-    ]
-    following = tuple(sentence for sentence in advice if sentence.startswith(_NEXT))
-    notes = tuple(sentence for sentence in advice if not sentence.startswith(_NEXT))
-    best = material.checklist.best
+    best, following = material.checklist.best, sections.sentence(material.checklist.next.worded(word), material)
     if best is None:
         why = material.latest.none_complete
-        return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=following, notes=notes)
+        return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=following)
     score, whose, stage, trial, params = _choice(material, best)
     names = used(stage, params)
     unused = [name for name in params if name not in names]
@@ -163,7 +155,6 @@ def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Ans
         values={name: shown(params[name]) for name in names},
         values_of=f"Values of {whose}, number {trial} of stage {stage.number}{note}",
         next=following,
-        notes=notes,
     )
 
 
@@ -229,11 +220,3 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
         inside = best.corrected_interval
         corrected = "" if inside is None else f"; corrected for selection {sections.between(inside)}"
         yield f"{whose} with a score, measured{count}: {sections.between(best.interval)}{corrected}."
-
-
-def _sentence(advice: str, material: Material) -> str:
-    """Return advice as a sentence; a parameter's name is written as it is."""
-    first = advice.split(" ", 1)[0]
-    named = any(first in stage.stage.space or first == stage.stage.name for stage in material.stages)
-    begun = advice if named else advice[:1].upper() + advice[1:]
-    return begun if begun.endswith(".") else f"{begun}."

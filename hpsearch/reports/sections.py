@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from hpsearch.reports import figures
 from hpsearch.reports.figures.saving import narrowed, plain_figure, without_key
 from hpsearch.reports.figures.style import cut, least_width, markup
 from hpsearch.reports.importance import importance
-from hpsearch.reports.page import PageFigure, Section, Table
-from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
+from hpsearch.reports.page import PageFigure, PageQuestion, Section, Table
+from hpsearch.reports.tables import MARKS, by_column, confirmed_sentences, confirmed_table, used_values
 from hpsearch.search.infeasible import infeasible_of, reason_pattern
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import Interval, wilson
@@ -46,6 +46,41 @@ def between(interval: Interval) -> str:
 def ends(interval: Interval | None, digits: int = 3) -> str | None:
     """Return the ends of an interval: ``0.820 to 0.940``."""
     return None if interval is None else f"{rounded(interval.low, digits)} to {rounded(interval.high, digits)}"
+
+
+_MEANINGS: Mapping[str, str] = {"ok": "nothing to do", "act": "something to do", "unknown": "not known"}
+
+
+def checklist(material: Material, word: Callable[[Action | Argument], str], *, keys: Collection[str]) -> Section | None:
+    """Return the questions of the checklist; ``keys`` are those of the figures on the page."""
+    of = material.checklist
+    names = _by_evidence(material)
+    questions = []
+    for question in of.questions:
+        # Which score counts is said above.
+        answers = (sentence(part.worded(word), material) for part in question.answers if part not in of.figures)
+        key = "" if question.figure is None else _key(question.figure, names)
+        command = "" if question.action is None else word(question.action)
+        mark, meaning = MARKS[question.verdict], _MEANINGS[question.verdict]
+        figure = key if key in keys else ""
+        questions.append(PageQuestion(mark, meaning, question.question, tuple(answers), figure, command))
+    return Section("checklist", "The checklist", "checklist", questions=tuple(questions)) if questions else None
+
+
+def _key(figure: Action, names: Sequence[str]) -> str:
+    """Return the key on the page of a figure that a question refers to; ``names`` are the parameters, in its order."""
+    kind, parameters = figure.arguments["kind"], figure.arguments.get("parameters") or names[:1]
+    if kind == "parameters":
+        return next((f"against-{place}" for place, name in enumerate(names, 1) if name in parameters), "")
+    return "learning-curves" if kind == "curves" else str(kind)
+
+
+def sentence(advice: str, material: Material) -> str:
+    """Return advice as a sentence; a parameter's name is written as it is."""
+    first = advice.split(" ", 1)[0]
+    named = any(first in stage.stage.space or first == stage.stage.name for stage in material.stages)
+    begun = advice if named else advice[:1].upper() + advice[1:]
+    return begun if begun.endswith(".") else f"{begun}."
 
 
 def ranges(material: Material, word: Callable[[Action | Argument], str]) -> Section:

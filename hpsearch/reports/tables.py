@@ -15,10 +15,11 @@ from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted, is_missing, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from hpsearch.records import NewStage, Stage
+    from hpsearch.records import Action, NewStage, Stage
     from hpsearch.search.best import Overview
+    from hpsearch.search.checklist import Checklist
     from hpsearch.store import Counts, Owner, Store
     from hpsearch.store.leases import Owned
     from hpsearch.store.queries import Columns
@@ -398,6 +399,25 @@ def shows_blocks(encoding: str | None) -> bool:
     except (LookupError, UnicodeEncodeError):
         return False
     return True
+
+
+# A question's answer as a box that is ticked: nothing is to be done, something is, the trials do not tell.
+MARKS: Mapping[str, str] = {"ok": "x", "act": "!", "unknown": "?"}
+
+
+def checklist_table(of: Checklist, word: Callable[[Action | Argument], str]) -> Columns:
+    """Return one row a question, and the next step."""
+    rows = [
+        {
+            "question": question.question,
+            "verdict": question.verdict,
+            "answer": "; ".join(answer.worded(word) for answer in question.answers),
+            "figure": question.figure and word(question.figure),
+            "command": question.action and word(question.action),
+        }
+        for question in of.questions
+    ]
+    return by_column([*rows, {"question": "What next?", "verdict": "act", "answer": of.next.worded(word)}])
 
 
 def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:

@@ -1,37 +1,54 @@
-"""The checklist of a search: what it has shown so far, the conclusions in words, and what to do next.
+"""The checklist of a search: questions to ask before its results are believed, answered from its trials.
 
-Nothing is computed here that another module computes: ranges and their evidence are those of
-`hpsearch.search.narrowing`, ties and the corrected score those of `hpsearch.search.best`.
+They are those of the Deep Learning Tuning Playbook (https://github.com/google-research/tuning_playbook). Each has an
+answer, the figure that shows it and the command that acts on it; the next step comes last. Nothing is computed here
+that another module computes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
-from hpsearch.records import Action, Argument, Sentence, Stage, draw_seed
+from hpsearch.records import Action, Argument, Sentence, Stage
 from hpsearch.search.best import BestTrial, Overview, best_trial
+from hpsearch.search.budget import budget
 from hpsearch.search.confirmation import assess
+from hpsearch.search.curve_analysis import curve_signs, sentences
 from hpsearch.search.evaluation import Evaluation, evaluations
+from hpsearch.search.infeasible import infeasible
 from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
+from hpsearch.search.next_step import NextStep, Step, next_start, next_step
 from hpsearch.search.range_analysis import FAR, NarrowedRange, distance
-from hpsearch.search.stage import actions_for, go_on, known_confirmation, latest_with_trials
+from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, describe, to_scale
 from hpsearch.store import Counts, Store
 from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from hpsearch.statistics.intervals import Interval
 
 FEW = 20  # with fewer trials an edge or a parameter without effect may be chance, and the advice says so
 
-# Run trials, narrow with or without expanding, confirm, evaluate, take the best trial, or use the evaluated values.
-Step = Literal["start", "expand", "narrow", "confirm", "evaluate", "pick", "use"]
+Verdict = Literal["ok", "act", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question of the checklist, and its answer."""
+
+    key: str
+    question: str
+    verdict: Verdict  # nothing is to be done, something is, or the trials do not tell
+    answers: tuple[Sentence, ...]
+    figure: Action | None = None  # the figure that shows it
+    action: Action | None = None  # what acts on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +64,12 @@ class Checklist:
     ranges: Mapping[str, NarrowedRange]  # the next range of each parameter; empty where there are too few trials
     # whether all trials of the stage, the best among them, have the same score
     level: bool = field(default=False, repr=False)
-    advice: tuple[Sentence, ...] = ()  # conclusions and the next step, the most important first
+    questions: tuple[Question, ...] = ()
     top: int = 5  # number of trials that are called the best
-    step: Step = "start"  # the next step; the last sentence of the advice says it in words
+    step: Step = "start"  # the next step
+    next: Sentence = field(default_factory=Sentence)  # the next step in words
     actions: tuple[Action, ...] = field(default=(), metadata={"json": "commands"})  # as in 0.2
-    figures: tuple[Sentence, ...] = ()  # those sentences of the advice that say which figure counts
+    figures: tuple[Sentence, ...] = ()  # those answers that say which score counts
     confirmed: Overview | None = None  # the confirmation of the best trial's stage
     evaluated: Evaluation | None = None  # the first evaluation on the test set that came to a result
     of: Stage = field(repr=False)  # the stage that the ranges are about
@@ -64,6 +82,11 @@ class Checklist:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.advice))
+
+    @property
+    def advice(self) -> tuple[Sentence, ...]:
+        """All answers and the next step, as a list."""
+        return (*(answer for question in self.questions for answer in question.answers), self.next)
 
     @property
     def few(self) -> bool:
@@ -84,6 +107,7 @@ class Checklist:
     def plain(self, word: Callable[[Action | Argument], str] | None = None) -> dict[str, Any]:
         """Return the checklist as JSON has it; ``word`` puts actions and arguments into words."""
         plain: dict[str, Any] = to_plain(self, word=word)
+        plain["advice"] = to_plain(self.advice, word=word)
         plain["ranges"] = {name: _range_fields(made) for name, made in self.ranges.items()}
         plain["confirmed"] = None if self.confirmed is None else _confirmed_fields(self.confirmed)
         return plain
@@ -122,21 +146,17 @@ def _range_fields(made: NarrowedRange) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
-    """The next step."""
-
-    step: Step
-    words: str  # ``{}`` stands for each action
-    actions: tuple[Action, ...] = ()
-
-
 def checklist(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Checklist:
     """Return what the stages of one search have shown so far; ``top`` trials, at least 2, are called the best."""
     facts = _facts(store, stages, top, firm=True)
-    step = next_step(facts, actions_for(store, facts.search))
-    sentences, figures = advice(facts, step)
-    return replace(facts, advice=sentences, step=step.step, actions=step.actions, figures=figures)
+    action = actions_for(store, facts.search)
+    step = next_step(facts, action)
+    following, figures = Sentence(f"next: {step.words}", step.actions), tuple(map(Sentence, _figures(facts)))
+    facts = replace(facts, step=step.step, actions=step.actions, figures=figures, next=following)
+    if facts.best is None:
+        none = Sentence(f"no trial has a score yet: {step.words.replace('trials', 'them', 1)}", step.actions)
+        return replace(facts, next=none)
+    return replace(facts, questions=tuple(_questions(store, stages, facts, facts.best, step, action)))
 
 
 def what_next(store: Store, stages: Sequence[Stage], *, top: int = 5) -> NextStep:
@@ -197,143 +217,130 @@ def evaluated(store: Store, stages: Sequence[Stage], *, current: Collection[str]
     return replace(first, current=first.stage in current)
 
 
-def next_step(at: Checklist, action: Callable[..., Action]) -> NextStep:
-    """Return the next step of a search."""
-    if at.evaluated is not None and at.evaluated.answers:
-        return _use(at, at.evaluated, action)
-    start = _start(at, action)
-    if at.best is None:
-        return NextStep("start", "run trials ({})", (start,))
-    if at.few:
-        if kinds.foreign(at.of):
-            return NextStep("pick", "these trials were run elsewhere and are few; no more can be added to them here")
-        more = _start(at, action, trials=max(100, 2 * at.counts.finished))
-        return NextStep("start", "run more trials ({})", (more,))
-    widening = {name: made.widened for name, made in at.ranges.items() if made.widens}
-    made = at.made
-    if made is not None and all(made.space[name] == w for name, w in widening.items()):
-        words, actions = (go_on(at.of), ()) if kinds.foreign(at.of) else ("{}", (start,))
-        return NextStep("start", f"{words} ({made.name} is made and has no trial yet)", actions)
-    if widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values()):
-        return _narrow(at, at.best, action, bool(widening))
-    return _choose(at, at.best, action)
+def _questions(
+    store: Store,
+    stages: Sequence[Stage],
+    at: Checklist,
+    best: BestTrial,
+    step: NextStep,
+    action: Callable[..., Action],
+) -> Iterator[Question]:
+    """Yield the questions that can be asked of a search with a score, in the playbook's order behind the result."""
+    number = None if at.of.number == at.latest.number else at.of.number
+
+    def plot(kind: str, **arguments: Any) -> Action:
+        return action("plot", kind=kind, **arguments)
+
+    yield _result(at, best, plot("history"))
+    yield _trials(store, at, plot("budget", stage=number), action)
+    yield _width(at, step, partial(plot, "parameters", stage=number), action)
+    yield _feasible(store, at, partial(plot, "parameters", stage=number))
+    if (curves := _curves(store, at, best, plot("curves", stage=number), action)) is not None:
+        yield curves
+    yield _effects(at, plot("importance", stage=number))
 
 
-def _start(at: Checklist, action: Callable[..., Action], **arguments: Any) -> Action:
-    stage = at.of if arguments else at.made or at.of
-    if stage.number != at.stages[-1].number:
-        arguments["stage"] = stage.number
-    return action("start", **arguments)
-
-
-def _narrow(at: Checklist, best: BestTrial, action: Callable[..., Action], widen: bool) -> NextStep:
-    branch = at.latest.number > at.of.number  # a report of an earlier stage
-    stage = at.of.number if branch else None
-    narrow, start = action("narrow", top=at.top, expand=widen, stage=stage, branch=branch), action("start")
-    words: str
-    actions: tuple[Action, ...]
-    if kinds.foreign(at.of):
-        words, actions = f"{{}}, then {go_on(at.of)}", (narrow,)
-    else:
-        words, actions = "{}, then {}", (narrow, start)
-    unused = at.evaluated is None and kinds.evaluates(at.of)
-    if at.confirmed is not None and at.confirmed.complete and unused:
-        words += f"; or end here: {{}} scores {at.trial(at.confirmed.ranking[0].trial)} on the test set, once"
-        actions += (_evaluate(best, at, action),)
-    return NextStep("expand" if widen else "narrow", words, actions)
-
-
-def _choose(at: Checklist, best: BestTrial, action: Callable[..., Action]) -> NextStep:
-    """Return the step where no range is worth narrowing: choose among the best trials, and evaluate."""
-    nothing, confirmed = "no range is worth narrowing", at.confirmed
-    if kinds.foreign(best.of):
-        return NextStep("pick", f"{nothing}; {at.trial(best.trial)} is the one to pick")
-    if at.level:
-        then = "check the data and the objective, or search other ranges"
-        return NextStep("pick", f"no trial of {at.stage} is better than another: {then}")
-    stage = None if best.of.number == at.latest.number else best.of.number
-    if confirmed is not None and confirmed.left:
-        confirm = action("confirm", **confirmed.as_begun | {"stage": stage})
-        words = f"bring {confirmed.confirmation.name} to its end ({{}}): {confirmed.left} trials are left"
-        return NextStep("confirm", f"{nothing}; {words}", (confirm,))
-    if at.measure is not None and any(best.ties):
-        words = "train the best trials again with other seeds to choose among them ({}), or score them on more"
-        return NextStep("confirm", f"{nothing}; {words} validation examples", (at.measure,))
-    if at.measure is not None and best.ties and not best.known and kinds.reports_noise(best.of):
-        words = "run the best trials again with other seeds to measure how uncertain their scores are ({})"
-        return NextStep("confirm", f"{nothing}; {words}", (at.measure,))
-    if confirmed is not None and not confirmed.ranking:
-        return NextStep("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
-    trial = best.trial if confirmed is None else confirmed.ranking[0].trial
-    picked = f"{nothing}; {at.trial(trial)} is the one to pick"
-    if at.evaluated is not None:
-        return NextStep("pick", f"{picked}; the test set has been used and cannot judge it unbiased any more")
-    if not kinds.evaluates(best.of):
-        return NextStep("pick", picked)
-    return NextStep("evaluate", f"{picked} ({{}} scores it on the test set, once)", (_evaluate(best, at, action),))
-
-
-def _evaluate(best: BestTrial, at: Checklist, action: Callable[..., Action]) -> Action:
-    return action("evaluate", stage=best.of.number if at.part else None)
-
-
-def _use(at: Checklist, evaluation: Evaluation, action: Callable[..., Action]) -> NextStep:
-    """Return the step after an evaluation: use the model, or begin anew with another test set."""
-    of = next((stage for stage in at.stages if stage.name == evaluation.stage), at.of)
-    arguments: dict[str, Any] = {"stage": of.number, "trial": evaluation.trial}
-    if evaluation.epochs is not None and evaluation.epochs != kinds.epochs(of):
-        arguments["epochs"] = evaluation.epochs
-    if evaluation.seed is not None and evaluation.seed != draw_seed(at.stages[0].seed, 1, "evaluate"):
-        arguments["seed"] = evaluation.seed
-    after = "To search on, begin another search with another test set: this one has been used"
-    if kinds.reports_noise(of):
-        return NextStep("use", f"use these values. {after}")
-    words = f"use these values; if the model was not saved, {{}} fits the same one again. {after}"
-    return NextStep("use", words, (action("evaluate", **arguments, again=True),))
-
-
-def advice(at: Checklist, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
-    """Return the conclusions and the next step, and those of them that say which figure counts.
-
-    The most important come first, and the last one says the next step.
-    """
-    best = at.best
-    if best is None:
-        return (Sentence(f"no trial has a score yet: {step.words.replace('trials', 'them', 1)}", step.actions),), ()
+def _result(at: Checklist, best: BestTrial, figure: Action) -> Question:
+    """Ask how good the result is."""
     over = at.evaluated is not None and at.evaluated.answers
     confirmed = at.confirmed is not None and at.confirmed.complete
-    figures = tuple(map(Sentence, _figures(at, best)))
-    sentences = [
-        *([] if best.left_out is None else [Sentence(best.left_out)]),
-        *map(Sentence, _few(at)),
-        *(_edge(name, made, at, step) for name, made in at.ranges.items() if made.edges),
-    ]
-    plain: list[str | Sentence] = []
+    answers: list[str | Sentence] = [*at.figures, *([] if best.left_out is None else [best.left_out])]
+    ties: list[str | Sentence] = []
     if at.confirmed is not None and confirmed:
-        plain += [] if over else _confirmed_ties(at, at.confirmed)
+        answers += [] if over else _confirmed_ties(at, at.confirmed)
     elif at.level:
         scored = f"all {counted(at.counts.complete, 'trial')} of {at.stage} have the same score, {best.score:.4g}"
-        plain.append(f"{scored}: no hyperparameter made a difference to it")
+        answers.append(f"{scored}: no hyperparameter made a difference to it")
     else:
-        plain += _ties(at, best)
-        plain += [] if over else _selection(at, best)
-        plain += _incomplete(at.confirmed)
+        ties = _ties(at, best)
+        answers += ties
+        answers += [] if over else _selection(at, best)
+        answers += _incomplete(at.confirmed)
+    verdict: Verdict = "ok" if over or confirmed else "unknown" if not best.known else "act" if any(best.ties) else "ok"
+    action = at.measure if verdict != "ok" else None
+    return Question("result", "How good is the best, and how sure is that?", verdict, _said(answers), figure, action)
+
+
+def _trials(store: Store, at: Checklist, figure: Action, action: Callable[..., Action]) -> Question:
+    """Ask whether the ranges have been sampled enough."""
+    of = budget(store, at.of)
+    answers: list[str | Sentence] = [*_few(at), *([] if of is None else [of.sentence])]
+    if not answers:
+        answers = ["the scores do not tell what more trials would bring"]
+    verdict: Verdict = "act" if at.few else "unknown" if of is None or of.verdict is None else "ok"
+    if not at.few and of is not None and of.verdict == "more":
+        verdict = "act"
+    more = None
+    if verdict == "act" and not kinds.foreign(at.of):
+        more = next_start(at, action, trials=max(100, 2 * at.counts.finished))
+    return Question("trials", "Were there enough trials?", verdict, _said(answers), figure, more)
+
+
+def _width(at: Checklist, step: NextStep, plot: Callable[..., Action], action: Callable[..., Action]) -> Question:
+    """Ask whether the best values lie at the edge of a range."""
+    question = "Are the ranges wide enough?"
+    if not at.ranges:
+        return Question("ranges", question, "unknown", _said(["too few trials have a score to say"]), plot())
+    edges = {name: made for name, made in at.ranges.items() if made.edges}
+    if not edges:
+        return Question("ranges", question, "ok", _said(["no bound is seen to cut off better values"]), plot())
+    answers = _said(_edge(name, made, at, step) for name, made in edges.items())
+    widens = any(made.widens for made in edges.values())
+    widen = action("narrow", top=at.top, expand=True) if widens and at.of.number == at.latest.number else None
+    return Question("ranges", question, "act" if widens else "ok", answers, plot(parameters=[next(iter(edges))]), widen)
+
+
+def _feasible(store: Store, at: Checklist, plot: Callable[..., Action]) -> Question:
+    """Ask how many trials failed, and where."""
+    of = infeasible(store, at.of)
+    question = "Did trials fail, and where?"
+    if of is None:
+        return Question("feasible", question, "ok", _said([f"none of {counted(at.counts.finished, 'trial')} failed"]))
+    place = [] if of.threshold is None else [of.threshold.name]
+    answers: list[str | Sentence] = [of.sentence]
+    if of.many:
+        where = f"leave {of.place} out of its range" if of.place else "look for a bug, or for a condition to declare"
+        answers.append(f"so many failed trials waste the budget: {where}")
+    return Question("feasible", question, "act" if of.many else "ok", _said(answers), plot(parameters=place))
+
+
+def _curves(
+    store: Store, at: Checklist, best: BestTrial, figure: Action, action: Callable[..., Action]
+) -> Question | None:
+    """Ask what the learning curves show; None where trials have none."""
+    question = "What do the learning curves of the best trials show?"
+    if kinds.trained_epochs(at.of) is None and not store.epochs(at.of):
+        return None
+    of = curve_signs(store, at.of, error=best.error if best.stage == at.stage else None)
+    if of is None:
+        return Question("curves", question, "unknown", _said(["they are too few or too short to say"]), figure)
+    longer, epochs = None, kinds.trained_epochs(at.of)
+    if "improving" in of.signs and epochs is not None and at.of.number == at.latest.number:
+        longer = action("narrow", top=at.top, epochs=2 * epochs)
+    answers = _said(sentences(of, kinds.remedies(at.of)))
+    return Question("curves", question, "act" if of.signs else "ok", answers, figure, longer)
+
+
+def _effects(at: Checklist, figure: Action) -> Question:
+    """Ask which parameters matter."""
+    over = at.evaluated is not None and at.evaluated.answers
     within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
-    effects = () if at.level else at.ranges.items()
-    plain += [effect for name, made in effects if (effect := _effect(name, made, within, over))]
-    plain += [] if over else uncertain_ends(at.ranges)
-    following = Sentence(f"next: {step.words}", step.actions)
-    return (
-        *figures,
-        *sentences,
-        *(Sentence(text) if isinstance(text, str) else text for text in plain),
-        following,
-    ), figures
+    effects = {} if at.level else at.ranges
+    answers = [effect for name, made in effects.items() if (effect := _effect(name, made, within, over))]
+    answers += [] if over else uncertain_ends(at.ranges)
+    question = "Which hyperparameters matter?"
+    return Question("effects", question, "ok" if answers else "unknown", _said(answers), figure)
 
 
-def _figures(at: Checklist, best: BestTrial) -> Iterator[str]:
-    """Yield the figures by rank: the test score counts, before a mean over seeds, before a single score."""
-    evaluation = at.evaluated
+def _said(answers: Iterable[str | Sentence]) -> tuple[Sentence, ...]:
+    return tuple(Sentence(text) if isinstance(text, str) else text for text in answers)
+
+
+def _figures(at: Checklist) -> Iterator[str]:
+    """Yield the scores by rank: the test score counts, before a mean over seeds, before a single score."""
+    best, evaluation = at.best, at.evaluated
+    if best is None:
+        return
     confirmed = at.confirmed if at.confirmed is not None and at.confirmed.complete else None
     corrected = "" if best.corrected is None else f" ({rounded(best.corrected, 2)} corrected for selection)"
     raw = f"the best single score {best.score:.4g} of {best.stage} trial {best.trial}{corrected}"

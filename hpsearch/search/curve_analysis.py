@@ -1,4 +1,4 @@
-"""What the learning curves of a stage show: overfitting, too few epochs or too many, luck of the last one, instability.
+"""Signs in the learning curves of a stage: overfitting, unstable training, too few or too many epochs, luck.
 
 `analyse` is a pure function, and tests/benchmarks/curve_alarms.py shows how often it is right. What can be done about a
 sign, the objective's kind says.
@@ -34,7 +34,7 @@ _TRAINING_LOSS = "train_loss"  # the curve beside `VALIDATION_LOSS` that a trial
 
 @dataclass(frozen=True, slots=True)
 class CurveSigns:
-    """What the curves of the best trials and of all show."""
+    """The signs in the curves of the best trials, and of all."""
 
     epochs: int
     best: int  # number of best trials with curves

@@ -126,7 +126,7 @@ def actions_for(store: Store, search: str) -> Callable[..., Action]:
     """Return a function of a kind and its arguments that makes an action over a search in this database."""
     alone = len({stage.search for stage in store.stages()}) <= 1
 
-    def action(kind: str, **arguments: Any) -> Action:
+    def action(kind: str, /, **arguments: Any) -> Action:
         # Without a name `start` and `train` take a study file; the others the only search there is.
         name = None if alone and kind not in ("start", "train") else search
         return Action(kind, {"search": name, **arguments, "storage": store.where})

@@ -74,7 +74,7 @@ def more_than_false(alarms: int, curves: int) -> bool:
 
 
 class Length(NamedTuple):
-    """What the last epochs have brought several trials on average, and what follows for the number of epochs."""
+    """The mean gains of several trials over their last epochs, and what follows for the number of epochs."""
 
     late: float  # mean gain over the last quarter of the epochs
     late_interval: Interval

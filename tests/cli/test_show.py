@@ -115,9 +115,22 @@ def test_best_has_intervals_and_ties_for_people_and_for_programs(searched: Cli) 
 def test_the_checklist_says_what_was_learned_and_what_is_next(searched: Cli) -> None:
     shown, plain = searched.ok("checklist").splitlines(), searched.json("checklist")
     assert shown[0] == plain["stage"] == "tiny/stage-01"
-    assert [line.removeprefix("- ") for line in shown[1:]] == plain["advice"]
-    assert plain["advice"][0].startswith("tiny/stage-01 has only 8 trials")
-    assert plain["advice"][-1].startswith("next: ")
+    lines = [line.strip() for line in shown[1:] if line]
+    expected = []
+    for asked in plain["questions"]:
+        mark = {"ok": "x", "act": "!", "unknown": "?"}[asked["verdict"]]
+        expected += [f"[{mark}] {asked['question']}", *(f"- {answer}" for answer in asked["answers"])]
+        expected += [f"{word}: {asked[key]}" for word, key in (("see", "figure"), ("do", "action")) if asked[key]]
+    assert lines == [*expected, plain["next"]]
+    assert "- tiny/stage-01 has only 8 trials with a score: most of what follows may be chance" in lines
+    assert plain["next"] == plain["advice"][-1]
+    assert plain["next"].startswith("next: ")
+    rows = searched.csv("checklist")
+    assert [row["question"] for row in rows] == [*(asked["question"] for asked in plain["questions"]), "What next?"]
+    assert rows[-1]["answer"] == plain["next"]
+    for asked in plain["questions"]:
+        if asked["figure"]:
+            searched.ok(asked["figure"].removeprefix("hpsearch "))
     assert plain["ranges"]["lr"]["before"]["log"] is True
     assert plain["best"]["trial"] == searched.json("best")["trial"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_search import HOSTILE, LR, MIXED, SPACE, STUDY_FILE, THREE, material, section, stage, trials
+from made_search import HOSTILE, LR, MIXED, SPACE, STUDY_FILE, THREE, material, question, section, stage, trials
 
 from hpsearch.errors import MissingExtra
 from hpsearch.records import Sentence
@@ -47,7 +47,7 @@ SEARCHES: dict[str, Sequence[Any]] = {
 @cache
 def made(name: str) -> Page:
     """The report of a search of a kind, with its figures."""
-    advice = {"advice": (Sentence("<u>do</u> this"),)} if name == "hostile" else {}
+    advice = {"next": Sentence("<u>do</u> this"), "questions": (question("<u>so</u>"),)} if name == "hostile" else {}
     return report(material(SEARCHES[name], curves=0 if name == "imported" else 4, **advice))
 
 
@@ -138,14 +138,15 @@ def test_every_colour_of_the_figures_can_be_seen_on_a_dark_page(page: Page) -> N
 
 
 def test_the_answer_says_the_score_its_interval_and_its_correction() -> None:
-    answer = report(material(THREE), figures=False).answer
+    page = report(material(THREE), figures=False)
+    answer = page.answer
     assert answer.score == "Validation accuracy 0.74; corrected for selection 0.72"
     interval = "95\N{NO-BREAK SPACE}% interval 0.65 to 0.82"
     assert f"measured on 100 validation examples: {interval}; corrected for selection" in " ".join(answer.sure)
     assert set(answer.values) == set(SPACE)
     assert "stage 3" in answer.values_of
-    assert answer.next == ("Next: narrow(top=5).",)
-    assert answer.notes == ("lr matters (p = 0.001).",)
+    assert answer.next == "Next: narrow(top=5)."
+    assert section(page, "checklist").questions[0].answers == ("lr matters (p = 0.001).",)
 
 
 def test_a_search_that_only_failed_is_said_to_have() -> None:
@@ -201,7 +202,8 @@ def test_learning_curves_are_those_given() -> None:
 def test_markdown_has_the_answer_and_the_tables() -> None:
     page = made("three stages")
     text = to_markdown(report(material(THREE), figures=False))
-    for sentence in (*page.answer.sure, *page.answer.next, *page.answer.notes):
+    asked = [sentence for of in section(page, "checklist").questions for sentence in of.answers]
+    for sentence in (*page.answer.sure, page.answer.next, *asked):
         assert sentence in text
     tables = [table for section in page.sections for table in section.tables]
     assert len(re.findall(r"^\|(?: -+:? \|)+$", text, re.MULTILINE)) == len(tables)

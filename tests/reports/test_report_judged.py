@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from made_search import LR, THREE, material, section
+from made_search import LR, THREE, material, question, section
 
 from hpsearch.records import Action, Argument, Sentence, Setting
-from hpsearch.reports.page import Page
+from hpsearch.reports.page import Page, to_html
 from hpsearch.reports.report import report
 from hpsearch.search.best import Confirmed, Overview
 from hpsearch.search.evaluation import Evaluation
@@ -60,10 +60,21 @@ def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked()
 def test_advice_is_worded_by_the_caller_and_which_figure_counts_is_not_said_twice() -> None:
     step = Sentence("next: `{}`", (Action("narrow", {"top": 5}),))
     counts = Sentence("the mean counts")
-    whole = material(THREE, advice=(counts, Sentence("lr matters"), step), figures=(counts,))
-    answer = report(whole, figures=False, word=lambda mention: f"hpsearch {getattr(mention, 'kind', mention)}").answer
-    assert answer.notes == ("lr matters.",)
-    assert answer.next == ("Next: `hpsearch narrow`.",)
+    whole = material(THREE, questions=(question(counts, "lr matters"),), next=step, figures=(counts,))
+    page = report(whole, figures=False, word=lambda mention: f"hpsearch {getattr(mention, 'kind', mention)}")
+    (asked,) = section(page, "checklist").questions
+    assert (asked.mark, asked.answers, asked.figure, asked.command) == ("!", ("lr matters.",), "", "hpsearch start")
+    assert page.answer.next == "Next: `hpsearch narrow`."
+
+
+def test_the_checklist_comes_first_and_its_figures_are_on_the_page() -> None:
+    page = report(material(THREE))
+    assert page.sections[0].key == "checklist"
+    (asked,) = page.sections[0].questions
+    assert asked.figure in [figure.key for part in page.sections for figure in part.figures if " by lr" in figure.title]
+    html = to_html(page)
+    assert f'<a href="#{asked.figure}">figure</a><code>{asked.command}</code>' in html
+    assert 'title="something to do"' in html
 
 
 def test_the_next_range_is_the_advised_one() -> None:

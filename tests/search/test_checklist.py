@@ -19,7 +19,7 @@ from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action
 from hpsearch.search.best import choose
-from hpsearch.search.checklist import Checklist, checklist, uncertain_ends, what_next
+from hpsearch.search.checklist import Checklist, Question, checklist, uncertain_ends, what_next
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.range_analysis import Movement, NarrowedRange
@@ -50,6 +50,11 @@ def has(seen: Checklist, words: str) -> bool:
     return any(words in sentence for sentence in advice(seen))
 
 
+def asked(seen: Checklist, key: str) -> Question:
+    (question,) = [question for question in seen.questions if question.key == key]
+    return question
+
+
 def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
     seen = checklist(store, [made_stages.make(store, [], trials=0)])
     assert (seen.best, seen.tied, seen.distinguishable, seen.ranges) == (None, (), None, {})
@@ -60,16 +65,19 @@ def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
     assert (plain["commands"], plain["advice"]) == ([start], [f"no trial has a score yet: run them ({start})"])
 
 
-def test_an_edge_comes_first_and_the_action_that_widens_last(store: Store) -> None:
+def test_an_edge_is_to_be_widened_and_the_action_that_does_it_comes_last(store: Store) -> None:
     seen = checklist(store, [made_stages.make(store, rising, images=400)])
     lr = seen.ranges["lr"]
     assert lr.at_edge == "high"
     assert isinstance(lr.after, Float)
     assert isinstance(lr.widened, Float)
     assert lr.after.high <= 1.0 < lr.widened.high
-    start = "the best lr lies at the upper edge, 1, and the score still gets better towards it"
-    assert advice(seen)[0].startswith(start)
-    assert advice(seen)[0].endswith("(narrow(top=5, expand=True))")
+    width = asked(seen, "ranges")
+    (edge,) = map(str, width.answers)
+    assert edge.startswith("the best lr lies at the upper edge, 1, and the score still gets better towards it")
+    assert edge.endswith("(narrow(top=5, expand=True))")
+    assert (width.verdict, str(width.action)) == ("act", "narrow(top=5, expand=True)")
+    assert str(width.figure) == "plot(kind='parameters', parameters=['lr'])"
     assert advice(seen)[-1] == "next: narrow(top=5, expand=True), then start()"
     assert (actions(seen), seen.step) == (["narrow(top=5, expand=True)", "start()"], "expand")
     # The range that is advised is the one of that action.
@@ -96,7 +104,9 @@ def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
     space = {**made_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=(1e-4, 1.0))}
     seen = checklist(store, [made_stages.make(store, rising, images=400, space=space)])
     assert seen.ranges["lr"].at_edge == "high"
-    assert advice(seen)[0].endswith("its limit allows no wider range")
+    width = asked(seen, "ranges")
+    assert str(width.answers[0]).endswith("its limit allows no wider range")
+    assert (width.verdict, width.action) == ("ok", None)
     assert "expand" not in advice(seen)[-1]
 
 
@@ -142,12 +152,15 @@ def test_a_winner_differs_from_the_others(store: Store) -> None:
 
 def test_few_trials_are_called_few(store: Store) -> None:
     few = checklist(store, [made_stages.make(store, rising, trials=8)])
-    assert "only 8 trials" in advice(few)[0]
+    trials = asked(few, "trials")
+    assert "only 8 trials" in str(trials.answers[0])
+    assert (trials.verdict, str(trials.action)) == ("act", "start(trials=100)")
     assert actions(few) == ["start(trials=100)"]
     assert advice(few)[-1] == "next: run more trials (start(trials=100))"
     fewer = checklist(store, [made_stages.make(store, rising, trials=3, number=2)])
     assert (fewer.ranges, fewer.distinguishable) == ({}, None)
-    assert "too few for a top 5" in advice(fewer)[0]
+    assert "too few for a top 5" in str(asked(fewer, "trials").answers[0])
+    assert asked(fewer, "ranges").verdict == "unknown"
 
 
 def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
@@ -294,7 +307,7 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Action, "__init__", note)
     first = made_stages.make(store, edgeless, trials=40)
-    what_next(store, [first])
+    checklist(store, [first])
     made_stages.confirm(store, first, [0.86, 0.85, 0.84], repeats=6, run=10)
     what_next(store, [first])
     with pytest.raises(BadInput, match="is not complete"):
@@ -309,6 +322,6 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
     for action in made:
         signature = inspect.signature(partial(getattr(Search, action.kind), None))
         eval(str(action), {action.kind: signature.bind})
-    assert {action.kind for action in made} == {"confirm", "evaluate", "narrow", "start"}
+    assert {action.kind for action in made} == {"confirm", "evaluate", "narrow", "plot", "start"}
     for name, value in {"again": True, "branch": True, "repeats": 6}.items():
         assert value in [action.arguments.get(name) for action in made]

@@ -14,7 +14,7 @@ from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.page import Page
 from hpsearch.reports.report import Material
 from hpsearch.search.best import BestTrial
-from hpsearch.search.checklist import Checklist
+from hpsearch.search.checklist import Checklist, Question
 from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Interval, wilson
@@ -107,13 +107,21 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
             "stage": (scored or there)[-1].stage.name,
             "of": (scored or there)[-1].stage,
             "latest": there[-1].stage,
-            "advice": (Sentence("lr matters (p = 0.001)"), Sentence("next: {}", (Action("narrow", {"top": 5}),))),
+            "questions": (question("lr matters (p = 0.001)"),) if scored else (),
+            "next": Sentence("next: {}", (Action("narrow", {"top": 5}),)),
             **found,
             **changes,
         }
     )
     rows = [] if not scored else [curve_row(n, scored[-1]) for n in range(min(curves, len(scored[-1].complete)))]
     return Material(there, checklist, rows, "studies/made.db")
+
+
+def question(*answers: str | Sentence) -> Question:
+    """A question of the checklist with its answers."""
+    said = tuple(Sentence(answer) if isinstance(answer, str) else answer for answer in answers)
+    figure, action = Action("plot", {"kind": "parameters", "parameters": ["lr"]}), Action("start", {"trials": 200})
+    return Question("effects", "Which hyperparameters matter?", "act", said, figure, action)
 
 
 def section(page: Page, key: str) -> Any:
