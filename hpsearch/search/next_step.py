@@ -46,7 +46,7 @@ def next_step(at: Checklist, action: Callable[..., Action]) -> NextStep:
     if made is not None and all(made.space[name] == w for name, w in widening.items()):
         words, actions = (go_on(at.of), ()) if kinds.foreign(at.of) else ("{}", (start,))
         return NextStep("start", f"{words} ({made.name} is made and has no trial yet)", actions)
-    if widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values()):
+    if at.latest.refinement is None and (widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values())):
         return _narrow(at, at.best, action, bool(widening))
     return _choose(at, at.best, action)
 
@@ -78,7 +78,8 @@ def _narrow(at: Checklist, best: BestTrial, action: Callable[..., Action], widen
 
 def _choose(at: Checklist, best: BestTrial, action: Callable[..., Action]) -> NextStep:
     """Return the step where no range is worth narrowing: choose among the best trials, and evaluate."""
-    nothing, confirmed = "no range is worth narrowing", at.confirmed
+    refined, confirmed = at.latest.refinement is not None, at.confirmed
+    nothing = f"{at.latest.name} has refined the ranges" if refined else "no range is worth narrowing"
     if kinds.foreign(best.of):
         return NextStep("pick", f"{nothing}; {at.trial(best.trial)} is the one to pick")
     if at.level:
@@ -91,7 +92,11 @@ def _choose(at: Checklist, best: BestTrial, action: Callable[..., Action]) -> Ne
         return NextStep("confirm", f"{nothing}; {words}", (confirm,))
     if at.measure is not None and any(best.ties):
         words = "train the best trials again with other seeds to choose among them ({}), or score them on more"
-        return NextStep("confirm", f"{nothing}; {words} validation examples", (at.measure,))
+        words += " validation examples"
+        if refined or best.of.number != at.latest.number or best.of.defined_by_run:
+            return NextStep("confirm", f"{nothing}; {words}", (at.measure,))
+        words += "; or let a sampler that learns look for better values first ({})"
+        return NextStep("confirm", f"{nothing}; {words}", (at.measure, action("refine")))
     if at.measure is not None and best.ties and not best.known and kinds.reports_noise(best.of):
         words = "run the best trials again with other seeds to measure how uncertain their scores are ({})"
         return NextStep("confirm", f"{nothing}; {words}", (at.measure,))

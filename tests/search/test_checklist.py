@@ -17,13 +17,13 @@ from made_stages import as_number, edgeless
 from hpsearch.api import Search
 from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
-from hpsearch.records import Action
+from hpsearch.records import Action, Completed
 from hpsearch.search.best import choose
 from hpsearch.search.checklist import Checklist, Question, checklist, uncertain_ends, what_next
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.range_analysis import Movement, NarrowedRange
-from hpsearch.search.stage import resolve_stage
+from hpsearch.search.stage import made_from, resolve_stage
 from hpsearch.space import Float, Value
 from hpsearch.store import Store
 
@@ -262,6 +262,17 @@ def test_the_stage_of_the_best_trial_is_named_where_it_is_not_the_latest(store: 
     assert actions(checklist(store, store.stages())) == ["confirm(stage=1)"]
 
 
+def test_a_refinement_is_chosen_from_and_not_narrowed(store: Store) -> None:
+    first = made_stages.make(store, humped, images=400)
+    assert checklist(store, [first]).step == "narrow"
+    rule = {"refine": {"sampler": "tpe", "batch": 8}}
+    refined = store.create_stage(made_from(first, number=2, seed=9, space=first.space, rule=rule))
+    made_stages.finish(store, refined, 8, lambda trial: Completed(trial.number, 0.9, (0.9,), {}))
+    seen = checklist(store, store.stages())
+    assert (seen.stage, seen.step) == ("made/stage-01", "confirm")
+    assert "made/stage-02 has refined the ranges" in advice(seen)[-1]
+
+
 def test_an_uncertain_end_is_told_with_the_share_of_resamples() -> None:
     moves = Movement(0.3, 0.1, 0.61, 0.2, True)
     lr = NarrowedRange(Float(1e-4, 1.0, log=True), Float(0.1, 1.0, log=True), 5, 0.001, movement=moves)
@@ -322,6 +333,6 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
     for action in made:
         signature = inspect.signature(partial(getattr(Search, action.kind), None))
         eval(str(action), {action.kind: signature.bind})
-    assert {action.kind for action in made} == {"confirm", "evaluate", "narrow", "plot", "start"}
+    assert {action.kind for action in made} == {"confirm", "evaluate", "narrow", "plot", "refine", "start"}
     for name, value in {"again": True, "branch": True, "repeats": 6}.items():
         assert value in [action.arguments.get(name) for action in made]
