@@ -13,7 +13,7 @@ from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, say, word, worded
 from hpsearch.objectives.kinds import foreign
 from hpsearch.records import Action
-from hpsearch.reports.tables import MARKS, by_column, checklist_table
+from hpsearch.reports.tables import by_column, checklist_table
 from hpsearch.search.stage import go_on
 from hpsearch.serialization import to_plain
 from hpsearch.space import describe
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hpsearch.store.queries import Columns
 
 _MOVES = {"low": "low moves", "high": "high moves", "low_often": "low moves often", "high_often": "high moves often"}
+_MARKS = {"ok": "x", "act": "!", "unknown": "?"}  # by verdict: a box that is ticked or not
 _QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 
 
@@ -133,7 +134,7 @@ def checklist(search: str | None, top: int, storage: str | None, output: Format)
         say(asked.stage)
         for question in asked.questions:
             say()
-            say(f"[{MARKS[question.verdict]}] {question.question}", hanging=4)
+            say(f"[{_MARKS[question.verdict]}] {question.question}", hanging=4)
             for answer in question.answers:
                 say(f"    - {worded(answer)}", hanging=6)
             for what, action in {"see": question.figure, "do": question.action}.items():

@@ -17,7 +17,7 @@ from hpsearch.reports.figures.saving import narrowed, plain_figure, without_key
 from hpsearch.reports.figures.style import cut, least_width, markup
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, PageQuestion, Section, Table
-from hpsearch.reports.tables import MARKS, by_column, confirmed_sentences, confirmed_table, used_values
+from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
 from hpsearch.search.infeasible import infeasible_of, reason_pattern
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import Interval, wilson
@@ -48,7 +48,11 @@ def ends(interval: Interval | None, digits: int = 3) -> str | None:
     return None if interval is None else f"{rounded(interval.low, digits)} to {rounded(interval.high, digits)}"
 
 
-_MEANINGS: Mapping[str, str] = {"ok": "nothing to do", "act": "something to do", "unknown": "not known"}
+_MARKS: Mapping[str, tuple[str, str]] = {  # by verdict, with their meanings
+    "ok": ("\N{CHECK MARK}", "nothing to do"),
+    "act": ("!", "something to do"),
+    "unknown": ("?", "not known"),
+}
 
 
 def checklist(material: Material, word: Callable[[Action | Argument], str], *, keys: Collection[str]) -> Section | None:
@@ -61,7 +65,7 @@ def checklist(material: Material, word: Callable[[Action | Argument], str], *, k
         answers = (sentence(part.worded(word), material) for part in question.answers if part not in of.figures)
         key = "" if question.figure is None else _key(question.figure, names)
         command = "" if question.action is None else word(question.action)
-        mark, meaning = MARKS[question.verdict], _MEANINGS[question.verdict]
+        mark, meaning = _MARKS[question.verdict]
         figure = key if key in keys else ""
         questions.append(PageQuestion(mark, meaning, question.question, tuple(answers), figure, command))
     return Section("checklist", "The checklist", "checklist", questions=tuple(questions)) if questions else None

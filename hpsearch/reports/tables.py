@@ -401,10 +401,6 @@ def shows_blocks(encoding: str | None) -> bool:
     return True
 
 
-# A question's answer as a box that is ticked: nothing is to be done, something is, the trials do not tell.
-MARKS: Mapping[str, str] = {"ok": "x", "act": "!", "unknown": "?"}
-
-
 def checklist_table(of: Checklist, word: Callable[[Action | Argument], str]) -> Columns:
     """Return one row a question, and the next step."""
     rows = [

@@ -46,7 +46,9 @@ def next_step(at: Checklist, action: Callable[..., Action]) -> NextStep:
     if made is not None and all(made.space[name] == w for name, w in widening.items()):
         words, actions = (go_on(at.of), ()) if kinds.foreign(at.of) else ("{}", (start,))
         return NextStep("start", f"{words} ({made.name} is made and has no trial yet)", actions)
-    if at.latest.refinement is None and (widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values())):
+    if at.latest.refinement is None and (
+        widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values())
+    ):
         return _narrow(at, at.best, action, bool(widening))
     return _choose(at, at.best, action)
 
