@@ -45,6 +45,7 @@ from hpsearch.__main__ import main
 from hpsearch.cli.docs import rendered, topics
 from hpsearch.constraints import FUNCTIONS
 from hpsearch.objectives.user.sections import Command, Estimator, Function
+from hpsearch.reports import PlotKind
 
 ROOT = Path(__file__).resolve().parents[1]
 MANUAL = ROOT / "hpsearch" / "docs"
@@ -391,6 +392,20 @@ def test_every_key_of_an_objective_of_one_s_own_is_explained() -> None:
 def test_every_function_of_a_constraint_is_explained() -> None:
     for name in FUNCTIONS:
         assert f"`{name}`" in read("study-files"), name
+
+
+def test_the_playbook_s_commands_figures_and_tests_exist() -> None:
+    options = {name: {option for of in command.params for option in of.opts} for name, command in walk()}
+    cells = re.findall(r"^\| (.+) \|(.*)\|(.*)\|(.*)\|$", read("playbook"), re.M)
+    rows = [row for row in cells if row[0] not in ("question", "---")]
+    assert len(rows) >= 25
+    for question, command, figure, tests in rows:
+        for name, words in re.findall(r"`hpsearch ([a-z]+)([^`]*)`", command):
+            assert set(re.findall(r"--[a-z-]+", words)) <= options[f"hpsearch {name}"], question
+        for name, kind in re.findall(r"`(\w+) ([a-z-]+)", figure):
+            assert kind in (list(PlotKind) if name == "plot" else options[f"hpsearch {name}"]), question
+        for path in re.findall(r"`([^`]+)`", tests):
+            assert (ROOT / path).is_file(), path
 
 
 def test_every_method_of_a_search_is_explained() -> None:
