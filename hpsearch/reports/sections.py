@@ -118,9 +118,8 @@ def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _range_words(finding: NarrowedRange, word: Callable[[Action | Argument], str]) -> str:
-    """Return sentences: whether a parameter matters, and how certain its next range is."""
-    sentences = [sentence.worded(word) for sentence in finding.sentences]
-    sentences += [] if finding.movement is None else [finding.movement.sentence(finding.before)]
+    """Return sentences: whether a parameter matters, and what becomes of its range."""
+    sentences = (sentence.worded(word) for sentence in finding.sentences)
     return "".join(f" {sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 

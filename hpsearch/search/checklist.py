@@ -22,10 +22,10 @@ from hpsearch.search.evaluation import Evaluation, evaluations
 from hpsearch.search.infeasible import infeasible
 from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
 from hpsearch.search.next_step import NextStep, Step, next_start, next_step
-from hpsearch.search.range_analysis import FAR, NarrowedRange, distance
+from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
 from hpsearch.serialization import to_plain
-from hpsearch.space import Categorical, describe, to_scale
+from hpsearch.space import Categorical, describe
 from hpsearch.store import Counts, Store
 from hpsearch.text import counted, rounded
 
@@ -131,17 +131,11 @@ def _confirmed_fields(of: Overview) -> dict[str, Any]:
 
 
 def _range_fields(made: NarrowedRange) -> dict[str, Any]:
-    moves = made.movement
     return {
         "before": to_plain(made.before),
         "after": to_plain(made.after),
         "p": made.evidence,
         "at_edge": made.at_edge,
-        "low_moves": moves and moves.low,
-        "high_moves": moves and moves.high,
-        "low_moves_often": moves and moves.low_often,
-        "high_moves_often": moves and moves.high_often,
-        "images_too": moves is None or moves.examples,  # as in 0.2
         "expanding": to_plain(made.widened),
     }
 
@@ -174,7 +168,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
     if counts.pruned and 2 <= counts.complete < top:
         top = counts.complete  # all that pruning left
     try:
-        narrowing = analyse_ranges(store, stages, stage, top=top, bootstrap=firm, widen=True)
+        narrowing = analyse_ranges(store, stages, stage, top=top, widen=True)
         ranges, level = narrowing.ranges, narrowing.level
     except NotEnoughTrials:  # the advice says so
         ranges, level = {}, False
@@ -327,7 +321,6 @@ def _effects(at: Checklist, figure: Action) -> Question:
     within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = {} if at.level else at.ranges
     answers = [effect for name, made in effects.items() if (effect := _effect(name, made, within, over))]
-    answers += [] if over else uncertain_ends(at.ranges)
     question = "Which hyperparameters matter?"
     return Question("effects", question, "ok" if answers else "unknown", _said(answers), figure)
 
@@ -468,22 +461,4 @@ def _effect(name: str, made: NarrowedRange, within: str, over: bool) -> str | No
             return f"{name} matters{within} (p = {p:.1g}): {best}"
         case "weak":
             return f"{name} may matter{within} (p = {p:.2f}){'' if over else ': more trials would tell'}"
-    narrowed = "" if over else ": its range would be narrowed by chance alone"
-    return f"{name} shows no effect{within} at this budget (p = {p:.2f}){narrowed}"
-
-
-def uncertain_ends(ranges: Mapping[str, NarrowedRange]) -> list[str]:
-    """Return sentences about ranges of parameters that matter, whose ends are uncertain by most resamples."""
-    sentences = []
-    for name, made in ranges.items():
-        moves, before = made.movement, made.before
-        if made.verdict not in ("clear", "weak") or moves is None or isinstance(before, Categorical):
-            continue
-        far = distance(before, FAR * (to_scale(before, before.high) - to_scale(before, before.low)))
-        sentences += [
-            f"the {side} end of {name}'s narrowed range is uncertain: {far} or more elsewhere in {share:.0%} of the "
-            f"bootstrap resamples of {moves.resampled} (a tenth of the old range)"
-            for side, share in (("lower", moves.low_often), ("upper", moves.high_often))
-            if share > 0.5
-        ]
-    return sentences
+    return f"{name} shows no effect{within} at this budget (p = {p:.2f}){'' if over else ': its range is kept'}"

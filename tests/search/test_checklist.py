@@ -6,7 +6,6 @@ import inspect
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,10 +18,9 @@ from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action, Completed
 from hpsearch.search.best import choose
-from hpsearch.search.checklist import Checklist, Question, checklist, uncertain_ends, what_next
+from hpsearch.search.checklist import Checklist, Question, checklist, what_next
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage
-from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.search.stage import made_from, resolve_stage
 from hpsearch.space import Float, Value
 from hpsearch.store import Store
@@ -117,15 +115,12 @@ def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
     assert (lr.at_edge, lr.widened) == (None, None)
     assert lr.evidence is not None
     assert lr.evidence < 0.01
-    assert lr.movement is not None
-    assert 0 < lr.movement.low < 0.5
     assert has(seen, "lr matters")
     assert actions(seen) == ["narrow(top=6)", "start()"]
     assert advice(seen)[-1] == "next: narrow(top=6), then start()"
     # Nothing is decided twice: narrowing itself makes the same of the range.
     made = narrow_stage(store, [stage], top=6, dry_run=True).narrowing.ranges
     assert {name: of.after for name, of in made.items()} == {name: of.after for name, of in seen.ranges.items()}
-    assert made["lr"].movement == lr.movement
     assert checklist(store, [stage], top=6) == seen
 
 
@@ -168,8 +163,6 @@ def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
     assert seen.best is not None
     assert (seen.best.interval, seen.distinguishable) == (None, None)
     assert has(seen, "noise unknown")
-    assert seen.ranges["lr"].movement is not None
-    assert not seen.ranges["lr"].movement.examples  # over trials alone
 
 
 @pytest.mark.parametrize("hits", [True, False])
@@ -271,16 +264,6 @@ def test_a_refinement_is_chosen_from_and_not_narrowed(store: Store) -> None:
     seen = checklist(store, store.stages())
     assert (seen.stage, seen.step) == ("made/stage-01", "confirm")
     assert "made/stage-02 has refined the ranges" in advice(seen)[-1]
-
-
-def test_an_uncertain_end_is_told_with_the_share_of_resamples() -> None:
-    moves = Movement(0.3, 0.1, 0.61, 0.2, True)
-    lr = NarrowedRange(Float(1e-4, 1.0, log=True), Float(0.1, 1.0, log=True), 5, 0.001, movement=moves)
-    # Four decades: a tenth of them is a factor of 2.51.
-    (sentence,) = uncertain_ends({"lr": lr})
-    assert sentence.startswith("the lower end of lr's narrowed range is uncertain: x2.51 or more elsewhere in 61% of")
-    assert uncertain_ends({"lr": replace(lr, movement=replace(moves, low_often=0.5))}) == []
-    assert uncertain_ends({"lr": replace(lr, evidence=0.2)}) == []
 
 
 def test_narrowing_by_all_that_were_confirmed_says_that_nothing_was_chosen(store: Store) -> None:

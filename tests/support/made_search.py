@@ -15,7 +15,7 @@ from hpsearch.reports.page import Page
 from hpsearch.reports.report import Material
 from hpsearch.search.best import BestTrial
 from hpsearch.search.checklist import Checklist, Question
-from hpsearch.search.range_analysis import Movement, NarrowedRange
+from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Interval, wilson
 
@@ -97,7 +97,7 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         if len(last.complete) >= 5:
             found |= {"tied": (1, 2), "distinguishable": False}
             found["ranges"] = {
-                name: NarrowedRange(one, one, 5, 0.001 * 10**place, movement=Movement(0.1, 0.2, 0.0, 0.0, True))
+                name: NarrowedRange(one, one, 5, 0.001 * 10**place)
                 for place, (name, one) in enumerate(last.stage.space.items())
                 if place < 3
             }
