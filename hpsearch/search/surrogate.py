@@ -1,0 +1,202 @@
+"""A surrogate of a search: the expected score of any values, by all trials that finished or failed.
+
+The score of one trial is partly luck; a Gaussian process over all trials tells the expected score from it. Scores far
+below the good ones are raised to a floor, as how bad bad values are says nothing about the good ones and would only
+make the process uneasy there. How likely values are to fail is a second process, over 0 and 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.search.stage import compares
+from hpsearch.space import Categorical, Float, Parameter, delivered_as
+from hpsearch.statistics import gaussian_process
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hpsearch.records import Stage
+    from hpsearch.space import Space
+    from hpsearch.statistics.gaussian_process import GaussianProcess
+    from hpsearch.store import Store
+
+LEAST = 10  # with fewer scores there is no surrogate
+MOST = 200  # trials that it learns from: the better half, and others spread evenly over the ranks
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """The places of values: numbers on their transformed scale as shares of a range, a 0 or 1 for each choice."""
+
+    space: Space  # by the names that an objective knows
+
+    def points(self, params: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """Return the points of N values of each parameter, (N, C); NaN is a parameter that a trial does not have."""
+        return np.column_stack([column for name in self.space for column in self._columns(name, params[name])])
+
+    @property
+    def groups(self) -> NDArray[np.intp]:
+        """The number of each column's parameter, (C,)."""
+        widths = [len(of.choices) if isinstance(of, Categorical) else 1 for of in self.space.values()]
+        return np.repeat(np.arange(len(widths)), widths)
+
+    def _columns(self, name: str, values: NDArray[Any]) -> list[NDArray[np.float64]]:
+        of = self.space[name]
+        if isinstance(of, Categorical):  # two different choices are 1 apart
+            return [np.array([value == choice for value in values.tolist()]) / np.sqrt(2) for choice in of.choices]
+        numbers = np.asarray(values, dtype=float)
+        low, high = (np.log10([of.low, of.high]) if of.log else (of.low, of.high))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = ((np.log10(numbers) if of.log else numbers) - low) / (high - low)
+        return [np.where(np.isfinite(share), share, 0.5)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What is expected at N values, in the units of the score."""
+
+    mean: NDArray[np.float64]  # (N,) the expected score, were it not to fail
+    sd: NDArray[np.float64]  # (N,) standard deviation of that expectation; the noise of a single score is left out
+    failure: NDArray[np.float64]  # (N,) probability of failing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surrogate:
+    """A surrogate given N trials."""
+
+    encoding: Encoding
+    trials: Sequence[tuple[Stage, int]]  # (N,) the stage and number of each
+    points: NDArray[np.float64]  # (N, C)
+    scores: NDArray[np.float64]  # (N,) NaN of failed trials
+    sign: float  # 1 where a high score is good, else -1
+    floor: float  # worse scores were raised to this one
+    score: GaussianProcess  # of sign x score, of the trials that have one
+    failure: GaussianProcess | None  # of 0 and 1, of all; None where fewer than two failed
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a single score about the expected one."""
+        return self.score.noise
+
+    def predict(self, params: Mapping[str, NDArray[Any]]) -> Prediction:
+        """Return what is expected at N values of each parameter, by the names that an objective knows."""
+        return self.at(self.encoding.points(params))
+
+    def at(self, points: NDArray[np.float64]) -> Prediction:
+        """Return what is expected at points, (N, C)."""
+        mean, sd = self.score.predict(points)
+        failure = np.zeros(len(points)) if self.failure is None else self.failure.predict(points)[0]
+        return Prediction(self.sign * mean, sd, np.clip(failure, 0.0, 1.0))
+
+
+def surrogate_of(
+    store: Store, stages: Sequence[Stage], *, like: Stage | None = None, within: Space | None = None
+) -> Surrogate | None:
+    """Return the surrogate of a search's trials; None with fewer than `LEAST` scores.
+
+    Args:
+        store: The database.
+        stages: The stages to learn from.
+        like: Only from those whose scores compare with this stage's. None: with the last one's.
+        within: Only from trials in these ranges, or near them.
+    """
+    like = stages[-1] if like is None else like
+    same = [stage for stage in stages if compares(stage, like) and stage.fingerprint == like.fingerprint]
+    space = merged([delivered_space(stage.space) for stage in same])
+    tables = [table for stage in same for table in _tables(store, stage, space)]
+    trials = [(stage, number) for stage, numbers, _, _ in tables for number in numbers]
+    scores = np.concatenate([scores for _, _, scores, _ in tables])
+    params = {name: np.concatenate([params[name] for *_, params in tables]) for name in space}
+    return fit(space, trials, scores, params, sign=1.0 if like.direction == "maximize" else -1.0, within=within)
+
+
+def fit(
+    space: Space,
+    trials: Sequence[tuple[Stage, int]],
+    scores: NDArray[np.float64],
+    params: Mapping[str, NDArray[Any]],
+    *,
+    sign: float,
+    within: Space | None = None,
+) -> Surrogate | None:
+    """Return the surrogate of N trials with these scores, NaN of failed ones; see `surrogate_of`."""
+    encoding = Encoding(space if within is None else {**space, **within})
+    points = encoding.points(params)
+    # A quarter of the range beyond either end still tells what happens inside.
+    near = np.flatnonzero(np.all((points >= -0.25) & (points <= 1.25), axis=1))
+    order = near[np.argsort(-sign * scores[near], kind="stable")]  # failed ones last
+    if len(order) > MOST:
+        rest = np.linspace(MOST // 2, len(order) - 1, MOST - MOST // 2).astype(int)
+        order = order[np.append(np.arange(MOST // 2), rest)]
+    points, scores = points[order], scores[order]
+    failed = np.isnan(scores)
+    if np.sum(~failed) < LEAST:
+        return None
+    good = sign * scores[~failed]
+    high, middle = np.quantile(good, [0.9, 0.5])
+    floor = middle - (high - middle)
+    groups = encoding.groups
+    return Surrogate(
+        encoding,
+        [trials[i] for i in order.tolist()],
+        points,
+        scores,
+        sign,
+        float(sign * floor),
+        gaussian_process.fit(points[~failed], np.maximum(good, floor), groups),
+        gaussian_process.fit(points, failed.astype(float), groups) if failed.sum() > 1 else None,
+    )
+
+
+def delivered_space(space: Space) -> Space:
+    """Return the ranges by the names that an objective knows: those per value of another parameter as one."""
+    return merged([{delivered_as(name, parameter): parameter} for name, parameter in space.items()])
+
+
+def merged(spaces: Sequence[Space]) -> dict[str, Parameter]:
+    """Return the least ranges that contain those of all these spaces; scales are those of the last, steps are left out."""
+    result: dict[str, Parameter] = {}
+    for space in spaces:
+        for name, of in space.items():
+            before = result.get(name)
+            if isinstance(of, Categorical):
+                known = before.choices if isinstance(before, Categorical) else ()
+                more = tuple(choice for choice in of.choices if choice not in known)
+                result[name] = Categorical((*known, *more))
+            elif before is None or isinstance(before, Categorical):
+                result[name] = Float(of.low, of.high, log=of.log)
+            else:
+                result[name] = Float(min(of.low, before.low), max(of.high, before.high), log=of.log)
+    return result
+
+
+def _tables(
+    store: Store, stage: Stage, space: Space
+) -> list[tuple[Stage, list[int], NDArray[np.float64], dict[str, NDArray[Any]]]]:
+    """Return the trials of a stage that completed, and those that failed: numbers, scores and values."""
+    complete, failed = store.scores(stage), store.columns(stage, states=("FAIL",))
+    some = [complete, {key: np.array(values, dtype=object) for key, values in failed.items()}]
+    made = []
+    for columns in some:
+        numbers = columns["number"].tolist()
+        scores = columns["score"] if columns is complete else np.full(len(numbers), np.nan)
+        made.append((stage, numbers, scores, {name: _values(stage, columns, name, of) for name, of in space.items()}))
+    return made
+
+
+def _values(stage: Stage, columns: Mapping[str, NDArray[Any]], name: str, of: Parameter) -> NDArray[Any]:
+    """Return the values of a parameter by the name that an objective knows, whichever range they are from."""
+    kind = object if isinstance(of, Categorical) else float
+    values = np.full(len(columns["number"]), np.nan, dtype=kind)
+    for own, parameter in stage.space.items():
+        if delivered_as(own, parameter) == name:
+            column = columns[f"param:{own}"]
+            there = np.array([value is not None and value == value for value in column.tolist()], dtype=bool)
+            values[there] = column[there]
+    return values

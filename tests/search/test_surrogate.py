@@ -1,0 +1,71 @@
+"""The surrogate of a search: what it learns from, what it leaves out, and what it expects."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_stages import SPACE, as_number, make
+
+from hpsearch.search import surrogate
+from hpsearch.search.surrogate import Encoding, fit, surrogate_of
+from hpsearch.space import Categorical, Float
+from hpsearch.store import open_store
+
+
+def test_it_learns_from_all_stages_what_no_single_score_says(tmp_path: Path) -> None:
+    def expected(_: int, params: object) -> float:
+        assert isinstance(params, dict)
+        return 0.85 - 0.05 * (math.log10(as_number(params["lr"])) + 2) ** 2
+
+    narrow = {**SPACE, "lr": Float(1e-3, 1e-1, log=True)}
+    with closing(open_store(str(tmp_path / "a.db"), create=True)) as store:
+        stages = [make(store, expected, images=1000), make(store, expected, images=1000, number=2, space=narrow)]
+        of = surrogate_of(store, stages)
+        assert of is not None
+        assert {stage.name for stage, _ in of.trials} == {"made/stage-01", "made/stage-02"}
+        predicted = of.predict({"lr": np.array([1e-2, 1e-1]), "weight_decay": np.array([1e-6, 1e-6])})
+        assert predicted.mean == pytest.approx([0.85, 0.80], abs=0.01)
+        assert (predicted.sd < 0.01).all()
+        assert (predicted.failure == 0).all()
+
+
+def test_few_scores_have_none(tmp_path: Path) -> None:
+    with closing(open_store(str(tmp_path / "a.db"), create=True)) as store:
+        assert surrogate_of(store, [make(store, [0.5] * 9, trials=9)]) is None
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_failures_and_bad_scores_do_not_hide_the_good_ones(sign: float) -> None:
+    x = np.random.default_rng(0).random(120)
+    scores = sign * np.where(x < 0.1, -1e6, 1 - (x - 0.7) ** 2)
+    scores[x > 0.8] = np.nan
+    of = fit({"x": Float(0.0, 1.0)}, [None] * 120, scores, {"x": x}, sign=sign)  # type: ignore[list-item]
+    assert of is not None
+    predicted = of.predict({"x": np.array([0.7, 0.9, 0.05])})
+    assert predicted.mean[0] == pytest.approx(sign, abs=0.02)
+    assert sign * predicted.mean[2] < 0.9
+    assert predicted.failure[0] < 0.2
+    assert predicted.failure[1] > 0.8
+
+
+def test_of_many_trials_it_learns_from_the_better_half_and_some_others() -> None:
+    x = np.random.default_rng(0).random(2000)
+    of = fit({"x": Float(0.0, 1.0)}, [None] * 2000, x.copy(), {"x": x}, sign=1.0)  # type: ignore[list-item]
+    assert of is not None
+    assert len(of.scores) == surrogate.MOST
+    assert np.sum(of.scores >= np.sort(x)[-surrogate.MOST // 2]) >= surrogate.MOST // 2
+    assert of.scores.min() == x.min()
+
+
+def test_choices_are_one_apart_and_a_missing_number_is_in_the_middle() -> None:
+    encoding = Encoding({"kind": Categorical(("a", "b", None)), "size": Float(1.0, 100.0, log=True)})
+    values = {"kind": np.array(["a", "b", None], dtype=object), "size": np.array([1.0, 100.0, np.nan])}
+    points = encoding.points(values)
+    assert points[:, 3].tolist() == [0.0, 1.0, 0.5]
+    assert np.linalg.norm(points[0, :3] - points[1, :3]) == pytest.approx(1)
+    assert np.linalg.norm(points[0, :3] - points[2, :3]) == pytest.approx(1)
+    assert encoding.groups.tolist() == [0, 0, 0, 1]
