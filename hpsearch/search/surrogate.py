@@ -17,7 +17,7 @@ from hpsearch.space import Categorical, Float, Parameter, delivered_as
 from hpsearch.statistics import gaussian_process
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -51,7 +51,7 @@ class Encoding:
         if isinstance(of, Categorical):  # two different choices are 1 apart
             return [np.array([value == choice for value in values.tolist()]) / np.sqrt(2) for choice in of.choices]
         numbers = np.asarray(values, dtype=float)
-        low, high = (np.log10([of.low, of.high]) if of.log else (of.low, of.high))
+        low, high = np.log10([of.low, of.high]) if of.log else (of.low, of.high)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = ((np.log10(numbers) if of.log else numbers) - low) / (high - low)
         return [np.where(np.isfinite(share), share, 0.5)]

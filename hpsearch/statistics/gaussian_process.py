@@ -139,4 +139,6 @@ def _solve(squares: NDArray[np.float64], scales: NDArray[np.float64], y: NDArray
     likelihood = -0.5 * size * math.log(signal2) - float(np.sum(np.log(np.diag(factor))))
     outer = np.outer(weights, weights) / signal2 - inverse
     by_length = 0.5 * shrunk * np.tensordot(squares, outer * slope, 2)
-    return _Solved(likelihood, np.append(by_length, 0.5 * share * np.trace(outer)), math.sqrt(signal2), weights, inverse)
+    return _Solved(
+        likelihood, np.append(by_length, 0.5 * share * np.trace(outer)), math.sqrt(signal2), weights, inverse
+    )
