@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.search.range_analysis import missing
 from hpsearch.search.stage import compares
 from hpsearch.space import Categorical, Float, Parameter, delivered_as
 from hpsearch.statistics import gaussian_process
@@ -128,8 +129,7 @@ def fit(
     """Return the surrogate of N trials with these scores, NaN of failed ones; see `surrogate_of`."""
     encoding = Encoding(space if within is None else {**space, **within})
     points = encoding.points(params)
-    # A quarter of the range beyond either end still tells what happens inside.
-    near = np.flatnonzero(np.all((points >= -0.25) & (points <= 1.25), axis=1))
+    near = np.flatnonzero(_near(encoding, points, params))
     order = near[np.argsort(-sign * scores[near], kind="stable")]  # failed ones last
     if len(order) > MOST:
         rest = np.linspace(MOST // 2, len(order) - 1, MOST - MOST // 2).astype(int)
@@ -154,13 +154,24 @@ def fit(
     )
 
 
+def _near(
+    encoding: Encoding, points: NDArray[np.float64], params: Mapping[str, NDArray[Any]]
+) -> NDArray[np.bool_]:
+    """Return which points, (N, C), tell what happens inside the ranges: a quarter of each beyond either end does."""
+    near = np.all((points >= -0.25) & (points <= 1.25), axis=1)
+    for number, (name, of) in enumerate(encoding.space.items()):
+        if isinstance(of, Categorical):  # none of the choices is another one, or the trial does not have it
+            near &= points[:, encoding.groups == number].any(axis=1) | missing(params[name])
+    return near
+
+
 def delivered_space(space: Space) -> Space:
     """Return the ranges by the names that an objective knows: those per value of another parameter as one."""
     return merged([{delivered_as(name, parameter): parameter} for name, parameter in space.items()])
 
 
 def merged(spaces: Sequence[Space]) -> dict[str, Parameter]:
-    """Return the least ranges that contain those of all these spaces; scales are those of the last, steps are left out."""
+    """Return the least ranges that contain those of all these spaces; each with the last scale, without steps."""
     result: dict[str, Parameter] = {}
     for space in spaces:
         for name, of in space.items():

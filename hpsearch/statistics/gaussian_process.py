@@ -44,6 +44,17 @@ class GaussianProcess:
         variance = self.signal**2 - np.einsum("mn,nk,mk->m", cross, self.inverse, cross, optimize=True)
         return self.mean + cross @ self.weights, np.sqrt(np.maximum(variance, 1e-12 * self.signal**2))
 
+    def difference(
+        self, points: NDArray[np.float64], other: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how much higher the function is at M points, (M, C), than at another, (C,): the mean and deviation."""
+        both = np.vstack([points, other])
+        mean, sd = self.predict(both)
+        cross, last = self._kernel(both, self.points), self._kernel(both, both[-1:])[:, 0]
+        covariance = last - cross @ (self.inverse @ cross[-1])
+        variance = sd**2 + sd[-1] ** 2 - 2 * covariance
+        return (mean - mean[-1])[:-1], np.sqrt(np.maximum(variance, 1e-12 * self.signal**2))[:-1]
+
     def sample(self, points: NDArray[np.float64], count: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return functions drawn from the process at M points, (M, C): (count, M)."""
         cross = self._kernel(points, self.points)

@@ -1,0 +1,167 @@
+"""The plausible values of a stage's parameters: those that may be as good as the best ones, by the surrogate.
+
+With the k-th best trial by expected score as the mark, values are plausible while the probability that their expected
+score reaches the mark's is at least `LEVEL`. That is one statement about all parameters together: of two that
+compensate each other, the whole ridge is plausible; where little was tried, much is; of a parameter without effect,
+everything is; values that probably fail are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.search.surrogate import delivered_space
+from hpsearch.space import Categorical, delivered_as, from_scale, in_order, to_scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hpsearch.objectives.base import UsedBy
+    from hpsearch.search.surrogate import Prediction, Surrogate
+    from hpsearch.space import Parameter, Space, Value
+
+LEVEL = 0.05
+FAILS = 0.5  # values that fail more often are not plausible, unless that itself is uncertain
+GAP = 0.2  # of a range: with so wide a stretch between them plausible values are two groups
+_POINTS = 2048  # that fill the ranges evenly
+_SWEEP = 32  # values of each parameter at the best trials
+Table = dict[str, "NDArray[Any]"]  # values of each parameter, (N,)
+
+
+@dataclass(frozen=True, slots=True)
+class Plausible:
+    """The plausible values of one parameter."""
+
+    values: Sequence[Any]  # its lowest and highest, or its choices
+    trials: int  # number of trials with plausible values of all parameters
+    gap: tuple[float, float] | None = None  # the widest stretch inside without any
+
+
+def plausible(
+    surrogate: Surrogate,
+    space: Space,
+    trials: Mapping[str, NDArray[Any]],
+    k: int,
+    *,
+    fixed: Mapping[str, Value],
+    used_by: Mapping[str, UsedBy],
+) -> dict[str, Plausible]:
+    """Return the plausible values of each parameter that has any.
+
+    Args:
+        surrogate: Of these trials and others.
+        space: The ranges.
+        trials: The stage's finished trials, (N,) of each parameter.
+        k: The mark is the k-th best of them.
+        fixed: Values of parameters that are the same in all of them.
+        used_by: The conditions under which a parameter has an effect, by name.
+    """
+    tried = _encoded(surrogate, space, trials, fixed)
+    expected = surrogate.at(tried)
+    worth = np.where(expected.failure < FAILS, surrogate.sign * expected.mean, -np.inf)
+    best = np.argsort(-worth, kind="stable")[: max(k, 2)]
+    mark = tried[best[min(k, len(best)) - 1]]
+    candidates = _candidates(space, {name: values[best] for name, values in trials.items()})
+    points = _encoded(surrogate, space, candidates, fixed)
+    reaches = _reaches(surrogate, points, surrogate.at(points), mark)
+    count = int(_reaches(surrogate, tried, expected, mark).sum())
+    result = {}
+    for name, parameter in space.items():
+        used = reaches & _has(candidates[name])
+        condition = used_by.get(name)
+        if condition is not None and condition.name in candidates:
+            used &= np.array([value in condition.values for value in candidates[condition.name].tolist()], dtype=bool)
+        if used.any():
+            result[name] = _of(parameter, candidates[name][used], count, trials[name])
+    return result
+
+
+def _reaches(
+    surrogate: Surrogate, points: NDArray[np.float64], expected: Prediction, mark: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    gain, sd = surrogate.score.difference(points, mark)
+    enough = gain >= NormalDist().inv_cdf(LEVEL) * sd
+    if surrogate.failure is None:
+        return np.asarray(enough)
+    return np.asarray(enough & (expected.failure - surrogate.failure.predict(points)[1] < FAILS))
+
+
+def _of(parameter: Parameter, values: NDArray[Any], count: int, tried: NDArray[Any]) -> Plausible:
+    if isinstance(parameter, Categorical):
+        known = set(values.tolist())
+        return Plausible([choice for choice in parameter.choices if choice in known], count)
+    numbers = np.unique(values.astype(float))
+    scale = np.log10(numbers) if parameter.log else numbers
+    gap = None
+    if len(numbers) > 1:
+        at = int(np.argmax(np.diff(scale)))
+        width = to_scale(parameter, parameter.high) - to_scale(parameter, parameter.low)
+        between = (tried.astype(float) > numbers[at]) & (tried.astype(float) < numbers[at + 1])
+        if scale[at + 1] - scale[at] > GAP * width and between.any():
+            gap = float(numbers[at]), float(numbers[at + 1])
+    return Plausible([float(numbers[0]), float(numbers[-1])], count, gap)
+
+
+def _has(values: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(values == values, dtype=bool)  # NaN is none
+
+
+def _encoded(
+    surrogate: Surrogate, space: Space, table: Mapping[str, NDArray[Any]], fixed: Mapping[str, Value]
+) -> NDArray[np.float64]:
+    """Return the surrogate's points of a table by the space's names; a range per value is one of several for a name."""
+    size = len(next(iter(table.values())))
+    known: Table = {name: np.full(size, value, dtype=object) for name, value in fixed.items()}
+    for name, parameter in space.items():
+        own, values = delivered_as(name, parameter), table[name].astype(object)
+        known[own] = np.where(_has(values), values, known[own]) if own in known and own not in fixed else values
+    nothing = np.full(size, np.nan)
+    return surrogate.encoding.points({name: known.get(name, nothing) for name in surrogate.encoding.space})
+
+
+def _candidates(space: Space, best: Mapping[str, NDArray[Any]]) -> Table:
+    """Return values that fill the ranges evenly, and those of the best trials with one parameter varied."""
+    names = list(space)
+    shares = _even(_POINTS, len(names))
+    spread = {name: _at(space[name], shares[:, i]) for i, name in enumerate(names)}
+    count = len(best[names[0]])
+    parts = [spread]
+    for name in names:
+        line = {other: np.repeat(best[other], _SWEEP) for other in names}
+        line[name] = np.tile(_at(space[name], np.linspace(0, 1, _SWEEP)), count)
+        parts.append(line)
+    table = {name: np.concatenate([np.asarray(part[name], dtype=object) for part in parts]) for name in names}
+    for name in in_order(space):
+        for other, values in (space[name].when or {}).items():
+            if other in table:
+                table[name][[value not in values for value in table[other].tolist()]] = np.nan
+    for name in names:
+        if not isinstance(space[name], Categorical):
+            table[name] = table[name].astype(float)
+    return table
+
+
+def _even(count: int, columns: int) -> NDArray[np.float64]:
+    """Return points of the unit cube that fill it evenly, (count, columns), by Roberts' R sequence (2018)."""
+    root = 2.0
+    for _ in range(64):  # of x^(d+1) = x + 1
+        root = (1 + root) ** (1 / (columns + 1))
+    steps = root ** -np.arange(1.0, columns + 1)
+    return np.asarray((0.5 + np.arange(count)[:, None] * steps) % 1.0)
+
+
+def _at(parameter: Parameter, shares: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the values at shares of a range, 0 to 1."""
+    if isinstance(parameter, Categorical):
+        places = np.minimum((shares * len(parameter.choices)).astype(int), len(parameter.choices) - 1)
+        values = np.empty(len(shares), dtype=object)
+        values[:] = [parameter.choices[place] for place in places.tolist()]
+        return values
+    low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
+    return np.array([from_scale(parameter, position) for position in (low + shares * (high - low)).tolist()])
