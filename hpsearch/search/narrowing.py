@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
 from hpsearch.search.noise import REPORTING, measured
 from hpsearch.search.parts import Part, part_with, parts_of
+from hpsearch.search.plausible import Plausible, plausible
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
     Finished,
@@ -37,6 +38,7 @@ from hpsearch.search.stage import (
     unscored,
     with_epochs,
 )
+from hpsearch.search.surrogate import delivered_space, surrogate_of
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, Parameter, describe
 from hpsearch.statistics.hits import matching_bytes
@@ -48,9 +50,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hpsearch.objectives.base import Hyperparameter
+    from hpsearch.objectives.base import Hyperparameter, UsedBy
     from hpsearch.store import Counts, Store
 
+Rule = Literal["surrogate", "order-statistics"]
 DEFAULT_TOP = 5  # number of best trials that narrowing uses by default
 _MOST_HITS = 1000  # with more trials (a very large ``top``) the bootstrap does not resample the examples
 
@@ -87,13 +90,17 @@ def analyse_ranges(
     quantile: float | None = None,
     expand: bool = False,
     leaders: Mapping[int, float] | None = None,
+    rule: Rule = "surrogate",
+    regardless: bool = False,
     bootstrap: bool = False,
     widen: bool = False,
 ) -> Narrowing:
     """Compute a stage's next ranges; nothing is written. NotEnoughTrials if fewer are complete than ``top``.
 
-    The first options are those of `hpsearch.search.range_analysis.narrow`. With ``bootstrap`` the uncertainty of the
-    new ends is computed too, with ``widen`` the ranges that an expansion would make.
+    The first options are those of `hpsearch.search.range_analysis.narrow`. With the rule ``surrogate`` ranges hold all
+    plausible values (`hpsearch.search.plausible`), and those of parameters without evidence stay, unless ``regardless``;
+    with ``order-statistics`` they are those of the best trials alone. With ``bootstrap`` the uncertainty of the ends by
+    the latter is computed too, with ``widen`` the ranges that an expansion would make.
     """
     pruned, parts = store.counts(stage).pruned, parts_of(stage)
 
@@ -114,11 +121,14 @@ def analyse_ranges(
         "quantile": quantile,
         "expand": expand,
         "leaders": leaders,
-        "bootstrap": bootstrap,
+        "rule": rule,
+        "regardless": regardless,
+        "bootstrap": bootstrap and rule == "order-statistics",
         "widen": widen,
     }
     if len(parts) == 1:
-        return _analysed(store, stages, stage, parts[0], columns, pruned=pruned, **options)
+        alone = _analysed(store, stages, stage, parts[0], columns, pruned=pruned, **options)
+        return replace(alone, rule={"rule": rule, **alone.rule})
     if leaders is not None:
         raise BadArgument(
             "source",
@@ -133,7 +143,7 @@ def analyse_ranges(
             made.append(_analysed(store, stages, stage, part, columns, pruned=beaten, **options))
         except NotEnoughTrials as error:  # this range stays
             made.append(error)
-    return _joined(stage, parts, made, {"top": top, "quantile": quantile, "expand": expand})
+    return _joined(stage, parts, made, {"rule": rule, "top": top, "quantile": quantile, "expand": expand})
 
 
 def _analysed(
@@ -147,6 +157,8 @@ def _analysed(
     quantile: float | None,
     expand: bool,
     leaders: Mapping[int, float] | None,
+    rule: Rule,
+    regardless: bool,
     bootstrap: bool,
     widen: bool,
     pruned: int,
@@ -161,6 +173,11 @@ def _analysed(
     first_space = stages[0].space if first is None else first.space
     constraints = constraints_of(stage)
     constrained = set() if constraints is None else constraints.names
+    used_by = {name: natural.used_by for name, natural in known.items() if natural.used_by is not None}
+    values = None
+    if rule == "surrogate":
+        k = used_trials(len(trials), pruned, top, quantile)
+        values = _plausible(store, stages, stage, part, trials, k, used_by=used_by)
 
     def narrowed(expand: bool) -> Narrowing:
         return narrow(
@@ -172,8 +189,10 @@ def _analysed(
             first_space=first_space,
             expand=expand,
             natural={name: reachable(natural, part.space[name]) for name, natural in known.items()},
-            used_by={name: natural.used_by for name, natural in known.items() if natural.used_by is not None},
+            used_by=used_by,
             settings=settings,
+            by_evidence=rule == "surrogate" and not regardless,
+            plausible=values,
             constrained=[name for name, own in part.names.items() if own in constrained],
             pruned=pruned,
             leaders=leaders,
@@ -196,6 +215,25 @@ def _analysed(
         moves = movement(narrowing, best, users, first_space, total=len(trials), seed=seed, **noise)
         ranges = {name: replace(made, movement=moves.get(name)) for name, made in ranges.items()}
     return replace(narrowing, ranges=ranges)
+
+
+def _plausible(
+    store: Store,
+    stages: Sequence[Stage],
+    stage: Stage,
+    part: Part,
+    trials: Finished,
+    k: int,
+    *,
+    used_by: Mapping[str, UsedBy],
+) -> dict[str, Plausible] | None:
+    """Return the plausible values of a part's parameters; None with too few scores for a surrogate."""
+    fixed = dict(part.combination)
+    within = {**delivered_space(part.space), **{name: Categorical((value,)) for name, value in fixed.items()}}
+    surrogate = surrogate_of(store, stages, like=stage, within=within)
+    if surrogate is None or not part.space:
+        return None
+    return plausible(surrogate, part.space, trials.params, k, fixed=fixed, used_by=used_by)
 
 
 def _pruned(store: Store, stage: Stage, parts: Sequence[Part]) -> list[int]:
@@ -344,6 +382,8 @@ def narrow_stage(
     branch: bool = False,
     dry_run: bool = False,
     confirmed: bool = False,
+    rule: Rule = "surrogate",
+    regardless: bool = False,
     epochs: int | None = None,
 ) -> NextStage:
     """Compute the next stage's ranges from a stage's best trials, and make that stage; see `hpsearch.Search.narrow`.
@@ -377,14 +417,16 @@ def narrow_stage(
         quantile=quantile,
         expand=expand,
         leaders=order,
+        rule=rule,
+        regardless=regardless,
         bootstrap=leaders is None,  # the uncertainty is that of the best by single scores
     )
     remarks: tuple[Sentence, ...] = ()
     if leaders is not None:
         names = ("trial", "mean", "repeats", "failed")
         means = [{name: getattr(leader, name) for name in names} for leader in leaders]
-        rule = {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
-        narrowing = replace(narrowing, rule={**narrowing.rule, **rule})
+        source = {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
+        narrowing = replace(narrowing, rule={**narrowing.rule, **source})
         remarks = _remarks(leaders, narrowing)
     study_file = parent.study_file if epochs is None else with_epochs(parent, epochs)
     new = made_from(

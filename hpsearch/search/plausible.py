@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.search.surrogate import delivered_space
 from hpsearch.space import Categorical, delivered_as, from_scale, in_order, to_scale
 
 if TYPE_CHECKING:

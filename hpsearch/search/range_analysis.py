@@ -15,7 +15,17 @@ import numpy as np
 from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials
 from hpsearch.records import Argument, Direction, Sentence
 from hpsearch.search.edges import LEAST_FOR_EDGES, Edge, Side, better_trials, find_edges
-from hpsearch.search.evidence import CLEAR, WEAK, Effect, columns, effect, either_p, spread_p, uniform_ends
+from hpsearch.search.evidence import (
+    CLEAR,
+    WEAK,
+    Effect,
+    columns,
+    effect,
+    either_p,
+    lost_choices,
+    spread_p,
+    uniform_ends,
+)
 from hpsearch.space import (
     Categorical,
     Float,
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.objectives.base import UsedBy
+    from hpsearch.search.plausible import Plausible
 
 FLOOR = 0.02  # no range gets narrower than this share of its stage-1 width
 _EXPONENTS = 300.0  # 10**x stays a finite number above 0
@@ -190,6 +201,7 @@ class NarrowedRange:
     widened: Parameter | None = field(default=None, repr=False)
     effect: Effect | None = field(default=None, repr=False)  # the second of the two tests
     spread: float | None = field(default=None, repr=False)  # the p-value of the first
+    gap: tuple[float, float] | None = field(default=None, repr=False)  # a stretch inside it without plausible values
     narrowed: bool = field(default=False, repr=False)  # whether ``before`` is another range than stage 1's
     # the uncertainty of its ends; None for choices, or where nothing was resampled
     movement: Movement | None = field(default=None, repr=False)
@@ -244,11 +256,14 @@ def narrow(
     constrained: Collection[str] = (),
     pruned: int = 0,
     leaders: Mapping[int, float] | None = None,
+    by_evidence: bool = False,
+    plausible: Mapping[str, Plausible] | None = None,
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
     With smallest a and largest b of the k best on the transformed scale, the new range is [a - w, b + w] with
-    w = (b - a)/(k - 1), the unbiased estimate of a uniform range's ends (see `uniform_ends`).
+    w = (b - a)/(k - 1), the unbiased estimate of a uniform range's ends (see `uniform_ends`). With ``plausible`` values
+    a and b are the ends of these and of the k best together, and k is the number of trials with plausible values.
 
     Args:
         top: Use this many of the best; at least 2.
@@ -265,6 +280,8 @@ def narrow(
             all the same if a parameter does not matter; bounds are judged by the others, if they are not few.
         leaders: At least k trials that another evaluation of the same values puts first, best first, with their scores
             in it: its first k are the k best, and k uniform draws too.
+        by_evidence: Keep the range of a parameter without evidence, and each choice that may be as good as others.
+        plausible: The plausible values of parameters (`hpsearch.search.plausible`), by name. None: the k best alone.
 
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, or one out of its range.
@@ -285,14 +302,7 @@ def narrow(
         few = bool(pruned) and len(users) < LEAST_FOR_EDGES and not isinstance(old, Categorical)
         if best < 2:
             made = NarrowedRange(old, old, best, None)
-        elif isinstance(old, Categorical):
-            made = _narrow_choices(old, values[:best].tolist())
         else:
-            numbers = values.astype(float)
-            beaten = pruned * len(users) // len(trials)  # about so many of the pruned ones used it
-            edges = () if few else find_edges(old, numbers, goodness[users], best, pruned=beaten)
-            made = _narrow_range(old, numbers[:best].tolist(), first, edges, expand, outer)
-        if best >= 2:
             more = values[equal[users]].tolist()
             # Of all trials nothing was chosen, so where they lie is no evidence.
             chosen = k + np.sum(equal) < len(trials) + pruned
@@ -300,7 +310,28 @@ def narrow(
             tied = _tied_to(name, space, ranked, users, constrained)
             test = effect(old, values, goodness[users], direction, tied)
             p = either_p(spread, test.p) if tied is None else test.p
-            made = replace(made, evidence=p, effect=test, spread=spread, equal=len(more), narrowed=old != first)
+            rests, count, kept = values[:best].tolist(), best, by_evidence and p > WEAK
+            if plausible and name in plausible:
+                rests, count = [*rests, *plausible[name].values], max(best, plausible[name].trials)
+            if isinstance(old, Categorical):
+                lost = () if kept or tied is not None else lost_choices(old, values, goodness[users])
+                made = _narrow_choices(old, [c for c in old.choices if c not in lost] + rests if by_evidence else rests)
+            else:
+                numbers = values.astype(float)
+                beaten = pruned * len(users) // len(trials)  # about so many of the pruned ones used it
+                edges = () if few else find_edges(old, numbers, goodness[users], best, pruned=beaten)
+                ends = [old.low, old.high] if kept else [min(rests), max(rests)]
+                made = _narrow_range(old, ends, count, first, edges, expand, outer)
+            made = replace(
+                made,
+                top=best,
+                evidence=p,
+                effect=test,
+                spread=spread,
+                equal=len(more),
+                narrowed=old != first,
+                gap=None if kept or not plausible or name not in plausible else plausible[name].gap,
+            )
         some = condition is not None or old.when is not None or len(users) < len(ranked)
         of, left = k if some else None, len(users) if few else None
         where = {condition.name: condition.values} if condition else old.when or {}
@@ -371,7 +402,12 @@ def _sentences(
     if few is not None:
         return Sentence(words), Sentence(f"{few} complete trials are too few to say whether a bound was cut too low")
     rises = "rises" if direction == "maximize" else "falls"
-    return Sentence(words), *(_edge_sentence(made, edge, rises, expand) for edge in made.edges)
+    groups = [] if made.gap is None else [Sentence(_groups(*made.gap))]
+    return Sentence(words), *groups, *(_edge_sentence(made, edge, rises, expand) for edge in made.edges)
+
+
+def _groups(low: float, high: float) -> str:
+    return f"two groups of good values, up to {low:.4g} and from {high:.4g} on: both are kept"
 
 
 def _edge_sentence(made: NarrowedRange, edge: Edge, rises: str, expand: bool) -> Sentence:
@@ -424,9 +460,9 @@ def _count(complete: int, pruned: int, top: int | None, quantile: float | None) 
     return k
 
 
-def _narrow_choices(old: Categorical, best: Sequence[Value]) -> NarrowedRange:
-    new = replace(old, choices=tuple(choice for choice in old.choices if choice in best))
-    return NarrowedRange(old, new, len(best), None, kept=len(new.choices) / len(old.choices))
+def _narrow_choices(old: Categorical, kept: Sequence[Value]) -> NarrowedRange:
+    new = replace(old, choices=tuple(choice for choice in old.choices if choice in kept))
+    return NarrowedRange(old, new, 0, None, kept=len(new.choices) / len(old.choices))
 
 
 def _full_width(old: Float | Int, first: Parameter) -> float:
@@ -437,17 +473,18 @@ def _full_width(old: Float | Int, first: Parameter) -> float:
 
 def _narrow_range(
     old: Float | Int,
-    best: Sequence[float],
+    rests: Sequence[float],  # the values that it rests on
+    count: int,  # taken as so many uniform draws
     first: Parameter,
     edges: tuple[Edge, ...],
     expand: bool,
     natural: tuple[float | None, float | None],
 ) -> NarrowedRange:
     low, high = to_scale(old, old.low), to_scale(old, old.high)
-    lowest, highest = (_aligned(old, value, up=False) for value in (min(best), max(best)))
+    lowest, highest = (_aligned(old, value, up=False) for value in (min(rests), max(rests)))
     inner = uniform_ends(
         (to_scale(old, lowest), to_scale(old, highest)),
-        len(best),
+        count,
         within=(low, high),
         floor=FLOOR * _full_width(old, first),
     )
@@ -477,7 +514,7 @@ def _narrow_range(
         new = replace(old, low=ends[0], high=ends[1])
     kept = (to_scale(new, new.high) - to_scale(new, new.low)) / (high - low)
     moved = new.low < old.low or new.high > old.high
-    return NarrowedRange(old, new, len(best), None, lowest, highest, kept, moved, edges, stopped)
+    return NarrowedRange(old, new, count, None, lowest, highest, kept, moved, edges, stopped)
 
 
 def _value_at(old: Float | Int, position: float, side: Side) -> float:

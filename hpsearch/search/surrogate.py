@@ -154,11 +154,9 @@ def fit(
     )
 
 
-def _near(
-    encoding: Encoding, points: NDArray[np.float64], params: Mapping[str, NDArray[Any]]
-) -> NDArray[np.bool_]:
+def _near(encoding: Encoding, points: NDArray[np.float64], params: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
     """Return which points, (N, C), tell what happens inside the ranges: a quarter of each beyond either end does."""
-    near = np.all((points >= -0.25) & (points <= 1.25), axis=1)
+    near: NDArray[np.bool_] = np.all((points >= -0.25) & (points <= 1.25), axis=1)
     for number, (name, of) in enumerate(encoding.space.items()):
         if isinstance(of, Categorical):  # none of the choices is another one, or the trial does not have it
             near &= points[:, encoding.groups == number].any(axis=1) | missing(params[name])
