@@ -502,6 +502,8 @@ class Search:
         source: str = "trials",
         stage: int | None = None,
         expand: bool = False,
+        rule: str = "surrogate",
+        regardless: bool = False,
         branch: bool = False,
         dry_run: bool = False,
         epochs: int | None = None,
@@ -514,6 +516,9 @@ class Search:
             source: The best by their scores (``trials``), or by their means in the confirmation (``confirm``).
             stage: Number of the stage to narrow. None: the latest that has trials.
             expand: Widen a range whose edge the score still improves towards.
+            rule: ``surrogate``: ranges hold all values that may be as good as the last of the best, by a surrogate over
+                all trials. ``order-statistics``: only where the best trials lie.
+            regardless: Narrow ranges without evidence too.
             branch: Narrow an earlier stage although a later one has trials.
             dry_run: Only show what would happen.
             epochs: Epochs that trials of the next stage are trained for. None: as many as this one's.
@@ -525,6 +530,8 @@ class Search:
         from hpsearch.search import narrowing  # NumPy, as in `start`
 
         name, number = resolve_stage(self.name, stage)
+        if rule not in narrowing.RULES:
+            raise BadArgument("rule", rule, f"no such rule{nearest(rule, narrowing.RULES)}")
         if top is None and quantile is None and source == "trials":
             top = narrowing.DEFAULT_TOP
         with closing(open_store(self.storage, write=not dry_run)) as store:
@@ -538,6 +545,8 @@ class Search:
                 branch=branch,
                 dry_run=dry_run,
                 confirmed=source == "confirm",
+                rule=rule,
+                regardless=regardless,
                 epochs=epochs,
             )
 

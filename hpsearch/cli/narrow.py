@@ -42,6 +42,13 @@ _QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 )
 @options.stage
 @options.flag("--expand", "Widen a range whose edge the score still improves towards.")
+@click.option(
+    "--rule",
+    type=click.Choice(["surrogate", "order-statistics"]),
+    default="surrogate",
+    help="Keep all values that may be as good as the best, or only where the best trials lie.",
+)
+@options.flag("--regardless", "Narrow ranges without evidence too.")
 @options.epochs
 @options.flag("--branch", "Narrow an earlier stage although a later one has trials.")
 @options.flag("--dry-run", "Only show what would happen.")

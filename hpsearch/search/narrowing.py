@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from hpsearch.objectives.base import Hyperparameter, UsedBy
     from hpsearch.store import Counts, Store
 
-Rule = Literal["surrogate", "order-statistics"]
+RULES = ("surrogate", "order-statistics")
 DEFAULT_TOP = 5  # number of best trials that narrowing uses by default
 _MOST_HITS = 1000  # with more trials (a very large ``top``) the bootstrap does not resample the examples
 
@@ -90,7 +90,7 @@ def analyse_ranges(
     quantile: float | None = None,
     expand: bool = False,
     leaders: Mapping[int, float] | None = None,
-    rule: Rule = "surrogate",
+    rule: str = "surrogate",
     regardless: bool = False,
     bootstrap: bool = False,
     widen: bool = False,
@@ -98,9 +98,9 @@ def analyse_ranges(
     """Compute a stage's next ranges; nothing is written. NotEnoughTrials if fewer are complete than ``top``.
 
     The first options are those of `hpsearch.search.range_analysis.narrow`. With the rule ``surrogate`` ranges hold all
-    plausible values (`hpsearch.search.plausible`), and those of parameters without evidence stay, unless ``regardless``;
-    with ``order-statistics`` they are those of the best trials alone. With ``bootstrap`` the uncertainty of the ends by
-    the latter is computed too, with ``widen`` the ranges that an expansion would make.
+    plausible values (`hpsearch.search.plausible`), and those of parameters without evidence stay, unless
+    ``regardless``; with ``order-statistics`` they are those of the best trials alone. With ``bootstrap`` the
+    uncertainty of the ends by the latter is computed too, with ``widen`` the ranges that an expansion would make.
     """
     pruned, parts = store.counts(stage).pruned, parts_of(stage)
 
@@ -157,7 +157,7 @@ def _analysed(
     quantile: float | None,
     expand: bool,
     leaders: Mapping[int, float] | None,
-    rule: Rule,
+    rule: str,
     regardless: bool,
     bootstrap: bool,
     widen: bool,
@@ -382,7 +382,7 @@ def narrow_stage(
     branch: bool = False,
     dry_run: bool = False,
     confirmed: bool = False,
-    rule: Rule = "surrogate",
+    rule: str = "surrogate",
     regardless: bool = False,
     epochs: int | None = None,
 ) -> NextStage:

@@ -300,6 +300,7 @@ def narrow(
         values, best = ranked.params[name][users], int(np.sum(users < k))
         first, outer = first_space.get(name, old), (natural or {}).get(name, (None, None))
         few = bool(pruned) and len(users) < LEAST_FOR_EDGES and not isinstance(old, Categorical)
+        stays = False
         if best < 2:
             made = NarrowedRange(old, old, best, None)
         else:
@@ -310,17 +311,17 @@ def narrow(
             tied = _tied_to(name, space, ranked, users, constrained)
             test = effect(old, values, goodness[users], direction, tied)
             p = either_p(spread, test.p) if tied is None else test.p
-            rests, count, kept = values[:best].tolist(), best, by_evidence and p > WEAK
+            rests, count, stays = values[:best].tolist(), best, by_evidence and p > WEAK
             if plausible and name in plausible:
                 rests, count = [*rests, *plausible[name].values], max(best, plausible[name].trials)
             if isinstance(old, Categorical):
-                lost = () if kept or tied is not None else lost_choices(old, values, goodness[users])
+                lost = () if stays or tied is not None else lost_choices(old, values, goodness[users])
                 made = _narrow_choices(old, [c for c in old.choices if c not in lost] + rests if by_evidence else rests)
             else:
                 numbers = values.astype(float)
                 beaten = pruned * len(users) // len(trials)  # about so many of the pruned ones used it
                 edges = () if few else find_edges(old, numbers, goodness[users], best, pruned=beaten)
-                ends = [old.low, old.high] if kept else [min(rests), max(rests)]
+                ends = [old.low, old.high] if stays else [min(rests), max(rests)]
                 made = _narrow_range(old, ends, count, first, edges, expand, outer)
             made = replace(
                 made,
@@ -330,12 +331,12 @@ def narrow(
                 spread=spread,
                 equal=len(more),
                 narrowed=old != first,
-                gap=None if kept or not plausible or name not in plausible else plausible[name].gap,
+                gap=None if stays or not plausible or name not in plausible else plausible[name].gap,
             )
         some = condition is not None or old.when is not None or len(users) < len(ranked)
         of, left = k if some else None, len(users) if few else None
         where = {condition.name: condition.values} if condition else old.when or {}
-        words = _sentences(name, made, best=of, where=where, few=left, expand=expand, direction=direction)
+        words = _sentences(name, made, best=of, where=where, stays=stays, few=left, expand=expand, direction=direction)
         ranges[name] = replace(made, sentences=words)
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials) + pruned, "expand": expand}
     rule |= {"pruned": pruned} if pruned else {}
@@ -374,6 +375,7 @@ def _sentences(
     *,
     best: int | None,  # number of best trials, of which some use the parameter; None where all do
     where: When,  # the condition under which it has an effect
+    stays: bool,  # whether its range is kept for lack of evidence
     few: int | None,  # number of complete trials, where pruning left too few to look for edges
     expand: bool,
     direction: Direction,
@@ -395,10 +397,11 @@ def _sentences(
     by_spread = p != made.effect.p and made.spread <= made.effect.p
     far = "far " if made.verdict == "clear" else ""
     seen = f"{who} {close.format(far)}" if by_spread else made.effect.sentence(name)
+    stay = ": range kept" if stays else ""
     words = {
         "clear": f"evidence {p:.1g}{within}: {seen}",
         "weak": f"weak evidence ({p:.2f}){within}: {seen}",
-    }.get(made.verdict or "", f"no evidence ({p:.2f}){within}: {who} are spread as if {name} did not matter")
+    }.get(made.verdict or "", f"no evidence ({p:.2f}){within}: {who} are spread as if {name} did not matter{stay}")
     if few is not None:
         return Sentence(words), Sentence(f"{few} complete trials are too few to say whether a bound was cut too low")
     rises = "rises" if direction == "maximize" else "falls"
