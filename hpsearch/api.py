@@ -15,6 +15,8 @@ from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
+from hpsearch.search.baseline import Baseline, clear_baseline, known_baseline, set_baseline
+from hpsearch.search.baseline import baselines as baselines_of
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
 from hpsearch.search.definition import Constraint, Definition, define
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
@@ -31,6 +33,7 @@ from hpsearch.search.stage import (
     pick,
     resolve_search,
     resolve_stage,
+    resolve_trial,
     stages_of,
     to_run_again,
     unscored,
@@ -770,26 +773,69 @@ class Search:
             fitted = prepared.fit() if fit is None else fit(prepared)
             return Evaluation(prepared, fitted, evaluate(store, prepared, fitted))
 
-    def compare(self, other: Search) -> Comparison:
-        """Compare this search or stage with another one, here or in another database.
+    def compare(self, other: Search | None = None) -> Comparison:
+        """Compare this search, stage or trial (``mnist/stage-02/7``) with another one, here or in another database.
+
+        Args:
+            other: It is compared against this one, ``b`` against ``a``. None: this one against its baseline.
 
         Raises:
             NotEnoughTrials: One of them has no trial with a score.
+            UnknownSearch: There is no baseline for it.
         """
-        from hpsearch.search.comparison import Entrant, compare  # NumPy, as in `start`
+        from hpsearch.search import adoption, comparison  # NumPy, as in `start`
 
-        def entrant(search: Search, store: Store) -> Entrant:
-            name, number = resolve_stage(search.name)
+        def entrant(search: Search, store: Store) -> adoption.Entrant:
+            of, trial = resolve_trial(search.name)
+            name, number = resolve_stage(of)
             stages = stages_of(store, name)
             if number is not None:
                 stages = [pick(stages, number)]
-            return Entrant(store, stages[0].search if number is None else stages[0].name, stages)
+            whole = stages[0].search if number is None else stages[0].name
+            return adoption.Entrant(store, whole if trial is None else str(search.name), stages, trial)
 
         with closing(open_store(self.storage)) as store:
+            if other is None:
+                this = entrant(self, store)
+                baseline = known_baseline(store, this.stages)
+                return comparison.compare(
+                    adoption.Entrant(store, baseline.name, [baseline.stage], baseline.trial), this
+                )
             if other.storage == self.storage:
-                return compare(entrant(self, store), entrant(other, store))
+                return comparison.compare(entrant(self, store), entrant(other, store))
             with closing(open_store(other.storage)) as elsewhere:
-                return compare(entrant(self, store), entrant(other, elsewhere))
+                return comparison.compare(entrant(self, store), entrant(other, elsewhere))
+
+    def baseline(self) -> Baseline:
+        """Return the baseline for the search: the trial that is in use with its data and metric.
+
+        Raises:
+            UnknownSearch: There is none.
+        """
+        with closing(open_store(self.storage)) as store:
+            return known_baseline(store, stages_of(store, resolve_search(self.name)))
+
+    def set_baseline(self) -> Baseline:
+        """Make a trial the baseline for its data and metric: ``Search("mnist/stage-02/7").set_baseline()``.
+
+        Raises:
+            BadInput: The name is not that of a trial with a score.
+        """
+        of, trial = resolve_trial(self.name)
+        name, number = resolve_stage(of)
+        if trial is None or number is None:
+            raise BadInput(f"{self.name} is not a trial; name one as SEARCH/STAGE/TRIAL, such as mnist/stage-02/7")
+        with closing(open_store(self.storage, write=True)) as store:
+            return set_baseline(store, stages_of(store, name), number, trial)
+
+    def clear_baseline(self) -> Baseline:
+        """Take away the baseline for the search, and return what it was.
+
+        Raises:
+            UnknownSearch: There is none.
+        """
+        with closing(open_store(self.storage, write=True)) as store:
+            return clear_baseline(store, stages_of(store, resolve_search(self.name)))
 
     def plot(
         self,
@@ -945,6 +991,16 @@ def searches(storage: str | Path | None = None) -> tuple[str, ...]:
     """
     with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
         return tuple(sorted({stage.search for stage in store.stages()}))
+
+
+def baselines(storage: str | Path | None = None) -> tuple[Baseline, ...]:
+    """Return the baselines of a database, one for each data and metric.
+
+    Args:
+        storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
+    """
+    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
+        return tuple(baselines_of(store))
 
 
 def import_trials(

@@ -1,8 +1,7 @@
-"""``hpsearch narrow``, ``checklist`` and ``compare``: conclusions from the trials."""
+"""``hpsearch narrow`` and ``checklist``: conclusions from the trials."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,16 +16,14 @@ from hpsearch.reports.tables import by_column, checklist_table
 from hpsearch.search.stage import go_on
 from hpsearch.serialization import to_plain
 from hpsearch.space import describe
-from hpsearch.text import counted, rounded
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from hpsearch.search.comparison import Comparison, Side
     from hpsearch.search.narrowing import NextStage
     from hpsearch.store.queries import Columns
 
 _MOVES = {"low": "low moves", "high": "high moves", "low_often": "low moves often", "high_often": "high moves often"}
 _MARKS = {"ok": "x", "act": "!", "unknown": "?"}  # by verdict: a box that is ticked or not
-_QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 
 
 @click.command()
@@ -149,77 +146,3 @@ def checklist(search: str | None, top: int, storage: str | None, output: Format)
                     say(f"    {what}: {worded(action)}", hanging=9)
         say()
         say(worded(asked.next))
-
-
-@click.command()
-@click.argument("a", metavar="A", help="A search (mnist), a stage (mnist/stage-02), or either elsewhere: FILE::mnist.")
-@click.argument("b", metavar="B", help="Likewise.")
-@options.storage
-@click.option("--other-storage", help="The database of B. [default: that of A]")
-@options.output
-def compare(a: str, b: str, storage: str | None, other_storage: str | None, output: Format) -> None:
-    """Compare two searches or stages.
-
-    The best trial of each, all their trials, their cost, and what chance explains.
-    """
-    result = _named(a, storage).compare(_named(b, storage if other_storage is None else other_storage))
-    if output == "json":
-        emit_object(result)
-    elif output == "csv":
-        emit(_numbers(result), output)
-    else:
-        emit(_sides(result), output)
-        say()
-        for sentence in result.sentences:
-            say(f"  {sentence}", hanging=4)
-        for remark in result.remarks:
-            say(f"  note: {worded(remark)}", hanging=4)
-
-
-def _named(text: str, storage: str | None) -> Search:
-    """Return a search by its name, which may have its database before it; without a name, the only search there."""
-    where, mark, name = text.rpartition("::")
-    return Search(name or None, storage=where if mark else storage)
-
-
-def _sides(result: Comparison) -> Columns:
-    sides = (result.a, result.b)
-    best = 4 if result.a.direction == "maximize" else 0
-    rows: dict[str, list[str | None]] = {
-        "metric": [side.metric for side in sides],
-        "best": [f"{side.best:.4g}" for side in sides],
-        "95 % interval": [
-            None if side.interval is None else f"{rounded(side.interval.low, 2)} .. {rounded(side.interval.high, 2)}"
-            for side in sides
-        ],
-        "of trial": [
-            f"{side.best_trial}{'' if side.best_stage == side.name else f' of {side.best_stage}'}" for side in sides
-        ],
-        **{
-            name.replace("_", " "): [f"{side.quartiles[i]:.4g}" for side in sides]
-            for i, name in reversed(list(enumerate(_QUARTILES)))
-            if i != best  # it stands above
-        },
-        "finished trials": [str(side.finished) for side in sides],
-        "failed": [_share(side.failed, side) for side in sides],
-        "pruned": [_share(side.pruned, side) for side in sides],
-        "epochs": [f"{side.epochs:,}" if side.epochs else None for side in sides],
-        "seconds": [None if side.seconds is None else f"{side.seconds:.4g}" for side in sides],
-    }
-    headings = [f"A: {result.a.name}", f"B: {result.b.name}"]
-    return {"": list(rows), **{heading: [row[i] for row in rows.values()] for i, heading in enumerate(headings)}}
-
-
-def _share(count: int, side: Side) -> str:
-    return f"{count} ({count / side.finished:.0%})" if count else "0"
-
-
-def _numbers(result: Comparison) -> Columns:
-    """Return a row a side, with every digit."""
-    rows: list[dict[str, Any]] = []
-    for label, side in (("A", result.a), ("B", result.b)):
-        row = asdict(side)
-        interval, quartiles = row.pop("interval"), row.pop("quartiles")
-        row |= {f"interval_{end}": None if interval is None else interval[end] for end in ("low", "high")}
-        rows.append({"side": label, **row, **dict(zip(_QUARTILES, quartiles, strict=True))})
-    return by_column(rows)

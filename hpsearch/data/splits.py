@@ -44,8 +44,8 @@ class Split:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return the preprocessing as JSON-able data."""
-        return self.preprocessing.plain()
+        """Return the preprocessing and the number of classes as JSON-able data."""
+        return self.preprocessing.plain() | {"classes": self.classes}
 
 
 def split(

@@ -195,6 +195,14 @@ class Runtime(Protocol):
             BadStudyFile: Values that do not go together.
         """
 
+    def complexity(self, values: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, float]:
+        """Return in numbers how complex a model with these values is, each by its name; empty where that is not known.
+
+        Args:
+            values: Of all parameters, sampled and fixed.
+            facts: `Data.facts`, as a stage keeps them; those of an earlier version may lack some.
+        """
+
     def held_out(self, sections: Any, data: Any) -> int:
         """Return the number of test examples, none of which is read.
 

@@ -1,4 +1,4 @@
-"""Two searches, or two stages, side by side: their results, their cost, and whether chance explains the difference."""
+"""Two searches, stages or trials side by side: their results, their cost, and what chance explains."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, SECONDS, Direction, Stage
+from hpsearch.search.adoption import Adoption, Entrant, decide
 from hpsearch.search.noise import folds_of, noise_of
 from hpsearch.search.stage import best_of
 from hpsearch.statistics.budget import expected_best
@@ -18,6 +19,7 @@ from hpsearch.statistics.comparisons import mann_whitney, superiority
 from hpsearch.statistics.folds import corrected_error, upper_p
 from hpsearch.statistics.hits import discordant, matching, mcnemar
 from hpsearch.statistics.intervals import Interval
+from hpsearch.store import Counts
 from hpsearch.study_file import differences
 from hpsearch.text import counted
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hpsearch.store import Store
+    from hpsearch.store.queries import Columns
 
 SIGNIFICANT = 0.05  # at and above this p-value chance may explain a difference
 _MOST_DIFFERENCES = 4
@@ -112,28 +114,21 @@ class Comparison:
     paired: Paired | PairedFolds | None
     remarks: tuple[str, ...]  # obstacles to the comparison
     sentences: tuple[str, ...]
+    adoption: Adoption  # whether to adopt b's values in place of a's
 
 
 def _p(p: float) -> str:
     return f"p = {p:.2g}" if p >= 1e-15 else "p < 1e-15"
 
 
-@dataclass(frozen=True, slots=True)
-class Entrant:
-    """A search or stage to compare."""
-
-    store: Store
-    name: str
-    stages: Sequence[Stage]  # the search's stages, or that stage
-
-
 def compare(a: Entrant, b: Entrant) -> Comparison:
-    """Compare two searches or stages. NotEnoughTrials if one of them has no trial with a score."""
+    """Compare two searches, stages or trials. NotEnoughTrials if one of them has no trial with a score."""
     scores_a, scores_b = (_scores(entrant) for entrant in (a, b))
     side_a, side_b = _side(a, scores_a), _side(b, scores_b)
     sentences = []
     p = share = size = expected = paired = None
-    if (side_a.metric, side_a.direction) == (side_b.metric, side_b.direction):
+    comparable = (side_a.metric, side_a.direction) == (side_b.metric, side_b.direction)
+    if comparable and a.trial is None and b.trial is None:
         sign = 1.0 if side_a.direction == "maximize" else -1.0
         p = mann_whitney(scores_a, scores_b)
         share = superiority(sign * scores_b, sign * scores_a)
@@ -144,6 +139,7 @@ def compare(a: Entrant, b: Entrant) -> Comparison:
             of_a, of_b = (sign * expected_best(sign * scores, size) for scores in (scores_a, scores_b))
             expected = (of_a, of_b)
             sentences.append(f"the best of {size} random trials is {of_a:.4g} for A and {of_b:.4g} for B, on average")
+    if comparable:
         paired = _paired(a, b, side_a, side_b)
         if paired is not None:
             sentences.append(paired.sentence())
@@ -159,24 +155,40 @@ def compare(a: Entrant, b: Entrant) -> Comparison:
             "each best trial was chosen for its score on these examples, so the last p-value is too small (selection "
             "bias); compare them on other examples"
         )
-    return Comparison(side_a, side_b, share, p, size, expected, paired, tuple(remarks), tuple(sentences))
+    tests = (share, p, size, expected, paired)
+    return Comparison(side_a, side_b, *tests, tuple(remarks), tuple(sentences), decide(a, b))
 
 
-def _scores(entrant: Entrant) -> NDArray[np.float64]:
-    return np.concatenate([entrant.store.scores(stage)["score"] for stage in entrant.stages])
-
-
-def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
+def _best(entrant: Entrant) -> tuple[Stage, Columns]:
+    """Return the stage of the trial that stands for a side, and its columns."""
     store, stages = entrant.store, entrant.stages
+    if entrant.trial is not None:
+        return stages[0], store.columns(stages[0], states=("COMPLETE",), numbers=(entrant.trial,))
     best = best_of(store, stages)
     if best is None:
         raise NotEnoughTrials(
             f"{entrant.name} in {store.where} has no trial with a score, so there is nothing to compare"
         )
-    stage, top = best
+    return best
+
+
+def _scores(entrant: Entrant) -> NDArray[np.float64]:
+    if entrant.trial is not None:
+        return np.array(_best(entrant)[1]["score"])
+    return np.concatenate([entrant.store.scores(stage)["score"] for stage in entrant.stages])
+
+
+def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
+    store, stages = entrant.store, entrant.stages
+    stage, top = _best(entrant)
     score, noise = top["score"][0], noise_of(store, stage, {HITS: [None], **top})
-    counts = [store.counts(stage) for stage in stages]
-    stored = [value for stage in stages for _, value in store.attributes(stage, SECONDS)]
+    if entrant.trial is None:
+        counts = [store.counts(stage) for stage in stages]
+        stored = [value for stage in stages for _, value in store.attributes(stage, SECONDS)]
+        epochs = sum(store.epochs(stage) for stage in stages)
+    else:
+        counts, stored = [Counts(complete=1)], top["seconds"]
+        epochs = sum(map(len, store.points(stage, top["number"]).values()))
     seconds = [float(value) for value in stored if type(value) in (int, float) and math.isfinite(value)]
     lowest, lower, median, upper, highest = np.quantile(scores, (0, 0.25, 0.5, 0.75, 1)).tolist()
     return Side(
@@ -188,7 +200,7 @@ def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
         complete=sum(count.complete for count in counts),
         pruned=sum(count.pruned for count in counts),
         failed=sum(count.failed for count in counts),
-        epochs=sum(store.epochs(stage) for stage in stages),
+        epochs=epochs,
         seconds=math.fsum(seconds) if seconds else None,
         best_stage=stage.name,
         best_trial=top["number"][0],

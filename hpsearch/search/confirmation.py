@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 _LEAST_P = 1e-15  # smaller probabilities are rounding error
 # Repeats that two settings must have in common: the spread of fewer is known so badly that too many differences would
 # be claimed (in simulations of five equal settings up to 9 % at 3 repeats, at most 5.5 % from 4 on).
-_LEAST_TO_COMPARE = 4
+LEAST_TO_COMPARE = 4
 
 # The hits of one setting, (N,) each, or its scores on folds, by repeat.
 SettingHits = Mapping[int, "NDArray[np.bool_] | NDArray[np.float64]"]
@@ -82,25 +82,34 @@ SettingHits = Mapping[int, "NDArray[np.bool_] | NDArray[np.float64]"]
 def assess(store: Store, confirmation: Stage) -> Overview:
     """Return the state of a confirmation with the uncertainty of its means."""
     state, examples = overview(store, confirmation), kinds.examples(confirmation)
-    hits: dict[int, dict[int, NDArray[np.bool_] | NDArray[np.float64]]] = {of.trial: {} for of in state.ranking}
-    ratio = 0.0
+    hits, ratio = repeats_of(store, state)
+    given: dict[str, Any] = {"examples": examples, "hits": hits} if examples is not None else {"folds": (hits, ratio)}
+    ranking = rank_confirmed(state.ranking, direction=confirmation.direction, **given)
+    return replace(state, ranking=ranking)
+
+
+def repeats_of(store: Store, state: Overview) -> tuple[dict[int, SettingHits], float]:
+    """Return what repeats keep of single examples or folds, by setting and repeat, and the `split_ratio` of folds.
+
+    Hits where the scores are shares of examples, else the scores on folds; what is not kept is missing.
+    """
+    confirmation, examples = state.confirmation, kinds.examples(state.confirmation)
+    known: dict[int, dict[int, NDArray[np.bool_] | NDArray[np.float64]]] = {of.trial: {} for of in state.ranking}
     if examples is None:
         scores = {number: of.scores[repeat] for of in state.ranking for repeat, number in of.numbers.items()}
         folds, ratio = folds_of(store, confirmation, scores)
         sizes = {len(of_trial) for of_trial in folds.values()}
         for of in state.ranking if len(sizes) == 1 else ():
-            hits[of.trial] = {r: np.array(folds[number]) for r, number in of.numbers.items() if number in folds}
-    else:
-        numbers = [number for of in state.ranking for number in of.numbers.values()]
-        texts = store.attribute(confirmation, numbers, HITS)
-        for of in state.ranking:
-            for repeat, number in of.numbers.items():
-                stored = matching_bytes(texts.get(number), examples, of.scores[repeat])
-                if stored is not None:
-                    hits[of.trial][repeat] = np.frombuffer(stored, np.bool_)
-    given: dict[str, Any] = {"examples": examples, "hits": hits} if examples is not None else {"folds": (hits, ratio)}
-    ranking = rank_confirmed(state.ranking, direction=confirmation.direction, **given)
-    return replace(state, ranking=ranking)
+            known[of.trial] = {r: np.array(folds[number]) for r, number in of.numbers.items() if number in folds}
+        return {**known}, ratio
+    numbers = [number for of in state.ranking for number in of.numbers.values()]
+    texts = store.attribute(confirmation, numbers, HITS)
+    for of in state.ranking:
+        for repeat, number in of.numbers.items():
+            stored = matching_bytes(texts.get(number), examples, of.scores[repeat])
+            if stored is not None:
+                known[of.trial][repeat] = np.frombuffer(stored, np.bool_)
+    return {**known}, 0.0
 
 
 def rank_confirmed(
@@ -192,7 +201,7 @@ def _difference_p(
     """Return the two-sided p of the difference of two settings' means over their common repeats, and its scope."""
     common = sorted(first.scores.keys() & other.scores.keys())
     covers: Covers = "seeds"
-    if len(common) < _LEAST_TO_COMPARE:
+    if len(common) < LEAST_TO_COMPARE:
         return None, covers
     if set(common) <= first_hits.keys() & hits.keys() and len(hits[common[0]]) > 1:
         covers = "seeds and examples"

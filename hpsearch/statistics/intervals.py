@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist, fmean, stdev
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ def student_cdf(t: float, freedom: int) -> float:
     return min(max(0.5 + inner / 2, 0.0), 1.0)
 
 
+@lru_cache(maxsize=256)
 def student_quantile(probability: float, freedom: int) -> float:
     """Return the t with P(T <= t) = ``probability``, by bisection of `student_cdf`."""
     if probability < 0.5:

@@ -42,6 +42,7 @@ RANGES = f"{ATTRIBUTE_PREFIX}ranges"  # the study attribute with a stage's range
 DECLARED = f"{ATTRIBUTE_PREFIX}declared"  # the study attribute with the ranges that its trials' calls have declared
 PLAN_KEY = f"{ATTRIBUTE_PREFIX}roster"  # the study attribute with what each trial of a confirmation repeats
 EVALUATIONS = f"{ATTRIBUTE_PREFIX}evaluations"  # on the test set, in order: an attribute of a search's first study
+BASELINE = f"{ATTRIBUTE_PREFIX}baseline"  # of a stage's study: which of its trials is the baseline, and since when
 STOP = f"{ATTRIBUTE_PREFIX}stop"  # of a search's first study: how often its runs were asked to stop, and when last
 RETRIED = f"{ATTRIBUTE_PREFIX}retried"  # of a study: how often failed trials of it were given back
 KIND = f"{ATTRIBUTE_PREFIX}kind"

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from hpsearch import data as data_sets
 from hpsearch import samplers
 from hpsearch.data import splits
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadArgument, BadData, BadStudyFile, nearest
 from hpsearch.nn import (
     Epoch,
@@ -30,7 +31,7 @@ from hpsearch.objectives.network import evaluation
 from hpsearch.objectives.network.kind import ALSO_CALLED, HYPERPARAMETERS, uses
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.objectives.network.sections import NetworkSections
-from hpsearch.objectives.network.structure import build, check_names, largest_values
+from hpsearch.objectives.network.structure import build, check_names, largest_values, structure_of
 from hpsearch.objectives.sections import explained
 from hpsearch.records import NewStage, Trial
 from hpsearch.space import possible, shown
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from hpsearch.space import Space, Value
 
 
-__all__ = ["check", "estimate", "evaluate", "fit", "held_out", "load", "objective", "with_values"]
+__all__ = ["check", "complexity", "estimate", "evaluate", "fit", "held_out", "load", "objective", "with_values"]
 
 _PROBE_EPOCHS = 2
 
@@ -177,6 +178,14 @@ def _words(settings: Mapping[str, Any], space: Space, names: Iterable[str]) -> I
             yield value
         else:
             yield name if value is True else f"{name} {shown(value)}"
+
+
+def complexity(values: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return the number of weights; see `hpsearch.objectives.base.Runtime.complexity`."""
+    if "classes" not in facts:  # a stage of an earlier version
+        return {}
+    inputs = Preprocessing.from_plain(facts).inputs
+    return {"weights": structure_of(values, inputs=inputs, classes=facts["classes"]).parameters}
 
 
 def held_out(sections: Any, data: Any) -> int:

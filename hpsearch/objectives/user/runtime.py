@@ -106,6 +106,10 @@ class UserRuntime:
             raise BadArgument("epochs", epochs, "only a network has epochs", "leave it out")
         return sections.model_copy(update={"fixed": {**sections.fixed, **params}})
 
+    def complexity(self, values: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, float]:
+        """Return nothing: of a user's model only its seconds are known."""
+        return {}
+
     def held_out(self, *given: Any, **options: Any) -> Any:
         """Raise: there is no test set here."""
         raise BadData("hpsearch has no test set for an objective of your own; evaluate it in your code")

@@ -1,0 +1,154 @@
+"""``hpsearch compare`` and ``baseline``: whether what was found is better than what is in use."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpsearch.api import Search, baselines
+from hpsearch.cli import options
+from hpsearch.cli.options import Format, Group
+from hpsearch.cli.render import command, emit, emit_object, emit_record, say, worded
+from hpsearch.errors import BadArgument
+from hpsearch.records import Action
+from hpsearch.reports.tables import by_column
+from hpsearch.text import rounded
+
+if TYPE_CHECKING:
+    from hpsearch.search.comparison import Comparison, Side
+    from hpsearch.store.queries import Columns
+
+_QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
+
+
+@click.command()
+@click.argument(
+    "a", metavar="A", help="A search (mnist), a stage (mnist/stage-02), a trial (mnist/stage-02/7), or FILE::mnist."
+)
+@click.argument("b", metavar="[B]", required=False, help="Likewise. [default: A is compared with its baseline]")
+@options.storage
+@click.option("--other-storage", help="The database of B. [default: that of A]")
+@options.output
+def compare(a: str, b: str | None, storage: str | None, other_storage: str | None, output: Format) -> None:
+    """Compare two searches, stages or trials, and say whether to adopt B's values.
+
+    The best trial of each, all their trials, their cost, and what chance explains.
+    """
+    if b is None and other_storage is not None:
+        raise BadArgument("other_storage", other_storage, "it is the database of B, and B is missing", "give B, too")
+    other = None if b is None else _named(b, storage if other_storage is None else other_storage)
+    result = _named(a, storage).compare(other)
+    if output == "json":
+        emit_object(result)
+    elif output == "csv":
+        emit(_numbers(result), output)
+    else:
+        emit(_sides(result), output)
+        say()
+        for sentence in result.sentences:
+            say(f"  {sentence}", hanging=4)
+        recommendation, *figures = result.adoption.sentences
+        for figure in figures:
+            say(f"  {worded(figure)}", hanging=4)
+        for remark in result.remarks:
+            say(f"  note: {worded(remark)}", hanging=4)
+        say()
+        say(worded(recommendation))
+
+
+def _named(text: str, storage: str | None) -> Search:
+    """Return a search by its name, which may have its database before it; without a name, the only search there."""
+    where, mark, name = text.rpartition("::")
+    return Search(name or None, storage=where if mark else storage)
+
+
+def _sides(result: Comparison) -> Columns:
+    sides = (result.a, result.b)
+    best = 4 if result.a.direction == "maximize" else 0
+    rows: dict[str, list[str | None]] = {
+        "metric": [side.metric for side in sides],
+        "best": [f"{side.best:.4g}" for side in sides],
+        "95 % interval": [
+            None if side.interval is None else f"{rounded(side.interval.low, 2)} .. {rounded(side.interval.high, 2)}"
+            for side in sides
+        ],
+        "of trial": [
+            f"{side.best_trial}{'' if side.best_stage == side.name else f' of {side.best_stage}'}" for side in sides
+        ],
+        **{
+            name.replace("_", " "): [f"{side.quartiles[i]:.4g}" for side in sides]
+            for i, name in reversed(list(enumerate(_QUARTILES)))
+            if i != best  # it stands above
+        },
+        "finished trials": [str(side.finished) for side in sides],
+        "failed": [_share(side.failed, side) for side in sides],
+        "pruned": [_share(side.pruned, side) for side in sides],
+        "epochs": [f"{side.epochs:,}" if side.epochs else None for side in sides],
+        "seconds": [None if side.seconds is None else f"{side.seconds:.4g}" for side in sides],
+    }
+    headings = [f"A: {result.a.name}", f"B: {result.b.name}"]
+    return {"": list(rows), **{heading: [row[i] for row in rows.values()] for i, heading in enumerate(headings)}}
+
+
+def _share(count: int, side: Side) -> str:
+    return f"{count} ({count / side.finished:.0%})" if count else "0"
+
+
+def _numbers(result: Comparison) -> Columns:
+    """Return a row a side, with every digit."""
+    rows: list[dict[str, Any]] = []
+    for label, side in (("A", result.a), ("B", result.b)):
+        row = asdict(side)
+        interval, quartiles = row.pop("interval"), row.pop("quartiles")
+        row |= {f"interval_{end}": None if interval is None else interval[end] for end in ("low", "high")}
+        rows.append({"side": label, **row, **dict(zip(_QUARTILES, quartiles, strict=True))})
+    return by_column(rows)
+
+
+@click.group(cls=Group)
+def baseline() -> None:
+    """Name the trial that is in use, with which searches are compared."""
+
+
+@baseline.command("set")
+@click.argument("search", metavar="TRIAL", help="The trial: mnist/stage-02/7.")
+@options.storage
+@options.output
+def set_baseline(search: str, storage: str | None, output: Format) -> None:
+    """Make a trial the baseline for its data and metric, in place of an earlier one."""
+    of = Search(search, storage=storage).set_baseline()
+    if output != "table":
+        emit_record({"baseline": of.name, "score": of.score, "when": of.when}, output)
+        return
+    compare = command(Action("compare", {"search": "SEARCH", "storage": storage}))
+    say(f"{of.name} ({of.stage.metric} {of.score:.4g}) is the baseline; {compare} compares a search with it")
+
+
+@baseline.command("show")
+@options.storage
+@options.output
+def show_baselines(storage: str | None, output: Format) -> None:
+    """Show the baselines of the database, one for each data and metric."""
+    rows = [
+        {"baseline": of.name, "metric": of.stage.metric, "score": of.score, "when": of.when}
+        for of in baselines(storage)
+    ]
+    if not rows and output == "table":
+        say("no baseline is set")
+        return
+    emit(by_column(rows), output)
+
+
+@baseline.command("clear")
+@options.search
+@options.storage
+@options.output
+def clear_baseline(search: str | None, storage: str | None, output: Format) -> None:
+    """Take away the baseline of a search."""
+    of = Search(search, storage=storage).clear_baseline()
+    if output != "table":
+        emit_record({"baseline": of.name, "score": of.score, "when": of.when}, output)
+        return
+    say(f"{of.name} is no longer the baseline")

@@ -1,0 +1,163 @@
+"""Adopt or keep: what is recommended over made stages, and the baseline that the database keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import made_stages
+import numpy as np
+import pytest
+
+from hpsearch.errors import BadInput, NotEnoughTrials, UnknownSearch
+from hpsearch.records import Stage
+from hpsearch.search.adoption import Adoption, Entrant, adoption, decide
+from hpsearch.search.baseline import baseline_of, baselines, clear_baseline, known_baseline, set_baseline
+from hpsearch.store import Store
+
+
+def bowl(top: float) -> Any:
+    """Accuracies of trials, by their numbers: most well below the best."""
+    return lambda number, params: top - 0.2 * float(np.random.default_rng(number).random())
+
+
+def entrant(store: Store, stage: Stage, trial: int | None = None) -> Entrant:
+    return Entrant(store, stage.name, [stage], trial)
+
+
+def decided(store: Store, tops: tuple[float, float], means: tuple[float | None, ...] = (), **options: Any) -> Adoption:
+    """Stage 2 against stage 1, whose best accuracies and, where these are given, confirmed means are so."""
+    stages = [made_stages.make(store, bowl(top), number=n, images=400, **options) for n, top in enumerate(tops, 1)]
+    for stage, mean in zip(stages, means, strict=False):
+        if mean is not None:
+            made_stages.confirm(store, stage, [mean, mean - 0.01], repeats=6)
+    return decide(entrant(store, stages[0]), entrant(store, stages[1]))
+
+
+def test_confirmed_values_that_are_better_beyond_their_repeats_are_adopted(store: Store) -> None:
+    made = decided(store, (0.9, 0.9), (0.85, 0.88))
+    assert made.verdict == "adopt"
+    assert made.retrained is not None
+    assert made.retrained.gain == pytest.approx(0.03, abs=0.003)
+    assert 0 < made.retrained.interval.low < 0.03 < made.retrained.interval.high
+    first, second, *_ = map(str, made.sentences)
+    assert first.startswith(f"adopt the values of B ({made.candidate}): better by 0.03 (95 % interval ")
+    assert second.startswith(f"trained again, {made.current} has a mean validation_accuracy of 0.8493 over 6 repeats, ")
+    assert second.endswith("over other seeds; it allows for the choice among 2 settings")
+
+
+def test_confirmed_values_decide_whatever_single_scores_are(store: Store) -> None:
+    made = decided(store, (0.8, 0.95), (0.88, 0.85))
+    assert made.verdict == "keep"
+    assert made.searched is not None
+    assert made.searched.interval.low > 0
+    assert str(made.sentences[0]).startswith(f"keep A: the values of B ({made.candidate}) are worse, by 0.03 (")
+
+
+def test_a_small_gain_may_be_chance_and_more_repeats_would_tell(store: Store) -> None:
+    made = decided(store, (0.9, 0.9), (0.85, 0.852))
+    assert made.verdict == "undecided"
+    assert str(made.sentences[0]).startswith("keep A for now: a gain of 0.00")
+    assert "repeats of both would tell (confirm(stage=2, repeats=" in str(made.sentences[0])
+    assert made.action is not None
+    assert made.action.arguments["repeats"] > 6
+
+
+@pytest.mark.parametrize(
+    ("tops", "verdict"), [((0.8, 0.95), "adopt"), ((0.9, 0.9), "undecided"), ((0.95, 0.8), "keep")]
+)
+@pytest.mark.parametrize("hits", [True, False])
+def test_without_confirmations_the_searches_decide(
+    store: Store, tops: tuple[float, float], verdict: str, hits: bool
+) -> None:
+    made = decided(store, tops, hits=hits)
+    assert (made.verdict, made.retrained) == (verdict, None)
+    assert made.searched is not None
+    assert made.searched.covers == ("trials and examples" if hits else "trials")
+    if verdict == "undecided":
+        assert str(made.sentences[0]).endswith("; confirm(stage=1) trains the best of A again with other seeds")
+        assert str(made.sentences[1]).endswith("; chance may explain that")
+
+
+def test_lower_is_better_of_a_loss(store: Store) -> None:
+    assert decided(store, (0.8, 0.95), metric="validation_loss").verdict == "adopt"
+
+
+def test_noise_is_seldom_adopted(store: Store) -> None:
+    """Of stages whose trials are all equally good, on the same examples, each against the one before."""
+    scores = np.random.default_rng(0).binomial(100, 0.85, (13, 40)) / 100
+    stages = [made_stages.make(store, list(of), number=n, trials=40, shared=0.5) for n, of in enumerate(scores, 1)]
+    verdicts = [decide(entrant(store, a), entrant(store, b)).verdict for a, b in pairwise(stages)]
+    assert verdicts.count("adopt") <= 1
+
+
+def test_nothing_is_recommended_on_other_data(store: Store) -> None:
+    stages = [made_stages.make(store, bowl(top), number=n) for n, top in ((1, 0.7), (2, 0.95))]
+    other = replace(stages[1], fingerprint="others")
+    made = decide(entrant(store, stages[0]), entrant(store, other))
+    assert (made.verdict, made.retrained, made.searched) == ("undecided", None, None)
+    assert str(made) == "no recommendation: B cannot be compared with A, as its data differ"
+
+
+def test_a_baseline_is_kept_for_its_data_and_metric(store: Store) -> None:
+    first = made_stages.make(store, bowl(0.9))
+    assert baseline_of(store, [first]) is None
+    assert adoption(store, [first]) is None
+    with pytest.raises(UnknownSearch, match="no baseline for the data and metric of made; `baseline set"):
+        known_baseline(store, [first])
+    set_baseline(store, [first], 1, 3)
+    second = made_stages.make(store, bowl(0.95), number=2)
+    loss = made_stages.make(store, bowl(0.95), number=3, metric="validation_loss")
+    assert baseline_of(store, [loss]) is None
+    set_baseline(store, [loss], 3, 0)
+    kept = set_baseline(store, [first, second], 2, 5)  # takes the place of the first one
+    assert [of.name for of in baselines(store)] == ["made/stage-02/5", "made/stage-03/0"]
+    assert baseline_of(store, [first]) == kept
+    assert clear_baseline(store, [first]) == kept
+    assert [of.name for of in baselines(store)] == ["made/stage-03/0"]
+
+
+def test_a_baseline_is_a_trial_with_a_score(store: Store) -> None:
+    stage = made_stages.make(store, bowl(0.9), trials=4)
+    with pytest.raises(BadInput, match="made/stage-01 has no trial 9 with a score; "):
+        set_baseline(store, [stage], 1, 9)
+    assert baselines(store) == []
+
+
+def test_a_search_is_weighed_against_its_baseline(store: Store) -> None:
+    first = made_stages.make(store, bowl(0.9), images=400)
+    made_stages.confirm(store, first, [0.85, 0.84])
+    best = store.columns(first, top=2)["number"]
+    set_baseline(store, [first], 1, best[0])
+    same = adoption(store, [first])
+    assert same is not None
+    assert (same.verdict, str(same)) == ("keep", "keep the baseline: this search comes to the same values")
+    second = made_stages.make(store, bowl(0.9), number=2, images=400)
+    single = adoption(store, [second])
+    assert single is not None
+    assert (single.verdict, single.searched) == ("undecided", None)  # one trial is no search
+    assert str(single.sentences[0]).startswith("keep the baseline for now: nothing tells yet; confirm(stage=2) trains")
+    made_stages.confirm(store, second, [0.88, 0.87])
+    better = adoption(store, [second])
+    assert better is not None
+    assert better.verdict == "adopt"
+    assert better.current == f"made/stage-01/{best[0]}"
+
+
+def test_a_baseline_without_repeats_of_its_own_decides_nothing(store: Store) -> None:
+    first = made_stages.make(store, bowl(0.9), images=400)
+    worst = store.columns(first, top=9)["number"][-1]
+    set_baseline(store, [first], 1, worst)
+    second = made_stages.make(store, bowl(0.99), number=2, images=400)
+    made_stages.confirm(store, second, [0.95, 0.94])
+    made = adoption(store, [second])
+    assert made is not None
+    assert made.verdict == "undecided"
+    assert "confirm(stage=1) trains the best of the baseline again" in str(made)
+
+
+def test_without_trials_there_is_nothing_to_decide(store: Store) -> None:
+    stages = [made_stages.make(store, [], trials=0, number=n) for n in (1, 2)]
+    with pytest.raises(NotEnoughTrials):
+        decide(entrant(store, stages[0]), entrant(store, stages[1]))
