@@ -1,0 +1,116 @@
+"""What retraining a setting gives: the choice among noisy trials by their neighbours, and the score to expect of it.
+
+The best of many noisy scores is lucky in its seed and in the examples. Both are corrected for:
+
+- **Seeds.** A Gaussian process over all trials says what score is to be expected at each; its mean shrinks a single
+  score towards those of its neighbours by as much as the scores are noisy. Only the better half of the scores is
+  followed: all lower ones, and the failed trials, count as the median, since how bad the bad ones are says little
+  about the best and would cost the fit its length scales.
+- **Failures.** A setting that survived may fail with another seed. The trials that were chosen have survived by
+  selection, so what their own survival says is left out: the probability is the one predicted from all other trials
+  (leave-one-out; Rasmussen & Williams 2006, section 5.4.2).
+- **Examples.** All trials are scored on the same examples, so no neighbour corrects for these. The mean of the process
+  is linear in the scores, hence in the hits on each example: it is computed example by example, the setting that is
+  best on a random half of the examples is scored on the other half, and such scores are averaged (as in
+  `hpsearch.statistics.hits.corrected_share`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.statistics.gaussian_process import GaussianProcess, fit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RESAMPLES = 200  # halvings of the examples
+_COLUMNS = 4096  # examples that are smoothed at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """N trials, judged by a Gaussian process over all of them. High scores are good."""
+
+    process: GaussianProcess  # of the scores, of which those below ``floor`` and failures count as ``floor``
+    floor: float  # the median score
+    floored: NDArray[np.bool_]  # (N,) whether a trial counts as the floor
+    mean: NDArray[np.float64]  # (N,) the expected score
+    sd: NDArray[np.float64]  # (N,) its standard deviation
+    failure: NDArray[np.float64]  # (N,) probability of failing when trained again, by the other trials
+    utility: NDArray[np.float64]  # (N,) what retraining is worth: a failure counts as the floor
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of a score about the expected one."""
+        return self.process.noise
+
+    def smoothed(self, which: NDArray[np.intp], values: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the process's mean of every column at some trials, (M, V), of values whose row means are the scores.
+
+        Args:
+            which: (M,) the trials.
+            values: (N, V); the rows of trials that count as the floor are not read.
+        """
+        process, own = self.process, ~self.floored
+        weights = process.smoother(process.points[which])  # (M, N)
+        constant = process.mean * (1 - weights.sum(axis=1)) + self.floor * weights[:, ~own].sum(axis=1)  # (M,)
+        parts = [
+            weights[:, own] @ values[own, at : at + _COLUMNS].astype(np.float64)  # (M, n) @ (n, v) -> (M, v)
+            for at in range(0, values.shape[1], _COLUMNS)
+        ]
+        return np.concatenate(parts, axis=1) + constant[:, None]
+
+
+def judge(
+    points: NDArray[np.float64], scores: NDArray[np.float64], groups: NDArray[np.intp] | None = None
+) -> Judged:
+    """Judge trials by each other.
+
+    Args:
+        points: (N, C) their values; see `hpsearch.statistics.gaussian_process.fit`.
+        scores: (N,), high ones good; NaN of a trial that failed. At least two are none.
+        groups: (C,) as for `fit`.
+    """
+    failed = np.isnan(scores)
+    floor = float(np.median(scores[~failed]))
+    floored = ~(scores > floor)
+    process = fit(points, np.where(floored, floor, scores), groups)
+    mean, sd = process.predict(points)
+    failure = np.zeros(len(scores))
+    if failed.any():
+        of_failures = fit(points, failed.astype(np.float64), groups)
+        # A point's prediction without itself: y - (K^-1 y) / (K^-1) on the diagonal.
+        failure = np.clip(failed - of_failures.weights / np.diag(of_failures.inverse), 0.0, 1.0)
+    return Judged(process, floor, floored, mean, sd, failure, mean - failure * np.maximum(mean - floor, 0.0))
+
+
+def expected_elsewhere(
+    smoothed: NDArray[np.float64], utility: NDArray[np.float64], *, rng: np.random.Generator
+) -> float:
+    """Return the expected share of hits of the best of M settings on examples that had no part in choosing it.
+
+    Args:
+        smoothed: (M, V) `Judged.smoothed` of settings that might have been the best.
+        utility: (M,) their utilities.
+        rng: Draws the halves of the examples.
+    """
+    count, examples = smoothed.shape
+    total = smoothed.sum(axis=1)  # (M,)
+    off = utility - total / examples  # what else counts in choosing: the probability of failing
+    outside = []
+    for at in range(0, RESAMPLES, 50):
+        half = rng.random((min(50, RESAMPLES - at), examples)) < 0.5  # (B, V)
+        size = half.sum(axis=1)
+        half, size = half[(size > 0) & (size < examples)], size[(size > 0) & (size < examples)]
+        inside = half.astype(np.float64) @ smoothed.T  # (B, V) @ (V, M) -> (B, M)
+        for chosen_by, scored_by, chosen, scored in (
+            (inside, total - inside, size, examples - size),
+            (total - inside, inside, examples - size, size),
+        ):
+            first = np.argmax(chosen_by / chosen[:, None] + off, axis=1)
+            outside += (scored_by[np.arange(len(first)), first] / scored).tolist()
+    return float(np.mean(outside))
