@@ -53,12 +53,11 @@ from hpsearch.space import contains
 from hpsearch.statistics.folds import error_interval
 from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import (
-    LEVEL,
     MOST_FREEDOM,
     Interval,
     mean_interval,
+    share_interval,
     student_cdf,
-    student_quantile,
     whole,
 )
 from hpsearch.store import Store, open_store
@@ -159,21 +158,6 @@ def crossed_variance(values: NDArray[np.float64], ratio: float = 0.0) -> tuple[f
         return 0.0, MOST_FREEDOM
     spread = seeds**2 / (rows - 1) + examples**2 / (columns - 1) + rest**2 / freedom
     return total / values.size, total**2 / spread
-
-
-def share_interval(share: float, variance: float, freedom: float, examples: int) -> Interval:
-    """Return Wilson's interval of a share with an estimated variance: at as many examples as would have that variance.
-
-    A symmetric interval would leave [0, 1] near its ends. With Student's t for the normal quantile, as the variance
-    is an estimate with these degrees of freedom (after Korn & Graubard 1998).
-    """
-    t = student_quantile(0.5 + LEVEL / 2, whole(freedom))
-    own = share * (1 - share)
-    effective = own / variance if variance > 0 and own > 0 else examples
-    shrink = 1 + t * t / effective
-    centre = (share + t * t / (2 * effective)) / shrink
-    half = t / shrink * math.sqrt(own / effective + (t / (2 * effective)) ** 2)
-    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
 
 
 def _interval(of: Confirmed, hits: SettingHits, examples: int | None, ratio: float) -> tuple[Interval | None, Covers]:

@@ -53,6 +53,21 @@ def wilson_of_share(share: float, examples: int) -> Interval:
     return Interval(low, high)
 
 
+def share_interval(share: float, variance: float, freedom: float, examples: int) -> Interval:
+    """Return Wilson's interval of a share with an estimated variance: at as many examples as would have that variance.
+
+    A symmetric interval would leave [0, 1] near its ends. With Student's t for the normal quantile, as the variance
+    is an estimate with these degrees of freedom (after Korn & Graubard 1998).
+    """
+    t = student_quantile(0.5 + LEVEL / 2, whole(freedom))
+    own = share * (1 - share)
+    effective = own / variance if variance > 0 and own > 0 else examples
+    shrink = 1 + t * t / effective
+    centre = (share + t * t / (2 * effective)) / shrink
+    half = t / shrink * math.sqrt(own / effective + (t / (2 * effective)) ** 2)
+    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
+
+
 def mean_interval(values: Sequence[float]) -> Interval:
     """Return Student's interval of a mean: mean +- t s/sqrt(n), with n - 1 degrees of freedom (Student 1908).
 

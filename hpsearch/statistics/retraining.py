@@ -3,9 +3,9 @@
 The best of many noisy scores is lucky in its seed and in the examples. Both are corrected for:
 
 - **Seeds.** A Gaussian process over all trials says what score is to be expected at each; its mean shrinks a single
-  score towards those of its neighbours by as much as the scores are noisy. Only the better half of the scores is
-  followed: all lower ones, and the failed trials, count as the median, since how bad the bad ones are says little
-  about the best and would cost the fit its length scales.
+  score towards those of its neighbours by as much as the scores are noisy. Only the better two fifths of the scores
+  are followed: the lower ones, and the failed trials, count as the last of these (the *floor*), since how bad the bad
+  ones are says little about the best, and costs the fit its length scales.
 - **Failures.** A setting that survived may fail with another seed. The trials that were chosen have survived by
   selection, so what their own survival says is left out: the probability is the one predicted from all other trials
   (leave-one-out; Rasmussen & Williams 2006, section 5.4.2).
@@ -18,7 +18,7 @@ The best of many noisy scores is lucky in its seed and in the examples. Both are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from hpsearch.statistics.gaussian_process import GaussianProcess, fit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FOLLOWED = 0.4  # share of the scores that are followed
 RESAMPLES = 200  # halvings of the examples
 _COLUMNS = 4096  # examples that are smoothed at a time
 
@@ -36,19 +37,15 @@ class Judged:
     """N trials, judged by a Gaussian process over all of them. High scores are good."""
 
     process: GaussianProcess  # of the scores, of which those below ``floor`` and failures count as ``floor``
-    floor: float  # the median score
+    floor: float  # the lowest score that is followed
     floored: NDArray[np.bool_]  # (N,) whether a trial counts as the floor
     mean: NDArray[np.float64]  # (N,) the expected score
     sd: NDArray[np.float64]  # (N,) its standard deviation
+    noise: float  # standard deviation of a score about the expected one
     failure: NDArray[np.float64]  # (N,) probability of failing when trained again, by the other trials
     utility: NDArray[np.float64]  # (N,) what retraining is worth: a failure counts as the floor
 
-    @property
-    def noise(self) -> float:
-        """The standard deviation of a score about the expected one."""
-        return self.process.noise
-
-    def smoothed(self, which: NDArray[np.intp], values: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def smoothed(self, which: NDArray[np.intp], values: NDArray[Any]) -> NDArray[np.float64]:
         """Return the process's mean of every column at some trials, (M, V), of values whose row means are the scores.
 
         Args:
@@ -76,16 +73,22 @@ def judge(
         groups: (C,) as for `fit`.
     """
     failed = np.isnan(scores)
-    floor = float(np.median(scores[~failed]))
+    floor = float(np.quantile(scores[~failed], 1 - FOLLOWED))
     floored = ~(scores > floor)
-    process = fit(points, np.where(floored, floor, scores), groups)
+    values = np.where(floored, floor, scores)
+    process = fit(points, values, groups)
     mean, sd = process.predict(points)
+    # Those that count as the floor have no noise, which makes the process's too small for the others: theirs is scaled
+    # by the squares of their standardised leave-one-out residuals, 1 on average where the noise is right.
+    off = process.weights**2 / np.diag(process.inverse)
+    scale = float(np.sqrt(max(off[~floored].mean(), 1.0))) if not floored.all() else 1.0
     failure = np.zeros(len(scores))
     if failed.any():
         of_failures = fit(points, failed.astype(np.float64), groups)
-        # A point's prediction without itself: y - (K^-1 y) / (K^-1) on the diagonal.
+        # The prediction of a point from the others: y - (K^-1 y) / (K^-1) on the diagonal.
         failure = np.clip(failed - of_failures.weights / np.diag(of_failures.inverse), 0.0, 1.0)
-    return Judged(process, floor, floored, mean, sd, failure, mean - failure * np.maximum(mean - floor, 0.0))
+    utility = mean - failure * np.maximum(mean - floor, 0.0)
+    return Judged(process, floor, floored, mean, sd * scale, process.noise * scale, failure, utility)
 
 
 def expected_elsewhere(
@@ -114,3 +117,16 @@ def expected_elsewhere(
             first = np.argmax(chosen_by / chosen[:, None] + off, axis=1)
             outside += (scored_by[np.arange(len(first)), first] / scored).tolist()
     return float(np.mean(outside))
+
+
+def expected_on_other_folds(smoothed: NDArray[np.float64], utility: NDArray[np.float64]) -> float:
+    """Return the expected score of the best of M settings on a fold that had no part in choosing it.
+
+    Args:
+        smoothed: (M, J) `Judged.smoothed` of the scores on J folds, at least 2.
+        utility: (M,) their utilities.
+    """
+    folds = smoothed.shape[1]
+    total = smoothed.sum(axis=1)
+    rest = (total[:, None] - smoothed) / (folds - 1) + (utility - total / folds)[:, None]  # (M, J)
+    return float(smoothed[np.argmax(rest, axis=0), np.arange(folds)].mean())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpsearch.records import Setting
 from hpsearch.reports.tables import confirmed_sentences
 from hpsearch.search.best import Confirmed, Overview
-from hpsearch.search.confirmation import SettingHits, crossed_variance, rank_confirmed, share_interval
+from hpsearch.search.confirmation import SettingHits, crossed_variance, rank_confirmed
 from hpsearch.statistics import Interval, mean_interval, wilson
 
 EXAMPLES = 100

@@ -1,0 +1,105 @@
+"""The trials of a search judged by each other: which settings are worth training again.
+
+All finished and failed trials of stages that compare take part, and the repeats of their confirmations; see
+`hpsearch.statistics.retraining`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.search.stage import known_confirmation
+from hpsearch.search.surrogate import surrogate_of
+from hpsearch.space import Categorical, delivered
+from hpsearch.statistics.retraining import Judged, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from hpsearch.records import Stage
+    from hpsearch.search.surrogate import Encoding
+    from hpsearch.space import Value
+    from hpsearch.store import Store
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """N trials of stages whose scores compare, judged by each other: first the sampled ones, then repeats of these."""
+
+    trials: Sequence[tuple[Stage, int]]  # (N,) the stage or confirmation, and the number there
+    sampled: int  # number of those that are no repeats
+    scores: NDArray[np.float64]  # (N,) times ``sign``; NaN of failed trials
+    sign: float  # 1 where a high score is good, else -1
+    judged: Judged
+
+    def best_first(self, among: Collection[str]) -> list[int]:
+        """Return the places of the sampled trials with a score of some stages, by name; the most useful first."""
+        scored = [at for at in range(self.sampled) if not math.isnan(self.scores[at])]
+        of_stages = [at for at in scored if self.trials[at][0].name in among]
+        return sorted(of_stages, key=lambda at: -self.judged.utility[at])
+
+
+def judge_trials(
+    store: Store, stages: Sequence[Stage], *, like: Stage, confirmations: bool = True
+) -> Judgement | None:
+    """Return the trials of a search judged by each other; None with too few scores.
+
+    Args:
+        store: The database.
+        stages: The stages whose trials are judged.
+        like: Of these only the ones whose scores compare with this one's.
+        confirmations: Include the repeats of their confirmations.
+    """
+    surrogate = surrogate_of(store, stages, like=like)
+    if surrogate is None:
+        return None
+    trials, points, scores = [*surrogate.trials], [surrogate.points], [surrogate.sign * surrogate.scores]
+    names = {stage.name for stage, _ in trials}
+    for stage in stages:
+        confirmation = known_confirmation(store, stage) if confirmations and stage.name in names else None
+        if confirmation is not None:
+            numbers, settings, of = _repeats(store, confirmation)
+            trials += [(confirmation, number) for number in numbers]
+            points.append(_points(surrogate.encoding, stage, settings))
+            scores.append(surrogate.sign * of)
+    every = np.concatenate(scores)
+    judged = judge(np.concatenate(points), every, surrogate.encoding.groups)
+    return Judgement(trials, len(surrogate.trials), every, surrogate.sign, judged)
+
+
+def _repeats(
+    store: Store, confirmation: Stage
+) -> tuple[list[int], list[Mapping[str, Value]], NDArray[np.float64]]:
+    """Return the finished trials of a confirmation: their numbers, values and scores, NaN of a failed one."""
+    plan, columns = confirmation.plan, store.columns(confirmation, states=("COMPLETE", "FAIL"))
+    assert plan is not None
+    rows = [at for at, number in enumerate(columns["number"]) if number < plan.size]
+    numbers = [columns["number"][at] for at in rows]
+    settings = [plan.settings[plan.place(number)[0]].params for number in numbers]
+    # Trials that another program ran with other values say nothing about a setting.
+    same = [
+        all(columns[f"param:{name}"][at] == value for name, value in params.items())
+        for at, params in zip(rows, settings, strict=True)
+    ]
+    known = [columns["score"][at] if columns["state"][at] == "COMPLETE" else None for at in rows]
+    scores = np.array([math.nan if score is None or not math.isfinite(score) else score for score in known])
+    kept = [at for at, is_same in enumerate(same) if is_same]
+    return [numbers[at] for at in kept], [settings[at] for at in kept], scores[kept]
+
+
+def _points(encoding: Encoding, stage: Stage, settings: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
+    rows = [delivered(stage.space, params) for params in settings]
+    values: dict[str, NDArray[Any]] = {
+        name: np.array(
+            [row.get(name, math.nan) for row in rows], dtype=object if isinstance(of, Categorical) else float
+        )
+        for name, of in encoding.space.items()
+    }
+    return encoding.points(values)
