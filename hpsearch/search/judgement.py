@@ -18,14 +18,13 @@ from hpsearch.space import Categorical, delivered
 from hpsearch.statistics.retraining import Judged, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
 
-    from hpsearch.records import Stage
+    from hpsearch.records import Setting, Stage
     from hpsearch.search.surrogate import Encoding
-    from hpsearch.space import Value
     from hpsearch.store import Store
 
 
@@ -34,10 +33,15 @@ class Judgement:
     """N trials of stages whose scores compare, judged by each other: first the sampled ones, then repeats of these."""
 
     trials: Sequence[tuple[Stage, int]]  # (N,) the stage or confirmation, and the number there
+    settings: Sequence[tuple[str, int]]  # (N,) the name of the stage, and the number there of the trial with its values
     sampled: int  # number of those that are no repeats
     scores: NDArray[np.float64]  # (N,) times ``sign``; NaN of failed trials
     sign: float  # 1 where a high score is good, else -1
     judged: Judged
+
+    def repeats(self) -> list[int]:
+        """Return the places of the repeats that have a score."""
+        return [at for at in range(self.sampled, len(self.trials)) if not math.isnan(self.scores[at])]
 
     def best_first(self, among: Collection[str]) -> list[int]:
         """Return the places of the sampled trials with a score of some stages, by name; the most useful first."""
@@ -61,32 +65,32 @@ def judge_trials(
     if surrogate is None:
         return None
     trials, points, scores = [*surrogate.trials], [surrogate.points], [surrogate.sign * surrogate.scores]
+    settings = [(stage.name, number) for stage, number in trials]
     names = {stage.name for stage, _ in trials}
     for stage in stages:
         confirmation = known_confirmation(store, stage) if confirmations and stage.name in names else None
         if confirmation is not None:
-            numbers, settings, of = _repeats(store, confirmation)
+            numbers, of, its = _repeats(store, confirmation)
             trials += [(confirmation, number) for number in numbers]
-            points.append(_points(surrogate.encoding, stage, settings))
-            scores.append(surrogate.sign * of)
+            settings += [(stage.name, setting.trial) for setting in of]
+            points.append(_points(surrogate.encoding, stage, of))
+            scores.append(surrogate.sign * its)
     every = np.concatenate(scores)
     judged = judge(np.concatenate(points), every, surrogate.encoding.groups)
-    return Judgement(trials, len(surrogate.trials), every, surrogate.sign, judged)
+    return Judgement(trials, settings, len(surrogate.trials), every, surrogate.sign, judged)
 
 
-def _repeats(
-    store: Store, confirmation: Stage
-) -> tuple[list[int], list[Mapping[str, Value]], NDArray[np.float64]]:
-    """Return the finished trials of a confirmation: their numbers, values and scores, NaN of a failed one."""
+def _repeats(store: Store, confirmation: Stage) -> tuple[list[int], list[Setting], NDArray[np.float64]]:
+    """Return the finished trials of a confirmation: their numbers, settings and scores, NaN of a failed one."""
     plan, columns = confirmation.plan, store.columns(confirmation, states=("COMPLETE", "FAIL"))
     assert plan is not None
     rows = [at for at, number in enumerate(columns["number"]) if number < plan.size]
     numbers = [columns["number"][at] for at in rows]
-    settings = [plan.settings[plan.place(number)[0]].params for number in numbers]
+    settings = [plan.settings[plan.place(number)[0]] for number in numbers]
     # Trials that another program ran with other values say nothing about a setting.
     same = [
-        all(columns[f"param:{name}"][at] == value for name, value in params.items())
-        for at, params in zip(rows, settings, strict=True)
+        all(columns[f"param:{name}"][at] == value for name, value in setting.params.items())
+        for at, setting in zip(rows, settings, strict=True)
     ]
     known = [columns["score"][at] if columns["state"][at] == "COMPLETE" else None for at in rows]
     scores = np.array([math.nan if score is None or not math.isfinite(score) else score for score in known])
@@ -94,8 +98,8 @@ def _repeats(
     return [numbers[at] for at in kept], [settings[at] for at in kept], scores[kept]
 
 
-def _points(encoding: Encoding, stage: Stage, settings: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
-    rows = [delivered(stage.space, params) for params in settings]
+def _points(encoding: Encoding, stage: Stage, settings: Sequence[Setting]) -> NDArray[np.float64]:
+    rows = [delivered(stage.space, setting.params) for setting in settings]
     values: dict[str, NDArray[Any]] = {
         name: np.array(
             [row.get(name, math.nan) for row in rows], dtype=object if isinstance(of, Categorical) else float

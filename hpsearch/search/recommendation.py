@@ -9,23 +9,24 @@ score expected, by a Gaussian process over all finished and failed trials and al
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hpsearch.objectives import kinds
-from hpsearch.records import FOLDS, HITS, Action, Sentence, Setting, Stage, draw_seed
-from hpsearch.search.best import Covers, Overview, best_trial, overview
-from hpsearch.search.noise import REPORTING, folds_of, measured
+from hpsearch.records import HITS, Sentence, Stage, draw_seed
+from hpsearch.search.best import Covers, Overview, best_trial
+from hpsearch.search.confirmation import assess
+from hpsearch.search.judgement import Judgement, judge_trials
+from hpsearch.search.noise import folds_of
 from hpsearch.search.stage import actions_for, best_of, compares, known_confirmation, lacking, params_at
-from hpsearch.search.surrogate import Surrogate, surrogate_of
-from hpsearch.space import Categorical, Value, contains, delivered
+from hpsearch.space import Value
 from hpsearch.statistics.folds import corrected_error, error_interval
 from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import MOST_FREEDOM, Interval, share_interval
-from hpsearch.statistics.retraining import Judged, expected_elsewhere, expected_on_other_folds, judge
+from hpsearch.statistics.retraining import expected_elsewhere, expected_on_other_folds
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -35,3 +36,286 @@ if TYPE_CHECKING:
 
 _RIVALS = 100  # settings among which the choice is repeated on other examples: those beyond are never chosen
 _RISKY = 0.05  # a probability of failing that is worth a sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """The recommended values of a search, and the score to expect when they are trained again."""
+
+    stage: str
+    trial: int
+    # by all trials; by the stage's confirmation; or, where there are too few trials to learn from, by the best score
+    by: Literal["trials", "confirmation", "best score"]
+    score: float  # the trial's own score
+    expected: float  # the mean score of these values trained again with other seeds, on other examples
+    interval: Interval | None  # of that mean; None where the noise is not known
+    covers: Covers | None  # what the interval holds for; None without one
+    seed_sd: float | None  # standard deviation of single trainings about that mean; None: not known
+    failure: float | None  # probability that such a training fails; None: not known
+    trials: int  # number of finished and failed trials that it rests on
+    repeats: int  # how often these values have been trained so far
+    params: Mapping[str, Value]
+    metric: str
+    of: Stage = field(repr=False)
+    best: tuple[str, int] = field(repr=False)  # the stage and number of the trial with the best score
+    remarks: tuple[Sentence, ...] = field(default=(), repr=False)  # what there is to know besides, and to do
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """Why these values, what training them again gives, and what there is to know besides."""
+        return Sentence(self.why), *map(Sentence, self.outlook), *self.remarks
+
+    @property
+    def name(self) -> str:
+        """The name of the trial whose values they are."""
+        return f"{self.stage} trial {self.trial}"
+
+    @property
+    def why(self) -> str:
+        """The reason for these values, in words."""
+        if self.by == "confirmation":
+            return f"{self.name} is recommended: the confirmation of {self.stage} puts its values first"
+        if self.by == "best score":
+            return f"{self.name} is recommended: it has the best score; there are too few trials to learn more from"
+        what = "it has the best score, and its" if self.best == (self.stage, self.trial) else "its"
+        return f"{self.name} is recommended: {what} values have the best expected score, by {counted(self.trials, 'trial')}"
+
+    @property
+    def outlook(self) -> tuple[str, ...]:
+        """What training these values again gives, in words."""
+        metric = self.metric.replace("_", " ")
+        on = " on new examples" if self.covers == "seeds and examples" else ""
+        ends = self.interval
+        interval = "" if ends is None else f" (95 % interval {_number(ends.low)} to {_number(ends.high)})"
+        words = [f"trained again, they are expected to reach {metric} {_number(self.expected)}{on}{interval}"]
+        if self.seed_sd is not None:
+            words.append(f"single trainings differ by {self.seed_sd:.2g} (standard deviation over seeds)")
+        if self.failure is not None and self.failure > _RISKY:
+            words.append(f"one training in {round(1 / self.failure)} may fail: trials with values like these did")
+        return tuple(words)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if 0.01 <= abs(value) < 10 else f"{value:.4g}"
+
+
+def recommend(
+    store: Store, stages: Sequence[Stage], *, among: Sequence[Stage] | None = None
+) -> Recommendation | None:
+    """Return the recommended values of a search; None before any trial has a score.
+
+    They are those with the best expected score; or, where the stage that these are of or a later one has been
+    confirmed, those that the confirmation puts first.
+
+    Args:
+        store: The database.
+        stages: The search's stages, of which all trials are learned from whose scores compare with the best one's.
+        among: Recommend a trial of one of these. None: of any.
+    """
+    among = stages if among is None else among
+    best = best_of(store, among)
+    if best is None:
+        return None
+    like, columns = best
+    names = {stage.name for stage in among if compares(stage, like)}
+    judgement = judge_trials(store, stages, like=like)
+    at = None if judgement is None else _first(store, judgement, names)
+    if judgement is None or at is None:
+        return _by_score(store, among)
+    first = judgement.trials[at][0]
+    state = _confirmed(store, [stage for stage in among if stage.name in names and stage.number >= first.number])
+    rivals = judgement.best_first(names)[:_RIVALS]
+    if state is not None:
+        repeated = {judgement.settings[i]: i for i in judgement.repeats()}
+        rivals = [repeated[state.stage, of.trial] for of in state.ranking]
+        at = rivals[0]
+    return _made(store, judgement, at, rivals, state, (like.name, columns["number"][0]))
+
+
+def _first(store: Store, judgement: Judgement, names: Collection[str]) -> int | None:
+    """Return the most useful trial of these stages that has a value of every parameter; None where none has."""
+    for at in judgement.best_first(names):
+        stage, number = judgement.trials[at]
+        if not lacking(stage, _row(store, stage, number)[0]):
+            return at
+    return None
+
+
+def _row(store: Store, stage: Stage, number: int) -> tuple[dict[str, Value], float]:
+    columns = store.columns(stage, numbers=(number,))
+    return params_at(stage, columns, 0), columns["score"][0]
+
+
+def _confirmed(store: Store, stages: Sequence[Stage]) -> Overview | None:
+    """Return the latest complete confirmation of these stages with its uncertainty."""
+    for stage in reversed(stages):
+        confirmation = known_confirmation(store, stage)
+        if confirmation is not None and (state := assess(store, confirmation)).complete:
+            return state
+    return None
+
+
+def _by_score(store: Store, among: Sequence[Stage]) -> Recommendation:
+    """Return the recommendation where there are too few trials to learn from."""
+    best = best_trial(store, among)
+    assert best is not None
+    state = _confirmed(store, [best.of])
+    more = actions_for(store, best.of.search)("start")
+    common: dict[str, Any] = {
+        "stage": best.stage,
+        "seed_sd": None,
+        "failure": None,
+        "trials": best.trials,
+        "metric": best.metric,
+        "of": best.of,
+        "best": (best.stage, best.trial),
+    }
+    if state is not None:
+        first = state.ranking[0]
+        return Recommendation(
+            trial=first.trial,
+            by="confirmation",
+            score=first.setting.score,
+            expected=first.mean,
+            interval=first.interval,
+            covers=None if first.interval is None else first.covers,
+            repeats=first.repeats + 1,
+            params=first.setting.params,
+            **common,
+        )
+    return Recommendation(
+        trial=best.trial,
+        by="best score",
+        score=best.score,
+        expected=best.score if best.corrected is None else best.corrected,
+        interval=best.corrected_interval,
+        covers=None if best.corrected_interval is None else "seeds and examples",
+        repeats=1,
+        params=best.params,
+        remarks=(Sentence("with more trials it is learned from all of them: {}", (more,)),),
+        **common,
+    )
+
+
+def _made(
+    store: Store,
+    judgement: Judgement,
+    at: int,
+    rivals: Sequence[int],
+    state: Overview | None,
+    best: tuple[str, int],
+) -> Recommendation:
+    """Return the recommendation of one of the settings that might have been chosen, which are rows of the judgement."""
+    judged, sign = judgement.judged, judgement.sign
+    name, number = judgement.settings[at]
+    of = next(stage for stage, _ in judgement.trials if stage.name == name)
+    params, score = _row(store, of, number)
+    outlook = _outlook(store, judgement, at, rivals, of)
+    repeats = sum(setting == (name, number) for setting in judgement.settings)
+    return Recommendation(
+        stage=name,
+        trial=number,
+        by="trials" if state is None else "confirmation",
+        score=score,
+        expected=outlook.expected,
+        interval=outlook.interval,
+        covers=outlook.covers,
+        seed_sd=outlook.seed_sd,
+        failure=float(judged.failure[at]),
+        trials=len(judgement.trials),
+        repeats=repeats,
+        params=params,
+        metric=of.metric,
+        of=of,
+        best=best,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """What training a setting again gives."""
+
+    expected: float
+    interval: Interval
+    covers: Covers
+    seed_sd: float
+
+
+def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int], of: Stage) -> _Outlook:
+    """Return what training a setting again gives, which was the first of some rivals.
+
+    Its variance has a part from what the process does not know, and one from the examples, which all trials share and
+    the process does not see.
+    """
+    judged, sign = judgement.judged, judgement.sign
+    expected, variance, noise = float(judged.mean[at]), float(judged.sd[at]) ** 2, judged.noise
+    which = np.array([at, *(other for other in rivals if other != at)])
+    utility, examples = judged.utility[which], kinds.examples(of)
+    if examples is not None and 0 <= expected <= 1:
+        hits = _hits(store, judgement, examples)
+        shared = within = expected * (1 - expected) / examples  # the most that either can be
+        if hits is not None:
+            smoothed = judged.smoothed(which, hits)
+            rng = np.random.default_rng(draw_seed(of.seed, 0, "recommend"))
+            expected = min(expected, expected_elsewhere(smoothed, utility, rng=rng))
+            own = np.clip(smoothed[0], 0.0, 1.0)  # (V,) the probability of each hit
+            shared, within = float(own.var()) / examples, float((own * (1 - own)).mean()) / examples
+        expected = min(max(expected, 0.0), 1.0)
+        interval = share_interval(expected, variance + shared, MOST_FREEDOM, examples)
+        return _Outlook(expected, interval, "seeds and examples", math.sqrt(max(noise**2 - within, 0.0)))
+    covers: Covers = "seeds"
+    shared, freedom = 0.0, float(MOST_FREEDOM)
+    folds = _folds(store, judgement)
+    if folds is not None:
+        values, ratio = folds
+        smoothed = judged.smoothed(which, sign * values)
+        expected = min(expected, expected_on_other_folds(smoothed, utility))
+        shared, covers = corrected_error(smoothed[0].tolist(), ratio) ** 2, "seeds and examples"
+        total = variance + shared
+        freedom = (values.shape[1] - 1) * (total / shared) ** 2 if shared > 0 else freedom
+    ends = error_interval(sign * expected, math.sqrt(variance + shared), freedom)
+    return _Outlook(sign * expected, ends, covers, noise)
+
+
+def _numbers(judgement: Judgement) -> dict[str, tuple[Stage, list[int]]]:
+    """Return the stages and confirmations of the judgement, and the numbers of their trials that are followed."""
+    of: dict[str, tuple[Stage, list[int]]] = {}
+    for (stage, number), floored in zip(judgement.trials, judgement.judged.floored.tolist(), strict=True):
+        if not floored:
+            of.setdefault(stage.name, (stage, []))[1].append(number)
+    return of
+
+
+def _hits(store: Store, judgement: Judgement, examples: int) -> NDArray[np.bool_] | None:
+    """Return the hits of the trials, (N, V), those that are not followed without any; None where some are missing."""
+    texts = {name: store.attribute(stage, numbers, HITS) for name, (stage, numbers) in _numbers(judgement).items()}
+    hits = np.zeros((len(judgement.trials), examples), dtype=bool)
+    for at, (stage, number) in enumerate(judgement.trials):
+        if not judgement.judged.floored[at]:
+            stored = matching_bytes(texts[stage.name].get(number), examples, float(judgement.scores[at]))
+            if stored is None:
+                return None
+            hits[at] = np.frombuffer(stored, np.bool_)
+    return hits
+
+
+def _folds(store: Store, judgement: Judgement) -> tuple[NDArray[np.float64], float] | None:
+    """Return the scores on folds likewise, (N, J), and their `split_ratio`; None where some have none or others."""
+    known: dict[tuple[str, int], Sequence[float]] = {}
+    ratio = 0.0
+    scores = dict(zip(map(_key, judgement.trials), judgement.scores.tolist(), strict=True))
+    for name, (stage, numbers) in _numbers(judgement).items():
+        folds, ratio = folds_of(store, stage, {number: judgement.sign * scores[name, number] for number in numbers})
+        known |= {(name, number): of for number, of in folds.items()}
+    followed = np.flatnonzero(~judgement.judged.floored).tolist()
+    rows = [known.get(_key(judgement.trials[at])) for at in followed]
+    sizes = {0 if row is None else len(row) for row in rows}
+    if len(sizes) != 1 or 0 in sizes:
+        return None
+    values = np.zeros((len(judgement.trials), sizes.pop()))
+    values[followed] = rows
+    return values, ratio
+
+
+def _key(trial: tuple[Stage, int]) -> tuple[str, int]:
+    return trial[0].name, trial[1]
