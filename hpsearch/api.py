@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from hpsearch.search.comparison import Comparison
     from hpsearch.search.confirmation import Confirmation
     from hpsearch.search.narrowing import NextStage
+    from hpsearch.search.recommendation import Recommendation
     from hpsearch.search.runner import Summary
     from hpsearch.search.workflow import Listener
     from hpsearch.study_file import StudyFile
@@ -709,6 +710,26 @@ class Search:
             if best is None:
                 raise unscored(store, stages[0].search, stages[0].search if number is None else chosen[0].name)
             return best, _confirmations(store, [best.of]).get(best.stage)
+
+    def recommend(self, *, stage: int | None = None) -> Recommendation:
+        """Return the values to use, by all trials and confirmations, and what training them again gives.
+
+        Args:
+            stage: A trial of this stage only. None: of any.
+
+        Raises:
+            NotEnoughTrials: No trial has a score yet.
+        """
+        from hpsearch.search.recommendation import recommend  # NumPy, as in `start`
+
+        name, number = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            among = stages if number is None else [pick(stages, number)]
+            recommended = recommend(store, stages, among=among)
+            if recommended is None:
+                raise unscored(store, stages[0].search, stages[0].search if number is None else among[0].name)
+            return recommended
 
     def checklist(self, *, top: int = 5) -> Checklist:
         """Return what was learned so far and what to do next, the most important first.

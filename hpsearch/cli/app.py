@@ -24,6 +24,7 @@ COMMANDS = {
     "status": ("show:status", "Show every stage: its trials by state, its best score, its ranges."),
     "trials": ("show:trials", "Show the trials of a stage: values, score, and why one failed."),
     "best": ("show:best", "Show the best trial of a search, and how sure it is the best."),
+    "recommend": ("show:recommend", "Show the values to use, and what training them again gives."),
     "checklist": ("narrow:checklist", "Answer what to ask of a search before its results are believed."),
     "plot": ("report:plot", "Plot a figure of a search."),
     "report": ("report:report", "Write one page about a search, with figures and tables."),

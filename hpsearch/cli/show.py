@@ -1,4 +1,4 @@
-"""``hpsearch status``, ``trials`` and ``best``: what is in the database."""
+"""``hpsearch status``, ``trials``, ``best`` and ``recommend``: what is in the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ import click
 from hpsearch.api import Search, Trials
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
-from hpsearch.cli.render import command, emit, emit_object, emit_record, least_width, say, screen_width, terminal
+from hpsearch.cli.render import (
+    command,
+    emit,
+    emit_object,
+    emit_record,
+    least_width,
+    say,
+    screen_width,
+    terminal,
+    word,
+    worded,
+)
 from hpsearch.errors import Argument, BadArgument, BadInput
 from hpsearch.objectives.kinds import epochs, reports_noise, used
 from hpsearch.records import CURVES, HITS, OUTPUT, REASON, SECONDS, VALIDATION_LOSS, Action
@@ -29,6 +40,7 @@ from hpsearch.reports.tables import (
     trials_table,
     with_error,
 )
+from hpsearch.serialization import to_plain
 from hpsearch.space import shown
 from hpsearch.text import counted, rounded
 
@@ -272,3 +284,30 @@ def _say_confirmation(confirmation: Overview | None, trial: int) -> None:
         f"{confirmation.confirmation.name} puts trial {first.trial} first{other}: mean {first.mean:.4g} over "
         f"{counted(first.repeats, 'repeat')}"
     )
+
+
+@click.command()
+@options.search_or_stage
+@options.one_stage
+@options.storage
+@options.output
+def recommend(search: str | None, stage: int | None, storage: str | None, output: Format) -> None:
+    """Show the values to use, and what training them again gives.
+
+    They are chosen by all trials and confirmations instead of the luckiest score.
+    """
+    recommended = Search(search, storage=storage).recommend(stage=stage)
+    row = to_plain(recommended, word=word)
+    if output == "json":
+        emit_object(row | {"sentences": [worded(sentence) for sentence in recommended.sentences]})
+    elif output == "csv":
+        values, ends = row.pop("params"), row.pop("interval") or {}
+        row |= {"low": ends.get("low"), "high": ends.get("high")} | {f"param:{name}": of for name, of in values.items()}
+        emit({name: [value] for name, value in row.items()}, output)
+    else:
+        first, *others = recommended.sentences
+        say(worded(first))
+        for name in used(recommended.of, recommended.params):
+            say(f"  {name} = {shown(recommended.params[name])}")
+        for sentence in others:
+            say(worded(sentence))

@@ -364,8 +364,10 @@ class Choice:
     stage: Stage
     trial: int
     params: Mapping[str, Value]
-    by: Literal["confirmed", "best", "asked"]  # the means of choosing; ``asked``: given by its number
-    score: float  # its validation score: the mean over the repeats where it is confirmed
+    # the means of choosing; ``recommended``: by all trials; ``asked``: given by its number
+    by: Literal["recommended", "confirmed", "best", "asked"]
+    # its validation score: the mean over the repeats where it is confirmed, the expected one where it is recommended
+    score: float
     repeats: int  # number of trainings that that is over
     why: str
 
@@ -375,9 +377,9 @@ def choose(
 ) -> Choice:
     """Choose the final values of a search: of all stages or one, or the trial of that number.
 
-    By default: if the stage of the best trial has been confirmed, the values that the confirmation puts first, whose
-    mean owes less to selection than one trial's score; otherwise the best trial's. A confirmation of another stage
-    is ignored, as it did not train the best trial. ``by`` is ``confirmed`` or ``best``, to choose by that alone.
+    By default those that are recommended (`hpsearch.search.recommendation`): the values that a confirmation puts first,
+    or those with the best expected score by all trials, or those of the best trial where there are few. ``by`` is
+    ``confirmed`` or ``best``, to choose by that alone.
     """
     if trial is not None:
         return choose_trial(store, stages, number=number, trial=trial)
@@ -387,14 +389,24 @@ def choose(
     best = best_of(store, among)
     if best is None:
         raise unscored(store, among[0].search, among[0].search if number is None else among[0].name)
-    stage, columns = best
-    confirmation = known_confirmation(store, stage) if by is None else None
+    which = "its stage" if number is not None else "all stages"
+    without = f"; {text}" if (text := left_out(among, best[0])) else ""
+    if by == "best":
+        return _of_row(*best, "best", f"the best trial of {which}{without}")
+    from hpsearch.search.recommendation import recommend  # NumPy: quick commands do without
+
+    recommended = recommend(store, stages, among=among)
+    assert recommended is not None
+    stage = recommended.of
+    confirmation = known_confirmation(store, stage)
     if confirmation is not None:
         return _first_of(store, stage, overview(store, confirmation))
-    which = "its stage" if number is not None else "all stages"
-    hint = "" if by == "best" else f"; {stage.name} has not been confirmed"
-    hint += f"; {without}" if (without := left_out(among, stage)) else ""
-    return _of_row(stage, columns, "best", f"the best trial of {which}{hint}")
+    hint = f"; {stage.name} has not been confirmed{without}"
+    if recommended.by == "best score":
+        return _of_row(*best, "best", f"the best trial of {which}{hint}")
+    why = f"the best expected score of {which}, by {counted(recommended.trials, 'trial')}{hint}"
+    expected = recommended.expected
+    return Choice(stage, recommended.trial, recommended.params, "recommended", expected, recommended.repeats, why)
 
 
 def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, trial: int) -> Choice:

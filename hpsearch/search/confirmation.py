@@ -31,6 +31,7 @@ from hpsearch.errors import BadArgument, EvaluationFailure
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import Confirmed, Covers, Overview, in_order, overview
+from hpsearch.search.judgement import judge_trials
 from hpsearch.search.limits import StopRequests
 from hpsearch.search.noise import folds_of
 from hpsearch.search.runner import Runner, Summary, interrupted
@@ -241,7 +242,7 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
         parent = latest_with_trials(store, stages) if job.stage is None else pick(stages, job.stage)
         if not kinds.trainable(parent):
             raise no_study_file(parent)
-        settings = best_settings(store, parent, job.top)
+        settings = settings_to_confirm(store, stages, parent, job.top)
         study = kept_study(parent)
         if job.given is not None:
             study = study.run_as(job.given, "function")
@@ -272,6 +273,33 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
         return Confirmation(assess(store, stage), summary)
 
 
+def settings_to_confirm(store: Store, stages: Sequence[Stage], stage: Stage, top: int) -> list[Setting]:
+    """Return the values of a stage's trials with the best expected scores, best first.
+
+    They are judged by the trials of this stage and of earlier ones, and by no repeat, so that a confirmation that was
+    broken off goes on with the same settings. Where there are too few to learn from they are the `best_settings`.
+    """
+    earlier = [other for other in stages if other.number <= stage.number]
+    by_score = best_settings(store, stage, top)
+    judgement = judge_trials(store, earlier, like=stage, confirmations=False)
+    if judgement is None:
+        return by_score
+    numbers = [judgement.trials[at][1] for at in judgement.best_first({stage.name})]
+    columns = store.columns(stage, states=("COMPLETE",), numbers=numbers)
+    known = {
+        number: Setting(number, params_at(stage, columns, at), columns["score"][at])
+        for at, number in enumerate(columns["number"])
+    }
+    judged = [known[number] for number in numbers if _fits(stage, known[number])]
+    return [*judged, *(setting for setting in by_score if setting not in judged)][:top]
+
+
+def _fits(stage: Stage, setting: Setting) -> bool:
+    """Return whether a trial has all values, inside its stage's ranges."""
+    inside = all(contains(stage.space[name], value) for name, value in setting.params.items())
+    return inside and not lacking(stage, setting.params)
+
+
 def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
     """Return the values of a stage's best trials, best first; trials with values outside its ranges are passed over."""
     settings: list[Setting] = []
@@ -281,12 +309,7 @@ def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
             Setting(number, params_at(stage, columns, at), columns["score"][at])
             for at, number in enumerate(columns["number"])
         )
-        settings = [
-            trial
-            for trial in trials
-            if not lacking(stage, trial.params)
-            and all(contains(stage.space[name], value) for name, value in trial.params.items())
-        ]
+        settings = [trial for trial in trials if _fits(stage, trial)]
         if len(settings) >= top:
             return settings[:top]
     if not settings:

@@ -44,15 +44,16 @@ class Judgement:
         return [at for at in range(self.sampled, len(self.trials)) if not math.isnan(self.scores[at])]
 
     def best_first(self, among: Collection[str]) -> list[int]:
-        """Return the places of the sampled trials with a score of some stages, by name; the most useful first."""
+        """Return the places of the sampled trials with a score of some stages, by name; the most useful first.
+
+        Those whose scores are not followed come last: where nothing but noise is seen, they may be expected to do well.
+        """
         scored = [at for at in range(self.sampled) if not math.isnan(self.scores[at])]
         of_stages = [at for at in scored if self.trials[at][0].name in among]
-        return sorted(of_stages, key=lambda at: -self.judged.utility[at])
+        return sorted(of_stages, key=lambda at: (self.judged.floored[at], -self.judged.utility[at]))
 
 
-def judge_trials(
-    store: Store, stages: Sequence[Stage], *, like: Stage, confirmations: bool = True
-) -> Judgement | None:
+def judge_trials(store: Store, stages: Sequence[Stage], *, like: Stage, confirmations: bool = True) -> Judgement | None:
     """Return the trials of a search judged by each other; None with too few scores.
 
     Args:
@@ -76,7 +77,7 @@ def judge_trials(
             points.append(_points(surrogate.encoding, stage, of))
             scores.append(surrogate.sign * its)
     every = np.concatenate(scores)
-    judged = judge(np.concatenate(points), every, surrogate.encoding.groups)
+    judged = judge(np.concatenate(points), every, surrogate.encoding.groups, sampled=len(surrogate.trials))
     return Judgement(trials, settings, len(surrogate.trials), every, surrogate.sign, judged)
 
 

@@ -9,7 +9,7 @@ score expected, by a Gaussian process over all finished and failed trials and al
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,11 +17,19 @@ import numpy as np
 
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Sentence, Stage, draw_seed
-from hpsearch.search.best import Covers, Overview, best_trial
+from hpsearch.search.best import Covers, Overview, best_trial, overview
 from hpsearch.search.confirmation import assess
 from hpsearch.search.judgement import Judgement, judge_trials
 from hpsearch.search.noise import folds_of
-from hpsearch.search.stage import actions_for, best_of, compares, known_confirmation, lacking, params_at
+from hpsearch.search.stage import (
+    actions_for,
+    best_of,
+    compares,
+    known_confirmation,
+    lacking,
+    latest_with_trials,
+    params_at,
+)
 from hpsearch.space import Value
 from hpsearch.statistics.folds import corrected_error, error_interval
 from hpsearch.statistics.hits import matching_bytes
@@ -78,11 +86,12 @@ class Recommendation:
         if self.by == "best score":
             return f"{self.name} is recommended: it has the best score; there are too few trials to learn more from"
         what = "it has the best score, and its" if self.best == (self.stage, self.trial) else "its"
-        return f"{self.name} is recommended: {what} values have the best expected score, by {counted(self.trials, 'trial')}"
+        by = f"judged by {counted(self.trials, 'trial')}"
+        return f"{self.name} is recommended: {what} values have the best expected score, {by}"
 
     @property
     def outlook(self) -> tuple[str, ...]:
-        """What training these values again gives, in words."""
+        """The score to expect of these values when they are trained again, in words."""
         metric = self.metric.replace("_", " ")
         on = " on new examples" if self.covers == "seeds and examples" else ""
         ends = self.interval
@@ -99,9 +108,7 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if 0.01 <= abs(value) < 10 else f"{value:.4g}"
 
 
-def recommend(
-    store: Store, stages: Sequence[Stage], *, among: Sequence[Stage] | None = None
-) -> Recommendation | None:
+def recommend(store: Store, stages: Sequence[Stage], *, among: Sequence[Stage] | None = None) -> Recommendation | None:
     """Return the recommended values of a search; None before any trial has a score.
 
     They are those with the best expected score; or, where the stage that these are of or a later one has been
@@ -206,12 +213,14 @@ def _made(
     best: tuple[str, int],
 ) -> Recommendation:
     """Return the recommendation of one of the settings that might have been chosen, which are rows of the judgement."""
-    judged, sign = judgement.judged, judgement.sign
     name, number = judgement.settings[at]
     of = next(stage for stage, _ in judgement.trials if stage.name == name)
     params, score = _row(store, of, number)
     outlook = _outlook(store, judgement, at, rivals, of)
     repeats = sum(setting == (name, number) for setting in judgement.settings)
+    remarks = [*_remarks(store, judgement, at, best, state, of)]
+    if outlook.covers == "seeds":
+        remarks.append(Sentence("that is on these validation examples: how much others would change is not known"))
     return Recommendation(
         stage=name,
         trial=number,
@@ -221,19 +230,46 @@ def _made(
         interval=outlook.interval,
         covers=outlook.covers,
         seed_sd=outlook.seed_sd,
-        failure=float(judged.failure[at]),
+        failure=float(judgement.judged.failure[at]),
         trials=len(judgement.trials),
         repeats=repeats,
         params=params,
         metric=of.metric,
         of=of,
         best=best,
+        remarks=tuple(remarks),
     )
+
+
+def _remarks(
+    store: Store, judgement: Judgement, at: int, best: tuple[str, int], state: Overview | None, of: Stage
+) -> Iterator[Sentence]:
+    """Yield what there is to know besides, and what to do."""
+    places = {setting: i for i, setting in enumerate(judgement.settings[: judgement.sampled])}
+    if best != judgement.settings[at] and best in places:
+        lucky, mean = places[best], judgement.sign * float(judgement.judged.mean[places[best]])
+        score = judgement.sign * float(judgement.scores[lucky])
+        yield Sentence(
+            f"{best[0]} trial {best[1]} has the best score, {score:.4g}; by the trials around it {_number(mean)} is "
+            "expected of it"
+        )
+    confirmation = known_confirmation(store, of)
+    if state is not None or kinds.foreign(of):
+        return
+    action = actions_for(store, of.search)
+    if confirmation is None:
+        latest = latest_with_trials(store, store.stages(of.search))
+        confirm = action("confirm", stage=None if of.number == latest.number else of.number)
+        yield Sentence("to narrow the interval, train these values and the next ones again: {}", (confirm,))
+    elif (begun := overview(store, confirmation)).left:
+        confirm = action("confirm", **begun.as_begun)
+        words = f"{confirmation.name} is not complete, {counted(begun.left, 'trial')} of it are left"
+        yield Sentence(f"{words}: {{}}", (confirm,))
 
 
 @dataclass(frozen=True, slots=True)
 class _Outlook:
-    """What training a setting again gives."""
+    """The score to expect of a setting that is trained again."""
 
     expected: float
     interval: Interval

@@ -1,4 +1,4 @@
-"""What retraining a setting gives: the choice among noisy trials by their neighbours, and the score to expect of it.
+"""Retraining: the choice among noisy trials by their neighbours, and the score to expect of it.
 
 The best of many noisy scores is lucky in its seed and in the examples. Both are corrected for:
 
@@ -59,11 +59,15 @@ class Judged:
             weights[:, own] @ values[own, at : at + _COLUMNS].astype(np.float64)  # (M, n) @ (n, v) -> (M, v)
             for at in range(0, values.shape[1], _COLUMNS)
         ]
-        return np.concatenate(parts, axis=1) + constant[:, None]
+        return np.asarray(np.concatenate(parts, axis=1) + constant[:, None])
 
 
 def judge(
-    points: NDArray[np.float64], scores: NDArray[np.float64], groups: NDArray[np.intp] | None = None
+    points: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    groups: NDArray[np.intp] | None = None,
+    *,
+    sampled: int | None = None,
 ) -> Judged:
     """Judge trials by each other.
 
@@ -71,10 +75,15 @@ def judge(
         points: (N, C) their values; see `hpsearch.statistics.gaussian_process.fit`.
         scores: (N,), high ones good; NaN of a trial that failed. At least two are none.
         groups: (C,) as for `fit`.
+        sampled: How many of the trials were sampled, the first ones; the others are repeats of good ones, which are
+            followed whatever their score. None: all.
     """
-    failed = np.isnan(scores)
-    floor = float(np.quantile(scores[~failed], 1 - FOLLOWED))
-    floored = ~(scores > floor)
+    failed, sampled = np.isnan(scores), len(scores) if sampled is None else sampled
+    floor = float(np.nanquantile(scores[:sampled], 1 - FOLLOWED, method="higher"))
+    lower = scores[scores < np.nanmax(scores)]
+    if len(lower):  # where that many share the best score, they are followed
+        floor = min(floor, float(lower.max()))
+    floored = np.append(~(scores[:sampled] > floor), failed[sampled:])
     values = np.where(floored, floor, scores)
     process = fit(points, values, groups)
     mean, sd = process.predict(points)
@@ -101,7 +110,7 @@ def expected_elsewhere(
         utility: (M,) their utilities.
         rng: Draws the halves of the examples.
     """
-    count, examples = smoothed.shape
+    examples = smoothed.shape[1]
     total = smoothed.sum(axis=1)  # (M,)
     off = utility - total / examples  # what else counts in choosing: the probability of failing
     outside = []

@@ -1,38 +1,39 @@
-"""What retraining the recommended setting gives, on real searches: how often the interval that `recommend` prints holds.
+"""What retraining the recommended setting gives, on real searches: how often its interval holds.
 
-``python tests/benchmarks/retraining.py FOLDER`` prints a table in about ten minutes on one core. Searches and retrainings are
-kept in the folder, from which a second call begins.
+``python tests/benchmarks/retraining.py FOLDER`` prints tables; the first call takes a quarter of an hour on one
+core. Searches and retrainings are kept in the folder, from which a later call begins.
 
-A search samples four hyperparameters of a small network 100 times, on MNIST, Fashion-MNIST or digits. The truth about a setting
-is its mean accuracy over 20 trainings with other seeds, on examples that had no part in the search: 5,000, or what is
-left of digits.
+A search samples four hyperparameters of a small network 100 times, on MNIST, Fashion-MNIST or digits. The truth about
+a setting is its mean accuracy over 20 trainings with other seeds, on examples that had no part in the search: 5,000, or
+what is left of digits.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hpsearch.executors.base import pin
 
 pin()
 
 import numpy as np  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+from measuring import markdown  # noqa: E402
 
 from hpsearch import Search  # noqa: E402
 from hpsearch.objectives.network import runtime  # noqa: E402
 from hpsearch.records import Completed, Paused, Trial  # noqa: E402
-from hpsearch.search.stage import kept_study, params_at  # noqa: E402
+from hpsearch.search.recommendation import Recommendation  # noqa: E402
+from hpsearch.search.stage import kept_study  # noqa: E402
 from hpsearch.space import delivered  # noqa: E402
+from hpsearch.statistics.intervals import Interval  # noqa: E402
 from hpsearch.store import open_store  # noqa: E402
 
 RETRAININGS, TRUTH_SEED = 20, 2**40
@@ -101,7 +102,8 @@ class Real:
     def truths(self) -> dict[str, list[float]]:
         """The accuracies of retrained settings, by their values as JSON."""
         path = self.folder / f"{self.name}.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        known: dict[str, list[float]] = json.loads(path.read_text()) if path.exists() else {}
+        return known
 
     def retrained(self, settings: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         """The accuracies of settings on unseen examples, `RETRAININGS` each; a training that diverges has chance's."""
@@ -117,7 +119,7 @@ def _retrain(real: Real, settings: Sequence[Mapping[str, Any]]) -> list[list[flo
     with closing(open_store(real.storage)) as store:
         stage = store.stages()[0]
     study = kept_study(stage)
-    data = study.load()
+    data: Any = study.load()
     x, y = runtime.load_test(study.sections)
     objective = runtime.objective(
         study.sections, replace(data, x_validation=x, y_validation=y), seed=TRUTH_SEED, space=stage.space
@@ -128,7 +130,7 @@ def _retrain(real: Real, settings: Sequence[Mapping[str, Any]]) -> list[list[flo
     ]
     # All epochs but the last without the unseen examples: scoring them takes longer than training.
     few = replace(objective.data, validation_images=objective.data.validation_images[:1], validation_labels=y[:1])
-    begun, last = replace(objective, data=few), study.epochs - 1
+    begun, last = replace(objective, data=few), (study.epochs or 1) - 1
     scores = np.full(len(trials), 1 / data.classes)
     for group in objective.group(trials):
         lanes = objective.lanes(group[0])
@@ -140,33 +142,98 @@ def _retrain(real: Real, settings: Sequence[Mapping[str, Any]]) -> list[list[flo
             for outcome in ended:
                 if isinstance(outcome, Completed):
                     scores[outcome.number] = outcome.score
-    return scores.reshape(len(settings), RETRAININGS).tolist()
+    accuracies: list[list[float]] = scores.reshape(len(settings), RETRAININGS).tolist()
+    return accuracies
 
 
-def reals(folder: Path, tasks: Sequence[str], seeds: int) -> Iterator[Real]:
-    """The searches."""
-    for seed in range(seeds):
-        for task in tasks:
-            yield Real(task, seed, folder)
+@dataclass(frozen=True)
+class Said:
+    """What is said of one search's chosen setting, and the truth."""
+
+    how: str  # by what it was chosen
+    score: float  # what is expected of it
+    interval: Interval | None
+    seed_sd: float | None
+    truth: float
+    seeds: float  # standard deviation of its retrainings
+
+    @classmethod
+    def of(cls, real: Real, how: str, params: Mapping[str, Any], score: float, interval: Interval | None) -> Self:
+        """Hold a score and its interval against the accuracies of retrained networks."""
+        (accuracies,) = real.retrained([params])
+        return cls(how, score, interval, None, float(np.mean(accuracies)), float(np.std(accuracies, ddof=1)))
 
 
-def best_settings(real: Real, top: int) -> list[dict[str, Any]]:
-    """The values of the best trials by score."""
-    with closing(open_store(real.storage)) as store:
-        stage = store.stages()[0]
-        columns = store.columns(stage, top=top)
-    return [params_at(stage, columns, at) for at in range(len(columns["number"]))]
+def held_against(real: Real) -> list[Said]:
+    """What each way of choosing says of its choice, and the truth about that."""
+    search = real.search()
+    best, recommended = search.best, search.recommend()
+    said = [
+        Said.of(real, "best score", best.params, best.score, best.interval),
+        Said.of(real, "best score, corrected", best.params, best.corrected or best.score, best.corrected_interval),
+        _recommended(real, "recommended", recommended),
+    ]
+    copy = real.folder / f"{real.name}-confirmed.db"
+    if not copy.exists():
+        copy.write_bytes(Path(real.storage).read_bytes())
+    confirmed = Search("search", storage=copy)
+    first = confirmed.confirm(engine="inline").state.ranking[0]
+    said.append(Said.of(real, "confirmed, its mean", first.setting.params, first.mean, first.interval))
+    said.append(_recommended(real, "confirmed, recommended", confirmed.recommend()))
+    return said
+
+
+def _recommended(real: Real, how: str, recommended: Recommendation) -> Said:
+    said = Said.of(real, how, recommended.params, recommended.expected, recommended.interval)
+    return replace(said, seed_sd=recommended.seed_sd)
+
+
+def table(said: Sequence[Said]) -> str:
+    """How often the intervals hold the truth, by way of choosing."""
+    rows = []
+    for how in dict.fromkeys(of.how for of in said):
+        of_how = [of for of in said if of.how == how]
+        off = np.array([of.score - of.truth for of in of_how])
+        ends = [of.interval for of in of_how]
+        holds = [e is not None and e.low <= of.truth <= e.high for of, e in zip(of_how, ends, strict=True)]
+        width = np.mean([e.high - e.low for e in ends if e is not None])
+        seeds = [of.seed_sd for of in of_how if of.seed_sd is not None]
+        squares = (f"{np.sqrt(np.mean(np.square(seeds))):.4f}" if seeds else "-",)
+        true = np.sqrt(np.mean([of.seeds**2 for of in of_how]))
+        reached = np.mean([of.truth for of in of_how])
+        error = f"{off.mean():+.4f} +- {off.std(ddof=1) / np.sqrt(len(off)):.4f}"
+        rows.append(
+            (
+                how,
+                str(len(of_how)),
+                f"{np.mean(holds):.3f}",
+                error,
+                f"{width:.3f}",
+                *squares,
+                f"{true:.4f}",
+                f"{reached:.4f}",
+            )
+        )
+    headings = ("chosen by", "searches", "interval holds", "mean error", "width", "seed SD said", "seed SD", "reached")
+    return markdown(headings, rows)
+
+
+def main() -> None:
+    """Print what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the searches and retrainings are kept")
+    parser.add_argument("--seeds", type=int, default=6, help="searches a task")
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS, help="which tasks")
+    options = parser.parse_args()
+    options.folder.mkdir(exist_ok=True, parents=True)
+    said: dict[str, list[Said]] = {}
+    for real in (Real(task, seed, options.folder) for seed in range(options.seeds) for task in options.tasks):
+        said.setdefault(real.task, []).extend(held_against(real))
+        print(real.name, file=sys.stderr, flush=True)
+    for task, of_task in said.items():
+        print(f"{task}\n\n{table(of_task)}\n")
+    print(f"all\n\n{table([one for of_task in said.values() for one in of_task])}")
 
 
 if __name__ == "__main__":
-    import time
-    folder = Path(sys.argv[1]); folder.mkdir(exist_ok=True)
-    for real in reals(folder, list(TASKS), int(sys.argv[2])):
-        t = time.time()
-        real.search(); t1 = time.time()
-        best = best_settings(real, 12)
-        got = np.array(real.retrained(best)); 
-        with closing(open_store(real.storage)) as store:
-            c = store.columns(store.stages()[0])
-        s = sorted([x for x in c["score"] if x is not None], reverse=True)
-        print(real.name, f"search {t1-t:.1f}s truths {time.time()-t1:.1f}s fails {c['state'].count('FAIL')} best {s[0]:.3f} {s[5]:.3f} median {s[len(s)//2]:.3f} truth {got.mean(1)[:5].round(3)} sd {got.std(1,ddof=1)[:5].round(3)}", flush=True)
+    main()

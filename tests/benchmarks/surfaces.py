@@ -1,4 +1,4 @@
-"""Response surfaces with a known optimum, for simulated searches: four parameters of [0, 1], of which one does nothing."""
+"""Response surfaces with a known optimum, for simulated searches: four parameters, of which one does nothing."""
 
 from __future__ import annotations
 

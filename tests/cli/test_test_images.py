@@ -37,6 +37,7 @@ CALLS: Mapping[str, list[str]] = {
     "retry": ["retry --format json"],
     "trials": ["trials --stage 1 --format json"],
     "best": ["best", "best --format json"],
+    "recommend": ["recommend", "recommend --format json"],
     "checklist": ["checklist", "checklist --format json"],
     "predict": ["predict net.npz examples.npz --format json"],
     "model": ["model show net.npz"],

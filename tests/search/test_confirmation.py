@@ -144,13 +144,14 @@ def test_a_request_stops_a_confirmation_which_ranks_what_it_has(
 
 def test_repeats_that_failed_can_be_retried(copy: Callable[[], str]) -> None:
     storage = copy()
-    assert confirm(job(storage)).summary.counts.failed == 1  # it diverged
+    failed = confirm(job(storage, top=12)).summary.counts.failed
+    assert failed > 0  # some diverged
     before = outcomes(storage)
     again = Search("tiny/confirm-01", storage=storage).retry()
-    assert (again.stage.name, len(again.numbers)) == ("tiny/confirm-01", 1)
+    assert (again.stage.name, len(again.numbers)) == ("tiny/confirm-01", failed)
     (following,) = again.following
     assert str(following).startswith("confirm(stage=1")
-    assert confirm(job(storage)).summary.recorded == 1
+    assert confirm(job(storage, top=12)).summary.recorded == failed
     assert outcomes(storage) == before
 
 

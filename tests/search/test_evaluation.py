@@ -24,6 +24,7 @@ from hpsearch.search.best import choose
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.evaluation import Evaluated, evaluate, evaluations, prepare
 from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.recommendation import recommend
 from hpsearch.search.workflow import Job, run
 from hpsearch.statistics import Interval, wilson
 from hpsearch.store import Owner, Store, open_store
@@ -51,7 +52,7 @@ def evaluated(store: Store, **options: Any) -> Evaluated:
 
 
 def test_the_test_set_scores_what_all_other_examples_train_and_all_of_it_is_kept(store: Store) -> None:
-    prepared = prepare(store, store.stages())
+    prepared = prepare(store, store.stages(), by="best")
     fitted: Any = prepared.fit()
     found = evaluate(store, prepared, fitted, now=lambda: datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
     score, result = found.result.score, found.result
@@ -84,7 +85,7 @@ def test_the_test_set_scores_what_all_other_examples_train_and_all_of_it_is_kept
     says = rf"tiny was evaluated on 2026-03-04 05:06 UTC: test accuracy {score.score:.4g}, 95 %.*; again evaluates"
     with pytest.raises(EvaluatedAlready, match=says):
         prepare(store, store.stages())
-    again = evaluated(store, again=True)
+    again = evaluated(store, again=True, by="best")
     assert (found.count, again.count) == (1, 2)
     assert again.result.facts == result.facts  # the same bits
     with pytest.raises(EvaluatedAlready, match=r"2026-03-04 05:06 UTC \(the first of 2 times\): test accuracy"):
@@ -142,11 +143,13 @@ def test_without_a_test_set_or_with_other_data_nothing_is_trained(
         prepare(store, store.stages("tiny"))
 
 
-def test_the_best_trial_is_chosen_until_its_stage_is_confirmed(store: Store) -> None:
+def test_the_recommended_values_are_chosen_and_those_of_a_confirmation_before_them(store: Store) -> None:
     stages = store.stages()
     best = store.columns(stages[0], top=1)["number"][0]
     choice = choose(store, stages)
-    assert (choice.trial, choice.by, choice.repeats) == (best, "best", 1)
+    recommended = recommend(store, stages)
+    assert recommended is not None
+    assert (choice.trial, choice.by, choice.repeats) == (recommended.trial, "recommended", 1)
     assert "tiny/stage-01 has not been confirmed" in choice.why
     # The third setting comes out first.
     made_stages.confirm(store, stages[0], [0.5, 0.5, 0.6, 0.5], repeats=3)
@@ -159,13 +162,13 @@ def test_the_best_trial_is_chosen_until_its_stage_is_confirmed(store: Store) -> 
     assert choose(store, stages, by="confirmed") == choice
     given = choose(store, stages, number=1, trial=choice.trial)
     assert (given.trial, given.by, given.params) == (choice.trial, "asked", choice.params)
-    # A confirmation of another stage says nothing of a better trial.
+    # The confirmation of an earlier stage says nothing of better trials of a later one.
     second = narrow_stage(store, stages, top=4, expand=True).stage
     assert second is not None
-    made_stages.finish(store, second, 1, lambda trial: Completed(trial.number, 1.0))
+    made_stages.finish(store, second, 10, lambda trial: Completed(trial.number, 1.0))
     stages = store.stages()
     choice = choose(store, stages)
-    assert (choice.stage.number, choice.by) == (2, "best")
+    assert (choice.stage.number, choice.by) == (2, "recommended")
     assert choose(store, stages, by="confirmed").stage.number == 1
     assert choose(store, stages, number=1).by == "confirmed"
 

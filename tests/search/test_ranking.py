@@ -17,6 +17,7 @@ from hpsearch.reports.tables import confirmed_sentences
 from hpsearch.search.best import Confirmed, Overview
 from hpsearch.search.confirmation import SettingHits, crossed_variance, rank_confirmed
 from hpsearch.statistics import Interval, mean_interval, wilson
+from hpsearch.statistics.intervals import share_interval
 
 EXAMPLES = 100
 Hits = Mapping[int, SettingHits]

@@ -1,0 +1,163 @@
+"""The recommended values: by all trials instead of the luckiest one, what retraining gives, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import made_stages
+import numpy as np
+import pytest
+
+from hpsearch.records import FOLDS, STD_ERROR, Completed, Failed, Outcome, Stage, Trial
+from hpsearch.search.best import choose
+from hpsearch.search.confirmation import best_settings, settings_to_confirm
+from hpsearch.search.recommendation import Recommendation, recommend
+from hpsearch.space import Float, Value
+from hpsearch.store import Store
+
+LUCKY = 17  # a trial whose score is luck
+
+
+def place(params: Mapping[str, Value]) -> float:
+    """The learning rate on its transformed scale, less the best one."""
+    return math.log10(made_stages.as_number(params["lr"])) + 2.5
+
+
+def hill(number: int, params: Mapping[str, Value]) -> float:
+    """An accuracy that is best at a learning rate of 10^-2.5, with luck."""
+    return float(np.clip(0.88 - 0.15 * place(params) ** 2 + 0.02 * math.sin(7.1 * number), 0.1, 0.95))
+
+
+def lucky(number: int, params: Mapping[str, Value]) -> float:
+    """The same, but for one trial that is far from there and has the best score."""
+    return 0.95 if number == LUCKY else hill(number, params)
+
+
+def recommended(store: Store, *stages: Stage) -> Recommendation:
+    of = recommend(store, stages)
+    assert of is not None
+    return of
+
+
+@pytest.fixture
+def searched(store: Store) -> Stage:
+    return made_stages.make(store, lucky, trials=60)
+
+
+def test_values_with_good_neighbours_are_recommended_not_the_luckiest_score(store: Store, searched: Stage) -> None:
+    of = recommended(store, searched)
+    assert (of.by, of.best, of.repeats) == ("trials", (searched.name, LUCKY), 1)
+    assert of.trial != LUCKY
+    assert abs(place(of.params)) < 0.4
+    assert of.expected == pytest.approx(0.88, abs=0.03)
+    assert of.interval is not None
+    assert of.interval.low < 0.88 < of.interval.high
+    words = " ".join(map(str, of.sentences))
+    assert f"made/stage-01 trial {of.trial} is recommended" in words
+    assert f"made/stage-01 trial {LUCKY} has the best score, 0.95" in words
+    assert "trained again, they are expected to reach validation accuracy 0.8" in words
+    assert "confirm()" in words
+    assert choose(store, [searched]).trial == of.trial
+    assert choose(store, [searched], by="best").trial == LUCKY
+
+
+def test_values_next_to_failures_are_not_recommended(store: Store) -> None:
+    stage = made_stages.make(store, [], trials=0)
+
+    def outcome(trial: Trial) -> Outcome:
+        beyond = place(trial.params) + 0.5  # the score rises up to here, and behind nothing learns but one trial
+        if beyond > 0 and trial.number != LUCKY:
+            return Failed(trial.number, "the loss became nan")
+        score = 0.95 if trial.number == LUCKY else round(max(0.9 + 0.2 * beyond, 0.1), 2)
+        return Completed(trial.number, score, (score,), {})
+
+    made_stages.finish(store, stage, 60, outcome)
+    columns = store.columns(stage, numbers=(LUCKY,))
+    assert place({"lr": columns["param:lr"][0]}) > -0.5  # it is there
+    of = recommended(store, stage)
+    assert of.trial != LUCKY
+    assert place(of.params) < -0.5
+    assert of.failure is not None
+    assert of.failure < 0.3
+
+
+def test_of_few_trials_it_is_the_best_one(store: Store) -> None:
+    assert recommend(store, [made_stages.make(store, [], trials=0, number=2)]) is None
+    stage = made_stages.make(store, hill, trials=6)
+    of = recommended(store, stage)
+    assert (of.by, (of.stage, of.trial)) == ("best score", of.best)
+    assert of.expected < of.score  # corrected for selection
+    assert "too few trials" in str(of.sentences[0])
+    made_stages.confirm(store, stage, [0.7, 0.8])
+    confirmed = recommended(store, stage)
+    assert (confirmed.by, confirmed.repeats) == ("confirmation", 11)
+    assert confirmed.trial != of.trial
+    assert confirmed.expected == pytest.approx(0.8, abs=0.01)
+
+
+def test_a_confirmation_decides_until_a_later_stage_is_better(store: Store, searched: Stage) -> None:
+    settings = best_settings(store, searched, 3)
+    made_stages.confirm(store, searched, [0.5, 0.84, 0.8])
+    of = recommended(store, searched)
+    assert (of.by, of.trial, of.repeats) == ("confirmation", settings[1].trial, 11)
+    assert of.expected == pytest.approx(0.84, abs=0.02)
+    assert of.params == settings[1].params
+    later = made_stages.make(store, lambda number, params: hill(number, params) + 0.06, trials=40, number=2)
+    both = recommended(store, searched, later)
+    assert (both.by, both.stage) == ("trials", later.name)
+    assert recommend(store, [searched, later], among=[searched]) == of or both.trials > of.trials
+
+
+def test_what_is_to_be_confirmed_does_not_change_with_the_repeats(store: Store, searched: Stage) -> None:
+    before = settings_to_confirm(store, [searched], searched, 5)
+    assert len(before) == 5
+    assert LUCKY not in {setting.trial for setting in before}
+    made_stages.confirm(store, searched, [0.5, 0.9], run=3)
+    made_stages.make(store, hill, trials=20, number=2)
+    stages = store.stages()
+    assert settings_to_confirm(store, stages, stages[0], 5) == before
+    assert [of.trial for of in settings_to_confirm(store, stages, stages[0], 60)][:5] == [of.trial for of in before]
+    words = " ".join(map(str, recommended(store, stages[0]).sentences))
+    assert "made/confirm-01 is not complete, 17 trials of it are left: confirm(stage=1, top=2)" in words
+
+
+@pytest.mark.parametrize("known", ["folds", "nothing"])
+def test_a_loss_is_expected_too(store: Store, known: str) -> None:
+    stage = made_stages.make(store, [], trials=0, metric="validation_loss")
+
+    def outcome(trial: Trial) -> Completed:
+        loss = 1.2 - hill(trial.number, trial.params) - (0.2 if trial.number == LUCKY else 0)
+        rng = np.random.default_rng(trial.number)
+        folds = (loss + 0.01 * rng.normal(size=5) + np.linspace(-0.05, 0.05, 5)).tolist()
+        kept = {FOLDS: folds} if known == "folds" else {}
+        return Completed(trial.number, float(np.mean(folds)), (), kept)
+
+    made_stages.finish(store, stage, 60, outcome)
+    of = recommended(store, stage)
+    assert of.trial != LUCKY
+    assert of.expected == pytest.approx(0.32, abs=0.03)
+    assert of.interval is not None
+    assert of.interval.low < of.expected < of.interval.high
+    assert of.covers == ("seeds and examples" if known == "folds" else "seeds")
+    words = " ".join(map(str, of.sentences))
+    assert ("how much others would change is not known" in words) == (known == "nothing")
+    assert STD_ERROR not in words
+
+
+def test_without_hits_the_interval_is_wider(store: Store) -> None:
+    with_hits = recommended(store, made_stages.make(store, hill, trials=60))
+    without = recommended(store, made_stages.make(store, hill, trials=60, number=2, hits=False))
+    assert with_hits.interval is not None
+    assert without.interval is not None
+    assert without.interval.high - without.interval.low > 0.8 * (with_hits.interval.high - with_hits.interval.low)
+    assert without.covers == "seeds and examples"
+
+
+def test_spaces_that_differ_from_stage_to_stage_are_learned_from_together(store: Store) -> None:
+    first = made_stages.make(store, hill, trials=40)
+    narrow = {**made_stages.SPACE, "lr": Float(1e-3, 1e-2, log=True)}
+    second = made_stages.make(store, hill, trials=40, number=2, space=narrow)
+    of = recommended(store, first, second)
+    assert of.trials == 80
+    assert abs(place(of.params)) < 0.3
