@@ -302,7 +302,11 @@ def _headlines(evaluation: Evaluation) -> list[str]:
     epochs = f" for {counted(len(trained.history), 'epoch')}" if is_network else ""
     values = ", ".join(f"{name} = {shown(choice.params[name])}" for name in used(choice.stage, choice.params))
     train, validation = (prepared.data.sizes[part] for part in ("train", "validation"))
-    reason = {"confirmed": f", the mean of {counted(choice.repeats, 'repeat')}", "best": ", for which it was selected"}
+    reason = {
+        "recommended": ", expected when trained again",
+        "confirmed": f", the mean of {counted(choice.repeats, 'repeat')}",
+        "best": ", for which it was selected",
+    }
     interval = f" on {counted(score.examples, 'example')}"
     if score.hits is not None:
         interval = (

@@ -15,6 +15,7 @@ from hpsearch.reports.tables import curve_rows
 from hpsearch.search.checklist import checklist
 from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import evaluations
+from hpsearch.search.recommendation import recommend
 from hpsearch.search.stage import compares, pick, stages_of
 from hpsearch.space import shown
 from hpsearch.text import counted, rounded
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial, Overview
     from hpsearch.search.checklist import Checklist
     from hpsearch.search.evaluation import Evaluation
+    from hpsearch.search.recommendation import Recommendation
     from hpsearch.space import Value
     from hpsearch.store import Store
 
@@ -42,6 +44,7 @@ class Material:
     database: str  # where they are stored, for people
     confirmations: Sequence[Overview] = ()  # of stages whose best values were run again
     evaluations: Sequence[Evaluation] = ()  # on the test set, the first one first, including any that broke off
+    recommendation: Recommendation | None = None  # the values to use; None before any trial has a score
 
     @property
     def metric(self) -> str:
@@ -99,6 +102,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
             if confirmation.number in numbers
         ],
         evaluations=evaluations(store, every),
+        recommendation=recommend(store, stages),
     )
 
 
@@ -161,8 +165,8 @@ def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Ans
 def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, Mapping[str, Value]]:
     """Return the best known score in words, and whose values to pick: of which stage, which trial, which values.
 
-    The values are those judged last: on the test set, by running them again, or by their score alone. A judgement of
-    an earlier stage's values is told, but does not say what to pick.
+    The values are those evaluated on the test set, else the recommended ones. A judgement of an earlier stage's values
+    is told, but does not say what to pick.
     """
     stages = {stage.stage.name: stage.stage for stage in material.stages}
     result = _current_result(material, best)
@@ -170,12 +174,12 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
         held = f" ({sections.ends(result.interval)})" if result.interval else ""
         score = f"Test {result.metric} {result.score:.3g}{held}"
         return score, "the evaluated trial", stages[result.stage], result.trial, result.params
-    for confirmation in reversed(material.confirmations):
-        if confirmation.complete and confirmation.stage == best.stage:  # as `evaluate` chooses
-            first = confirmation.ranking[0]
-            held = f" ({sections.ends(first.interval, 2)})" if first.interval else ""
-            score = f"Mean {material.metric} {first.mean:.3g}{held}"
-            return score, "the confirmed trial", stages[best.stage], first.trial, first.setting.params
+    of = material.recommendation
+    if of is not None and of.by != "best score":
+        held = f" ({sections.ends(of.interval, 2)})" if of.interval else ""
+        score = f"{words(of.metric).capitalize()} {of.expected:.3g} expected when trained again{held}"
+        whose = "the confirmed trial" if of.by == "confirmation" else "the recommended trial"
+        return score, whose, stages[of.stage], of.trial, of.params
     score = f"{words(best.metric).capitalize()} {best.score:.4g}"
     score += "" if best.corrected is None else f"; corrected for selection {rounded(best.corrected, 2)}"
     return score, "the best trial", stages[best.stage], best.trial, best.params
@@ -202,9 +206,13 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     for confirmation in reversed(material.confirmations):
         if confirmation.ranking:
             yield sections.confirmation_sentence(confirmation, material.metric)
+    tested, recommended = _current_result(material, best) is not None, material.recommendation
+    learned = recommended is not None and recommended.by != "best score"
+    if recommended is not None and learned and not tested:
+        by = f"judged by {counted(recommended.trials, 'trial')}"
+        yield f"The recommended values, {by}: {'; '.join(recommended.outlook)}."
     number = sum(of.count("COMPLETE") for of in material.compared)
-    confirmed = any(of.complete and of.stage == best.stage for of in material.confirmations)
-    if confirmed or _current_result(material, best) is not None:
+    if tested or learned:
         interval = "" if best.interval is None else f" ({sections.between(best.interval)})"
         corrected = "" if best.corrected is None else f"; corrected for selection {rounded(best.corrected, 2)}"
         trials = counted(number, "trial")

@@ -7,12 +7,13 @@ from typing import Any
 
 from made_search import LR, THREE, material, question, section
 
-from hpsearch.records import Action, Argument, Sentence, Setting
+from hpsearch.records import Action, Argument, Sentence, Setting, Stage
 from hpsearch.reports.page import Page, to_html
 from hpsearch.reports.report import report
 from hpsearch.search.best import Confirmed, Overview
 from hpsearch.search.evaluation import Evaluation
 from hpsearch.search.range_analysis import NarrowedRange
+from hpsearch.search.recommendation import Recommendation
 from hpsearch.space import Float
 from hpsearch.statistics import Interval
 
@@ -35,12 +36,30 @@ def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
     every = [broken] * (evaluations - 1) + [result] * (evaluations > 0)
     ranking = (confirmed(2, None, **more), confirmed(4, 0.75, **more))
     confirmations = (Overview(stage, 10, 0, ranking),)
-    return report(replace(whole, confirmations=confirmations, evaluations=every), figures=False)
+    of = recommended(stage) if stage_number == 3 else None
+    return report(
+        replace(whole, confirmations=confirmations, evaluations=every, recommendation=of), figures=False
+    )
+
+
+def recommended(stage: Stage, **more: Any) -> Recommendation:
+    plain: dict[str, Any] = {
+        "by": "confirmation",
+        "score": 0.9,
+        "expected": 0.78,
+        "interval": Interval(0.7, 0.85),
+        "covers": "seeds and examples",
+        "seed_sd": 0.012,
+        "failure": 0.0,
+        "repeats": 6,
+    }
+    known: dict[str, Any] = {"metric": "validation_accuracy", "of": stage, "best": (stage.name, 2)}
+    return Recommendation(stage=stage.name, trial=2, params=PARAMS, trials=60, **{**plain, **known, **more})
 
 
 def test_the_values_to_pick_are_those_judged_last() -> None:
     by_repeats, by_test = judged(3, evaluations=0).answer, judged(3).answer
-    assert by_repeats.score == "Mean validation accuracy 0.78 (0.70 to 0.85)"
+    assert by_repeats.score == "Validation accuracy 0.78 expected when trained again (0.70 to 0.85)"
     assert by_test.score == "Test accuracy 0.812 (0.780 to 0.830)"
     for answer in (by_repeats, by_test):
         assert answer.values == {"lr": "0.002", "weight_decay": "3e-06"}
@@ -48,6 +67,19 @@ def test_the_values_to_pick_are_those_judged_last() -> None:
         assert any("Run again 5 times" in sentence for sentence in answer.sure)
         assert answer.sure[-1].startswith("Superseded by that: the best single score of ")
     assert not any("Superseded" in sentence for sentence in judged(1).answer.sure)
+
+
+def test_recommended_values_say_what_retraining_gives() -> None:
+    whole = material(THREE)
+    of = recommended(whole.stages[2].stage, by="trials", failure=0.25)
+    answer = report(replace(whole, recommendation=of), figures=False).answer
+    assert answer.score == "Validation accuracy 0.78 expected when trained again (0.70 to 0.85)"
+    assert answer.values_of.startswith("Values of the recommended trial, number 2 of stage 3")
+    sure = " ".join(answer.sure)
+    assert "trained again, they are expected to reach validation accuracy 0.780 on new examples" in sure
+    assert "single trainings differ by 0.012 (standard deviation over seeds); one training in 4 may fail" in sure
+    few = replace(whole, recommendation=replace(of, by="best score"))
+    assert report(few, figures=False).answer == report(whole, figures=False).answer
 
 
 def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked() -> None:
