@@ -44,13 +44,10 @@ class Judgement:
         return [at for at in range(self.sampled, len(self.trials)) if not math.isnan(self.scores[at])]
 
     def best_first(self, among: Collection[str]) -> list[int]:
-        """Return the places of the sampled trials with a score of some stages, by name; the most useful first.
-
-        Those whose scores are not followed come last: where nothing but noise is seen, they may be expected to do well.
-        """
-        scored = [at for at in range(self.sampled) if not math.isnan(self.scores[at])]
-        of_stages = [at for at in scored if self.trials[at][0].name in among]
-        return sorted(of_stages, key=lambda at: (self.judged.floored[at], -self.judged.utility[at]))
+        """Return the places of the sampled trials with a score of some stages, by name; the most useful first."""
+        places = self.judged.ranking().tolist()
+        scored = [at for at in places if at < self.sampled and not math.isnan(self.scores[at])]
+        return [at for at in scored if self.trials[at][0].name in among]
 
 
 def judge_trials(store: Store, stages: Sequence[Stage], *, like: Stage, confirmations: bool = True) -> Judgement | None:

@@ -43,7 +43,16 @@ class Judged:
     sd: NDArray[np.float64]  # (N,) its standard deviation
     noise: float  # standard deviation of a score about the expected one
     failure: NDArray[np.float64]  # (N,) probability of failing when trained again, by the other trials
-    utility: NDArray[np.float64]  # (N,) what retraining is worth: a failure counts as the floor
+    # (N,) what retraining is worth, a failure counting as the floor; minus infinity for a trial that failed
+    utility: NDArray[np.float64]
+
+    def ranking(self) -> NDArray[np.intp]:
+        """Return the places of the trials, the most useful first, (N,).
+
+        Those whose scores are not followed come behind the others: where nothing but noise is seen, they may be
+        expected to do well.
+        """
+        return np.lexsort((-self.utility, self.floored))
 
     def smoothed(self, which: NDArray[np.intp], values: NDArray[Any]) -> NDArray[np.float64]:
         """Return the process's mean of every column at some trials, (M, V), of values whose row means are the scores.
@@ -96,7 +105,7 @@ def judge(
         of_failures = fit(points, failed.astype(np.float64), groups)
         # The prediction of a point from the others: y - (K^-1 y) / (K^-1) on the diagonal.
         failure = np.clip(failed - of_failures.weights / np.diag(of_failures.inverse), 0.0, 1.0)
-    utility = mean - failure * np.maximum(mean - floor, 0.0)
+    utility = np.where(failed, -np.inf, mean - failure * np.maximum(mean - floor, 0.0))
     return Judged(process, floor, floored, mean, sd * scale, process.noise * scale, failure, utility)
 
 
