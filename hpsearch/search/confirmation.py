@@ -23,6 +23,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -274,10 +275,11 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
 
 
 def settings_to_confirm(store: Store, stages: Sequence[Stage], stage: Stage, top: int) -> list[Setting]:
-    """Return the values of a stage's trials with the best expected scores, best first.
+    """Return the values of a stage's trials that are worth training again, in turn by expected and by own score.
 
-    They are judged by the trials of this stage and of earlier ones, and by no repeat, so that a confirmation that was
-    broken off goes on with the same settings. Where there are too few to learn from they are the `best_settings`.
+    The expected score is told by the trials around (`hpsearch.search.judgement`), which do not see a narrow peak; the
+    own one is lucky, but sees it. The trials of this stage and of earlier ones take part, and no repeats, so that a
+    confirmation that was broken off goes on with the same settings.
     """
     earlier = [other for other in stages if other.number <= stage.number]
     by_score = best_settings(store, stage, top)
@@ -290,8 +292,9 @@ def settings_to_confirm(store: Store, stages: Sequence[Stage], stage: Stage, top
         number: Setting(number, params_at(stage, columns, at), columns["score"][at])
         for at, number in enumerate(columns["number"])
     }
-    judged = [known[number] for number in numbers if _fits(stage, known[number])]
-    return [*judged, *(setting for setting in by_score if setting not in judged)][:top]
+    by_expected = [known[number] for number in numbers if _fits(stage, known[number])]
+    both = {setting.trial: setting for pair in zip_longest(by_expected, by_score) for setting in pair if setting}
+    return [*both.values()][:top]
 
 
 def _fits(stage: Stage, setting: Setting) -> bool:
