@@ -55,6 +55,13 @@ class GaussianProcess:
         variance = sd**2 + sd[-1] ** 2 - 2 * covariance
         return (mean - mean[-1])[:-1], np.sqrt(np.maximum(variance, 1e-12 * self.signal**2))[:-1]
 
+    def smoother(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weight of each value in the expected function at M points, (M, C): (M, N).
+
+        The expected function is ``mean + smoother @ (values - mean)``.
+        """
+        return np.asarray(self._kernel(points, self.points) @ self.inverse)
+
     def sample(self, points: NDArray[np.float64], count: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return functions drawn from the process at M points, (M, C): (count, M)."""
         cross = self._kernel(points, self.points)

@@ -8,7 +8,7 @@ worth what learns nothing. They are chosen
 - by the best score;
 - by that of 250 trials, of which the best five are confirmed ten times each, all within the budget;
 - as `hpsearch recommend` does (`hpsearch.statistics.retraining`);
-- and so of 250 trials with a confirmation, which takes its settings from there too.
+- and so of 250 trials with a confirmation, which takes every second setting by its expected score.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def ranked(points: Numbers, scores: Numbers) -> list[int]:
 
 
 def confirmed(run: Run, points: Numbers, best: Sequence[int]) -> Numbers:
-    """The first of the settings by their mean over repeats; a setting with a failed one ranks below all others."""
-    settings = points[list(best)]
+    """The first of the best settings by their mean over repeats; one with a failed repeat ranks below all others."""
+    settings = points[[*dict.fromkeys(best)][:CONFIRMED]]
     scores = run(np.repeat(settings, REPEATS, axis=0)).reshape(len(settings), REPEATS)
     return np.asarray(settings[np.argmax(np.where(np.isnan(scores).any(axis=1), -1, scores.mean(axis=1)))])
 
@@ -133,13 +133,15 @@ def regrets(surface: str, searcher: Callable[..., Searched], examples: int, numb
         return float(optimum - (1 - fails) * score - fails * CHANCE)
 
     points, scores = searcher(run, TRIALS, rng)
-    fewer, some = searcher(run, TRIALS - CONFIRMED * REPEATS, rng) if searcher is staged else (points[:250], scores[:250])
-    by_score = np.argsort(-np.where(np.isnan(some), -1, some), kind="stable")[:CONFIRMED].tolist()
+    fewer, some = (
+        searcher(run, TRIALS - CONFIRMED * REPEATS, rng) if searcher is staged else (points[:250], scores[:250])
+    )
+    by_score = np.argsort(-np.where(np.isnan(some), -1, some), kind="stable").tolist()
     return [
         regret(points[int(np.nanargmax(scores))]),
         regret(confirmed(run, fewer, by_score)),
         regret(points[ranked(points, scores)[0]]),
-        regret(confirmed(run, fewer, ranked(fewer, some)[:CONFIRMED])),
+        regret(confirmed(run, fewer, [at for pair in zip(ranked(fewer, some), by_score, strict=False) for at in pair])),
     ]
 
 

@@ -37,9 +37,7 @@ def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
     ranking = (confirmed(2, None, **more), confirmed(4, 0.75, **more))
     confirmations = (Overview(stage, 10, 0, ranking),)
     of = recommended(stage) if stage_number == 3 else None
-    return report(
-        replace(whole, confirmations=confirmations, evaluations=every, recommendation=of), figures=False
-    )
+    return report(replace(whole, confirmations=confirmations, evaluations=every, recommendation=of), figures=False)
 
 
 def recommended(stage: Stage, **more: Any) -> Recommendation:

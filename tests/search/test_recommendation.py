@@ -109,10 +109,13 @@ def test_a_confirmation_decides_until_a_later_stage_is_better(store: Store, sear
     assert recommend(store, [searched, later], among=[searched]) == of or both.trials > of.trials
 
 
-def test_what_is_to_be_confirmed_does_not_change_with_the_repeats(store: Store, searched: Stage) -> None:
+def test_the_settings_with_the_best_expected_and_the_best_own_scores_are_confirmed_whatever_the_repeats_say(
+    store: Store, searched: Stage
+) -> None:
     before = settings_to_confirm(store, [searched], searched, 5)
     assert len(before) == 5
-    assert LUCKY not in {setting.trial for setting in before}
+    assert before[0].trial == recommended(store, searched).trial
+    assert before[1].trial == LUCKY  # its neighbours may not see a narrow peak
     made_stages.confirm(store, searched, [0.5, 0.9], run=3)
     made_stages.make(store, hill, trials=20, number=2)
     stages = store.stages()
