@@ -156,7 +156,7 @@ def _log_prior(shapes: NDArray[np.float64]) -> NDArray[np.float64]:
     A smooth maximum in d parameters has the shape -2/d, noise of a normal distribution one just below 0. Mean and
     standard deviation are calibrated in tests/benchmarks/budget_coverage.py.
     """
-    return np.asarray(-(((shapes + 0.45) / 0.2) ** 2) / 2)
+    return np.asarray(-(((shapes + 0.4) / 0.3) ** 2) / 2)
 
 
 def _survival(
@@ -170,4 +170,4 @@ def _survival(
 
 def _above(number: int) -> int:
     """Return how many of the best scores are the tail: enough for a shape, few enough to have one."""
-    return min(max(LEAST, round(2 * math.sqrt(number))), number - 1)
+    return min(max(LEAST, round(math.sqrt(number))), number - 1)

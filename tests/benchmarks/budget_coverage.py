@@ -65,7 +65,7 @@ def scores(surface: Surface, trials: int, examples: int | None, rng: np.random.G
         return np.asarray(truth)
     # An example is right where its difficulty, in part common to all trials, is below the quantile of the truth.
     quantiles = np.sort(rng.normal(size=100_000))
-    cut = quantiles[np.clip(np.nan_to_num(truth, nan=0.0), 0, 0.99999).__mul__(100_000).astype(int)]
+    cut = quantiles[(np.clip(np.nan_to_num(truth), 0, 0.99999) * 100_000).astype(int)]
     common, own = rng.normal(size=examples), rng.normal(size=(trials, examples))
     right = (np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own < cut[:, None]).mean(axis=1)
     return np.where(np.isnan(truth), np.nan, right)
@@ -110,9 +110,7 @@ def main() -> None:
     searches = parser.parse_args().searches
     for examples in (None, 100, 1000):
         rows = [row(surface, trials, examples, searches) for surface in SURFACES.values() for trials in (30, 100, 300)]
-        print(markdown({name: [of[name] for of in rows] for name in rows[0]}) if False else "")
-        for of in rows:
-            print(*of.values(), sep=" | ", flush=True)
+        print(markdown(list(rows[0]), [[str(cell) for cell in of.values()] for of in rows]), flush=True)
 
 
 if __name__ == "__main__":
