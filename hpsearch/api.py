@@ -873,9 +873,9 @@ class Search:
 
         Args:
             kind: One of ``curves``, ``parameters``, ``pair``, ``parallel``, ``history``, ``importance``, ``lineage``,
-                ``stages`` and ``budget``.
+                ``stages``, ``isolation`` and ``budget``.
             stage: Number of the stage. None: the latest that has trials, or all.
-            parameters: Of ``parameters`` and ``curves`` one parameter, of ``pair`` two.
+            parameters: Of ``parameters``, ``curves`` and ``isolation`` one parameter, of ``pair`` two.
             top: Best trials that are plotted (``curves``) or highlighted.
             quantity: Of ``curves``: which curve.
             dark: Light on dark.

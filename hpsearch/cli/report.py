@@ -32,7 +32,9 @@ _STDOUT = "-"
     help="File, whose ending gives the format: .html, .png, .svg or .pdf; - for HTML to standard output. "
     "[default: SEARCH-KIND.html here]",
 )
-@click.option("--parameter", "parameters", multiple=True, help="Parameter: of parameters and curves one, of pair two.")
+@click.option(
+    "--parameter", "parameters", multiple=True, help="Parameter: of parameters, curves and isolation one, of pair two."
+)
 @click.option("--top", type=int, help="Best trials that are plotted (curves: 20) or highlighted (others: 5).")
 @click.option("--quantity", type=click.Choice(["accuracy", "loss"]), help="Of curves. [default: the score's]")
 @options.flag("--dark", "Light on dark.")

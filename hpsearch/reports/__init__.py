@@ -23,6 +23,7 @@ class PlotKind(StrEnum):
     importance = "importance"
     lineage = "lineage"
     stages = "stages"
+    isolation = "isolation"
     budget = "budget"
 
 
@@ -35,11 +36,19 @@ WORDS: Mapping[PlotKind, str] = {  # their contents
     PlotKind.importance: "which hyperparameters mattered in a stage, beside chance",
     PlotKind.lineage: "which stage came from which, how ranges narrowed, the best scores",
     PlotKind.stages: "the distribution of the scores, stage by stage",
+    PlotKind.isolation: "the best of each part of every range, or of one, with the others tuned",
     PlotKind.budget: "the expected best of n trials of a stage, and the forecast of more",
 }
 # Kinds of one stage; the others are of all, or of one where it is named.
 OF_ONE_STAGE = frozenset(
-    {PlotKind.curves, PlotKind.parameters, PlotKind.parallel, PlotKind.importance, PlotKind.budget}
+    {
+        PlotKind.curves,
+        PlotKind.parameters,
+        PlotKind.parallel,
+        PlotKind.importance,
+        PlotKind.isolation,
+        PlotKind.budget,
+    }
 )
 OF_ALL_STAGES = frozenset({PlotKind.lineage, PlotKind.stages})  # kinds to which one stage makes no sense
 MOST_CURVES = 20  # learning curves of a figure: more panels than that cannot be read
@@ -54,15 +63,18 @@ class PlotRequest:
     """
 
     kind: PlotKind
-    parameters: tuple[str, ...] = ()  # hyperparameters: one of ``parameters`` and ``curves``, two of ``pair``
+    parameters: tuple[
+        str, ...
+    ] = ()  # hyperparameters: one of ``parameters``, ``curves`` and ``isolation``, two of ``pair``
     # how many of the best trials are plotted (``curves``) or highlighted (``parameters``, ``parallel``)
     top: int | None = None
     quantity: str | None = None  # what learning curves are of, such as ``loss``
 
     def __post_init__(self) -> None:
         curves, parameters, pair, parallel = PlotKind.curves, PlotKind.parameters, PlotKind.pair, PlotKind.parallel
+        isolation = PlotKind.isolation
         for name, value, kinds in (
-            ("parameter", self.parameters or None, (curves, parameters, pair)),
+            ("parameter", self.parameters or None, (curves, parameters, pair, isolation)),
             ("top", self.top, (curves, parameters, parallel)),
             ("quantity", self.quantity, (curves,)),
         ):

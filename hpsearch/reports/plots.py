@@ -67,6 +67,10 @@ def plot(
             return figures.importances(importance(shown[0]), title=title)
         case PlotKind.lineage:
             return figures.lineage(shown, title=f"{stage.search}: the stages and their ranges")
+        case PlotKind.isolation:
+            space = {name: stage.space[name] for name in request.parameters} or shown[0].varied
+            title = f"{stage.name}: {', '.join(request.parameters) or 'each hyperparameter'} with the others tuned"
+            return figures.isolation(shown[0], space, title=title)
         case PlotKind.budget:
             return figures.best_of_n(shown[0], title=f"{stage.name}: the best of n trials")
         case PlotKind.stages:

@@ -14,6 +14,7 @@ from made_trials import SPACE, made_stage, made_trials, texts, traces
 from hpsearch.reports.figures import (
     best_of_n,
     describe,
+    isolation,
     lineage,
     page,
     pair,
@@ -321,3 +322,29 @@ class TestBestOfN:
 
     def test_few_scores_have_no_forecast(self) -> None:
         assert not traces(best_of_n(made_stage(5)), "forecast")
+
+
+class TestIsolation:
+    def test_the_best_of_each_part_and_the_expected_scores_are_plotted(self) -> None:
+        trials = made_stage(made_trials(60, failed=4))
+        figure = isolation(trials, {"lr": LR, "hidden": HIDDEN})
+        best, all_trials = traces(figure, "best trial of each part"), traces(figure, "trials")
+        assert [len(trace.x) for trace in best] == [5, 3]
+        assert [len(trace.x) for trace in all_trials] == [56, 56]
+        assert max(best[0].y) == max(best[1].y) == trials.complete["score"].iloc[0]
+        lines, bands = traces(figure, "expected, others tuned"), traces(figure, "95 % interval")
+        for line, band_trace in zip(lines, bands, strict=True):
+            known = [y for y in line.y if y is not None]
+            assert min(y for y in band_trace.y if y is not None) < min(known)
+            assert max(known) < max(y for y in band_trace.y if y is not None)
+        # The score rises with lr, and nothing else matters.
+        rising = [y for y in lines[0].y if y is not None]
+        assert rising[-1] == max(rising)
+        assert "Lr is best from 0.0016 to 0.01: score 0.7" in describe(figure)
+        assert "hidden is best" in describe(figure)
+        assert "clear of 0 of the other 2 parts" in describe(figure)
+
+    def test_few_trials_have_no_band(self) -> None:
+        figure = isolation(made_stage(6), {"lr": LR})
+        assert not traces(figure, "95 % interval")
+        assert "of lr too few trials have a score" in describe(figure).lower()

@@ -42,6 +42,7 @@ KINDS: dict[str, Make] = {
     "history": lambda of, **more: figures.search_history([of], interval=Interval(0.5, 0.9), **more),
     "lineage": lambda of, **more: figures.lineage([of], **more),
     "stages": lambda of, **more: figures.scores_by_stage([of], **more),
+    "isolation": figures.isolation,
     "budget": figures.best_of_n,
 }
 FEW = {
@@ -117,8 +118,8 @@ def test_every_trial_is_plotted_as_what_it_is(kind: str) -> None:
 def test_of_many_trials_some_are_left_out_and_that_is_said(kind: str) -> None:
     figure = KINDS[kind](made_stage(made_trials(4000, pruned=300, failed=200)))
     points = sum(len(trace.x) for trace in figure.data if trace.type == "scatter" and trace.mode == "markers")
-    assert points <= (MOST_POINTS + 10) * (len(SPACE) if kind == "parameters" else 1)
-    if kind not in ("lineage", "budget"):
+    assert points <= (MOST_POINTS + 10) * (len(SPACE) if kind in ("parameters", "isolation") else 1)
+    if kind not in ("lineage", "isolation", "budget"):
         assert " trials plotted: " in said(figure)
         assert "4,000" in said(figure) or "3,500" in said(figure)
     assert len(figure.to_json()) < 2_000_000

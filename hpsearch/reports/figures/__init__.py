@@ -8,6 +8,7 @@ from hpsearch.reports.figures.budget import best_of_n
 from hpsearch.reports.figures.by_parameter import importances, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, training_curves
 from hpsearch.reports.figures.history import search_history
+from hpsearch.reports.figures.isolation import isolation
 from hpsearch.reports.figures.lineage import lineage, scores_by_stage
 from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel
@@ -23,6 +24,7 @@ __all__ = [
     "dark",
     "describe",
     "importances",
+    "isolation",
     "lineage",
     "page",
     "pair",

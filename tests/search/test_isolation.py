@@ -1,0 +1,105 @@
+"""Isolation: the best of each part of a range, and the score with the other parameters tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hpsearch.search.isolation import Bucket, isolate
+from hpsearch.space import Categorical, Float, Int, Space
+
+SPACE: Space = {"a": Float(1e-3, 1.0, log=True), "b": Float(0.0, 1.0), "c": Float(0.0, 1.0)}
+Response = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+def bowl(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.9 - 0.1 * (np.log10(a) + 1) ** 2 - 0.6 * (b - 0.3) ** 2)
+
+
+def tried(seed: int, response: Response = bowl, *, trials: int = 60) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    rng = np.random.default_rng(seed)
+    params = {"a": 10 ** rng.uniform(-3, 0, trials), "b": rng.uniform(size=trials), "c": rng.uniform(size=trials)}
+    return response(*params.values()) + rng.normal(0, 0.02, trials), params
+
+
+def test_the_parts_of_a_range_hold_all_trials_and_name_the_best_of_each() -> None:
+    scores, params = tried(0)
+    buckets = isolate(SPACE, scores, params, ["a"], sign=1.0)["a"]
+    assert sum(of.trials for of in buckets) == 60
+    assert [buckets[0].low, buckets[-1].high] == pytest.approx([1e-3, 1.0])
+    for of in buckets:
+        assert isinstance(of.low, float)
+        assert isinstance(of.high, float)
+        inside = scores[(params["a"] >= of.low) & (params["a"] <= of.high)]
+        assert scores[of.best] == inside.max()
+        assert len(inside) == of.trials
+
+
+def holds(of: Bucket, value: float) -> bool:
+    return of.interval is not None and of.interval.low <= value <= of.interval.high
+
+
+def test_the_interval_holds_the_score_with_the_others_tuned() -> None:
+    held = []
+    for seed in range(8):
+        buckets = isolate(SPACE, *tried(seed), ["a", "c"], sign=1.0)
+        for of in buckets["a"]:
+            assert isinstance(of.low, float)
+            assert isinstance(of.high, float)
+            nearest = min(max(np.log10(of.low), -1.0), np.log10(of.high))
+            held.append(holds(of, 0.9 - 0.1 * (nearest + 1) ** 2))
+        held += [holds(of, 0.9) for of in buckets["c"]]  # without effect: the same everywhere
+    assert np.mean(held) >= 0.88
+
+
+def test_a_loss_is_the_same_upside_down() -> None:
+    scores, params = tried(1)
+    up, down = (isolate(SPACE, sign * scores, params, ["b"], sign=sign)["b"] for sign in (1.0, -1.0))
+    assert [of.best for of in up] == [of.best for of in down]
+    for one, other in zip(up, down, strict=True):
+        assert one.interval is not None
+        assert other.interval is not None
+        assert one.tuned == pytest.approx(-(other.tuned or 0.0))
+        assert one.interval.low == pytest.approx(-other.interval.high)
+
+
+def test_choices_and_few_whole_numbers_are_a_part_each() -> None:
+    rng = np.random.default_rng(0)
+    space: Space = {"kind": Categorical(("x", "y", None)), "layers": Int(1, 3), "units": Int(10, 200)}
+    kinds = np.array(["x", "y"], dtype=object)[rng.integers(0, 2, 40)]
+    params = {"kind": kinds, "layers": rng.integers(1, 4, 40), "units": rng.integers(10, 201, 40)}
+    scores = 0.1 * (kinds == "y") + rng.normal(0, 0.01, 40)
+    buckets = isolate(space, scores, params, [*space], sign=1.0)
+    assert [(of.low, of.high) for of in buckets["kind"]] == [("x", "x"), ("y", "y")]
+    assert [of.low for of in buckets["layers"]] == [1, 2, 3]
+    assert len(buckets["units"]) == 4
+    x, y = buckets["kind"]
+    assert x.interval is not None
+    assert y.interval is not None
+    assert x.interval.high < y.interval.low
+
+
+def test_a_part_in_which_all_fail_is_left_out_and_the_best_is_not_sought_there() -> None:
+    def cliff(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(b > 0.5, np.nan, 0.5 + 0.8 * b)
+
+    scores, params = tried(0, cliff)
+    buckets = isolate(SPACE, scores, params, ["a", "b"], sign=1.0)
+    assert max(of.high for of in buckets["b"] if isinstance(of.high, float)) <= 0.5 + 1e-9
+    assert all(of.tuned is not None and of.tuned < 0.97 for of in buckets["a"])
+
+
+def test_trials_without_the_parameter_are_in_no_part() -> None:
+    scores, params = tried(0)
+    params["b"] = np.where(np.arange(60) < 20, np.nan, params["b"])
+    assert sum(of.trials for of in isolate(SPACE, scores, params, ["b"], sign=1.0)["b"]) == 40
+
+
+def test_few_trials_have_best_ones_alone() -> None:
+    scores, params = tried(0, trials=5)
+    assert all(of.tuned is None and of.interval is None for of in isolate(SPACE, scores, params, ["a"], sign=1.0)["a"])
+    assert isolate(SPACE, scores[:0], {name: of[:0] for name, of in params.items()}, ["a"], sign=1.0) == {"a": []}
