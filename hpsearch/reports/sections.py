@@ -388,8 +388,8 @@ def figure_sections(material: Material) -> Iterator[Section]:
     names = _by_evidence(material)[:PARAMETERS] if len(material.judged.trials) else []
     against = [partial(_against, name=name, place=place) for place, name in enumerate(names, start=1)]
     parts: dict[tuple[str, str, str], list[Make]] = {
-        ("scores", "Scores over time", "scores"): [_history, _by_stage],
-        ("parameters", "Where the good values lie", "values"): [*against, _pair, _importance, _parallel],
+        ("scores", "Scores over time", "scores"): [_history, _by_stage, _budget],
+        ("parameters", "Where the good values lie", "values"): [*against, _isolation, _pair, _importance, _parallel],
         ("narrowing", "How the ranges narrowed", "narrowing"): [_lineage],
         ("curves", "How the best trials learned", "learning curves"): [_curves],
     }
@@ -452,6 +452,18 @@ def _by_stage(material: Material) -> PageFigure | None:
     )
 
 
+def _budget(material: Material) -> PageFigure | None:
+    stage = material.judged
+    if not len(stage.complete) or stage.stage.refinement is not None:
+        return None
+    figure = figures.best_of_n(stage)
+    gain = figures.gain_words(stage)
+    caption = f"Solid: the best that n of the trials of {stage.label} are expected to have, with the range of 95 % of "
+    caption += "draws. "
+    caption += f"Dashed: the forecast; {gain}." if gain else "Their scores are too few, or too equal, for a forecast."
+    return _figure("budget", f"Were there enough trials of {stage.label}?", caption, figure)
+
+
 def _quartiles(material: Material) -> Iterator[dict[str, object]]:
     for stage in material.stages:
         scores = stage.complete["score"].astype(float)
@@ -498,6 +510,41 @@ def _against(material: Material, *, name: str, place: int) -> PageFigure:
         figure,
         half=True,
         table=table if len(best) else None,
+    )
+
+
+ISOLATED = 6  # parameters of the isolation plot, those that matter most first
+
+
+def _isolation(material: Material) -> PageFigure | None:
+    stage = material.judged
+    if not len(stage.complete):
+        return None
+    space = {name: stage.stage.space[name] for name in _by_evidence(material)[:ISOLATED]}
+    buckets = figures.isolated(stage, space)
+    rows = [
+        {
+            "parameter": name,
+            "part": figures.part_words(bucket),
+            "trials": bucket.trials,
+            "best": float(stage.complete["score"].iloc[bucket.best]),
+            "expected": bucket.tuned,
+            "95 % interval": ends(bucket.interval),
+        }
+        for name, of in buckets.items()
+        for bucket in of
+    ]
+    caption = (
+        f"{stage.label.capitalize()}. Lines: the score expected in each part of a range with all other parameters "
+    )
+    caption += "tuned, with its 95 % interval, by a Gaussian process; dots: the best trial there, which was lucky too. "
+    caption += "A parameter whose bands all overlap does not matter once the others are tuned."
+    return _figure(
+        "isolation",
+        "Each parameter with the others tuned",
+        caption,
+        figures.isolation(stage, space, buckets=buckets),
+        table=Table("The parts of each range.", by_column(rows), folded=NUMBERS),
     )
 
 

@@ -65,7 +65,12 @@ def budget(store: Store, stage: Stage, *, more: int | None = None) -> Budget | N
 
 
 def stage_tail(stage: Stage, scores: ArrayLike, finished: int) -> Tail | None:
-    """Return the tail of a stage's scores, of which the higher are the better in it; None where they do not tell."""
+    """Return the tail of a stage's scores, of which the higher are the better in it; None where they do not tell.
+
+    Trials that a refinement proposed are not sampled independently, so they do not.
+    """
+    if stage.refinement is not None:
+        return None
     sign = 1.0 if stage.direction == "maximize" else -1.0
     values = sign * np.asarray(scores, dtype=float)
     most = max(sign * bound for bound in score_bounds(stage))

@@ -58,12 +58,19 @@ class Infeasible:
         return f"{self.threshold.name} {'=' if self.threshold.where == 'at' else self.threshold.where} {value}"
 
     @property
+    def place_words(self) -> str | None:
+        """The place with the numbers: ``10 of 11 with lr above 0.3, 2 of the other 89``."""
+        if self.threshold is None:
+            return None
+        (failed, there), (others, elsewhere) = self.threshold.inside, self.threshold.outside
+        return f"{failed:,} of {there:,} with {self.place}, {others:,} of the other {elsewhere:,}"
+
+    @property
     def sentence(self) -> Sentence:
         """The number that failed, where, and why."""
         words = f"{self.failed:,} of {counted(self.finished, 'trial')} of {self.stage} failed ({self.fraction:.0%})"
         if self.threshold is not None:
-            (bad, there), (others, elsewhere) = self.threshold.inside, self.threshold.outside
-            words += f": {bad:,} of {there:,} with {self.place}, {others:,} of the other {elsewhere:,}"
+            words += f": {self.place_words}"
         if self.reasons:
             words += f"; most often: {self.reasons[0][0]}"
         return Sentence(words.replace("{", "(").replace("}", ")"))

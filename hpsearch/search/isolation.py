@@ -20,9 +20,9 @@ from hpsearch.statistics import gaussian_process
 from hpsearch.statistics.intervals import LEVEL, Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from hpsearch.space import Parameter, Space, Value
     from hpsearch.statistics.gaussian_process import GaussianProcess
@@ -53,7 +53,7 @@ class Bucket:
 def isolate(
     space: Space,
     scores: NDArray[np.float64],
-    params: Mapping[str, Sequence[Any]],
+    params: Mapping[str, ArrayLike],
     names: Collection[str],
     *,
     sign: float,

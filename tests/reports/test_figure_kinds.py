@@ -348,3 +348,23 @@ class TestIsolation:
         figure = isolation(made_stage(6), {"lr": LR})
         assert not traces(figure, "95 % interval")
         assert "of lr too few trials have a score" in describe(figure).lower()
+
+
+class TestWhereTrialsFail:
+    def test_the_stretch_where_most_fail_is_marked_in_the_parameter_s_panel(self) -> None:
+        frame = made_trials(80)
+        fails = frame["param:lr"] > 2e-3
+        frame = frame.assign(state=np.where(fails, "FAIL", "COMPLETE"), score=frame["score"].mask(fails))
+        figure = score_by_parameters(made_stage(frame), {"lr": LR, "dropout": SPACE["dropout"]})
+        stretch = named(figure, f"{fails.sum()} of {fails.sum()} fail")
+        assert corners(stretch)[:2] == (0.002, 1e-2)
+        assert f"of the trials {fails.sum()} of {fails.sum()} with lr above 0.002, 0 of the other" in describe(figure)
+
+    def test_of_a_choice_it_is_its_place(self) -> None:
+        frame = made_trials(60)
+        fails = frame["param:hidden"] == "100"
+        frame = frame.assign(state=np.where(fails, "FAIL", "COMPLETE"), score=frame["score"].mask(fails))
+        stretch = named(
+            score_by_parameters(made_stage(frame), {"hidden": HIDDEN}), f"{fails.sum()} of {fails.sum()} fail"
+        )
+        assert corners(stretch)[:2] == pytest.approx((0.58, 1.42))

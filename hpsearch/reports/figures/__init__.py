@@ -4,11 +4,11 @@
 not fit together raise `BadInput`.
 """
 
-from hpsearch.reports.figures.budget import best_of_n
+from hpsearch.reports.figures.budget import best_of_n, gain_words
 from hpsearch.reports.figures.by_parameter import importances, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, training_curves
 from hpsearch.reports.figures.history import search_history
-from hpsearch.reports.figures.isolation import isolation
+from hpsearch.reports.figures.isolation import isolated, isolation, part_words
 from hpsearch.reports.figures.lineage import lineage, scores_by_stage
 from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel
@@ -23,12 +23,15 @@ __all__ = [
     "curve_grid",
     "dark",
     "describe",
+    "gain_words",
     "importances",
+    "isolated",
     "isolation",
     "lineage",
     "page",
     "pair",
     "parallel",
+    "part_words",
     "render",
     "save",
     "score_by_parameters",

@@ -15,7 +15,7 @@ from hpsearch.space import shown
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hpsearch.reports.figures.trials import StageTrials
     from hpsearch.search.isolation import Bucket
@@ -25,16 +25,23 @@ _DOTS = 300  # trials in the background of a panel
 _HALF = 0.03  # half the width of a single value, as a share of the axis
 
 
-def isolation(trials: StageTrials, space: Space | None = None, *, title: str | None = None) -> go.Figure:
+def isolation(
+    trials: StageTrials,
+    space: Space | None = None,
+    *,
+    buckets: Mapping[str, list[Bucket]] | None = None,
+    title: str | None = None,
+) -> go.Figure:
     """Plot the best trial of each bucket of each parameter, and the score that is expected with the others tuned.
 
     Args:
         space: Those of the stage's parameters that are plotted. None: those that vary.
+        buckets: Theirs, where they are known (`isolated`).
     """
     space = space or trials.varied
     if not space:
         return tell(nothing("there is no parameter to plot", title=title), "There is no parameter to plot.")
-    buckets = isolated(trials, space)
+    buckets = buckets or isolated(trials, space)
     alone, columns = len(space) == 1, min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
     if alone:
         figure = style.empty_figure(title=title, legend=True)
@@ -98,12 +105,12 @@ def sentence(trials: StageTrials, name: str, buckets: Sequence[Bucket]) -> str:
     others = [of.interval for of in known if of is not best and of.interval is not None]
     apart = sum(max(sign * of.low, sign * of.high) < ends[0] for of in others)
     return (
-        f"{name} is best {stretch(best)}: {trials.metric} {best.tuned:.3g} ({best.interval.low:.3g} to "
+        f"{name} is best {part_words(best)}: {trials.metric} {best.tuned:.3g} ({best.interval.low:.3g} to "
         f"{best.interval.high:.3g}) with the others tuned, clear of {apart} of the other {counted(len(others), 'part')}"
     )
 
 
-def stretch(bucket: Bucket) -> str:
+def part_words(bucket: Bucket) -> str:
     """Return a bucket in words: ``from 0.01 to 0.03``, ``at relu``."""
     if bucket.low == bucket.high or isinstance(bucket.low, str | bool | None):
         return f"at {shown(bucket.low)}"
@@ -177,7 +184,7 @@ def _span(x: ParameterAxis, bucket: Bucket) -> tuple[float, float]:
     return x.at(middle - _HALF), x.at(middle + _HALF)
 
 
-def _ends(trials: StageTrials, buckets: dict[str, list[Bucket]]) -> tuple[float, float]:
+def _ends(trials: StageTrials, buckets: Mapping[str, list[Bucket]]) -> tuple[float, float]:
     """Return the ends of the axis of scores: all best trials and expected scores, and not much more."""
     scores = trials.complete["score"].to_numpy(float)
     values = [scores[bucket.best] for several in buckets.values() for bucket in several]
