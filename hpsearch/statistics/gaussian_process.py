@@ -9,7 +9,7 @@ say otherwise. The scale of the values is the one of the highest likelihood. Mad
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +69,11 @@ class GaussianProcess:
         values, vectors = np.linalg.eigh(covariance)  # holds where rounding leaves it indefinite
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         return np.asarray(self.mean + cross @ self.weights + rng.standard_normal((count, len(points))) @ root.T)
+
+    def given(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> GaussianProcess:
+        """Return the process with these scales given other values: N values, (N,), at points, (N, C)."""
+        inverse = np.linalg.inv(self._kernel(points, points) + self.noise**2 * np.eye(len(points)))
+        return replace(self, points=points, weights=inverse @ (values - self.mean), inverse=inverse)
 
     def _kernel(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         a, b = a / self.lengths, b / self.lengths

@@ -79,3 +79,12 @@ def test_equal_and_doubled_values_are_no_difficulty(values: np.ndarray) -> None:
     mean, sd = fit(points, values).predict(points)
     assert np.isfinite(mean).all()
     assert np.isfinite(sd).all()
+
+
+def test_given_the_same_values_it_is_the_same_and_given_others_it_follows_them() -> None:
+    points, values = noisy(40, 4)
+    of, new = fit(points, values), np.random.default_rng(5).random((6, 3))
+    np.testing.assert_allclose(of.given(points, values).predict(new), of.predict(new), rtol=1e-6)
+    higher = of.given(points[:20], values[:20] + 1)
+    assert (higher.predict(points[:20])[0] > of.predict(points[:20])[0] + 0.5).all()
+    assert (higher.predict(new)[1] > of.predict(new)[1]).all()  # of fewer points

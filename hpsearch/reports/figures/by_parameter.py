@@ -85,7 +85,6 @@ class _Panel:
                 more = {"names": [x.name], "legendgroup": self.axis.words}
                 yield left_out(trials[far], positions[far], self.axis, self._metric, **more)
 
-
     def _unstable_span(self, x: ParameterAxis, parameter: Parameter) -> tuple[float, float]:
         """Return the stretch of the axis where most trials fail."""
         assert self.unstable is not None
