@@ -456,9 +456,7 @@ def _effect(name: str, made: NarrowedRange, within: str, over: bool) -> str | No
         case None:
             return None
         case "clear":
-            equal = f"; {made.equal} more have the score of the last of these" if made.equal else ""
-            best = f"the best {made.top} trials lie in {describe(made.after)}{equal}"
-            return f"{name} matters{within} (p = {p:.1g}): {best}"
+            return f"{name} matters{within} (p = {p:.1g}): values as good as the best may lie in {describe(made.after)}"
         case "weak":
             return f"{name} may matter{within} (p = {p:.2f}){'' if over else ': more trials would tell'}"
     return f"{name} shows no effect{within} at this budget (p = {p:.2f}){'' if over else ': its range is kept'}"

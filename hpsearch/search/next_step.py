@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.objectives import kinds
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hpsearch.search.checklist import Checklist
     from hpsearch.search.evaluation import Evaluation
 
+WORTH = 2 / 3  # the most of the ranges' volume that is kept by a narrowing that is worth it
 # Run trials, narrow with or without expanding, confirm, evaluate, take the best trial, or use the evaluated values.
 Step = Literal["start", "expand", "narrow", "confirm", "evaluate", "pick", "use"]
 
@@ -46,9 +48,7 @@ def next_step(at: Checklist, action: Callable[..., Action]) -> NextStep:
     if made is not None and all(made.space[name] == w for name, w in widening.items()):
         words, actions = (go_on(at.of), ()) if kinds.foreign(at.of) else ("{}", (start,))
         return NextStep("start", f"{words} ({made.name} is made and has no trial yet)", actions)
-    if at.latest.refinement is None and (
-        widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values())
-    ):
+    if at.latest.refinement is None and (widening or prod(made.kept for made in at.ranges.values()) <= WORTH):
         return _narrow(at, at.best, action, bool(widening))
     return _choose(at, at.best, action)
 

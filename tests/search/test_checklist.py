@@ -21,7 +21,8 @@ from hpsearch.search.best import choose
 from hpsearch.search.checklist import Checklist, Question, checklist, what_next
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage
-from hpsearch.search.stage import made_from, resolve_stage
+from hpsearch.search.next_step import next_step
+from hpsearch.search.stage import actions_for, made_from, resolve_stage
 from hpsearch.space import Float, Value
 from hpsearch.store import Store
 
@@ -122,6 +123,15 @@ def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
     made = narrow_stage(store, [stage], top=6, dry_run=True).narrowing.ranges
     assert {name: of.after for name, of in made.items()} == {name: of.after for name, of in seen.ranges.items()}
     assert checklist(store, [stage], top=6) == seen
+
+
+def test_ranges_that_keep_most_of_their_volume_are_not_worth_narrowing(store: Store) -> None:
+    seen = checklist(store, [made_stages.make(store, humped, images=400)])
+    assert seen.step == "narrow"
+    for kept, step in ((0.6, "narrow"), (0.7, "confirm")):
+        ranges = {name: replace(made, kept=kept if name == "lr" else 1.0) for name, made in seen.ranges.items()}
+        following = next_step(replace(seen, ranges=ranges), actions_for(store, seen.search))
+        assert following.step == step
 
 
 def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
