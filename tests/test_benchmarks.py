@@ -6,6 +6,7 @@ import tomllib
 from functools import partial
 from pathlib import Path
 
+import adopting
 import numpy as np
 import pytest
 import run
@@ -196,3 +197,11 @@ def test_a_regret_is_what_a_run_lacks_of_the_best_on_its_split() -> None:
     assert rows[0] == "| trials | task | gp | staged: best | staged: recommend |"
     assert rows[2] == "| 100 | svm | 5.0 +- 5.0 | 15.0 +- 15.0 | 15.0 +- 15.0 |"
     assert rows[3] == "| 100 | **mean** | **5.0** | **15.0** | **15.0** |"
+
+
+def test_a_planted_gain_is_adopted_against_a_search_and_against_one_setting() -> None:
+    for chosen in (True, False):
+        retrained, study, true = adopting.pair(0, 400, 0.1, chosen=chosen)
+        assert retrained.interval(adopting.SETTINGS).low > 0
+        assert retrained.mean == pytest.approx(true, abs=0.03)
+        assert (study is not None) is chosen
