@@ -115,8 +115,9 @@ def within(name: str, parameter: Parameter, names: Sequence[str]) -> str:
 
 
 def label(combination: Combination) -> str:
-    """Return a combination in a few words: ``adam``, or ``sgd, 3`` of two parameters."""
-    return ", ".join(map(shown, combination.values()))
+    """Return a combination in a few words: ``adam``, or ``sgd, layers = 3`` of two parameters."""
+    texts = (value if isinstance(value, str) else f"{name} = {shown(value)}" for name, value in combination.items())
+    return ", ".join(texts)
 
 
 def described(combination: Combination) -> str:

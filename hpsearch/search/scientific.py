@@ -1,0 +1,280 @@
+"""Scientific values compared, each with the nuisance parameters tuned for it: "adam beats sgd by 0.012".
+
+All trials of the stages whose scores compare are pooled, so that narrowed stages sharpen the answer. How good each
+value can be is what `hpsearch.statistics.tuned` draws from a process over them, at their values and at those that
+further trials would have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.constraints import is_function
+from hpsearch.objectives import kinds
+from hpsearch.records import HITS, Action, Direction, Sentence, Stage, draw_seed
+from hpsearch.roles import Combination, has, label, scientific
+from hpsearch.samplers import RandomSampler
+from hpsearch.search.budget import decimals
+from hpsearch.search.parts import part_with, parts_of
+from hpsearch.search.stage import actions_for, compares, latest_with_trials
+from hpsearch.search.surrogate import Encoding, merged
+from hpsearch.statistics.hits import matching_bytes
+from hpsearch.statistics.intervals import Interval
+from hpsearch.statistics.tuned import differences_to_best, example_error, tuned
+from hpsearch.text import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hpsearch.store import Store
+
+LEAST = 5  # with fewer scores a value is not compared
+_MOST = 240  # trials that are learned from: as many of each value, the latest ones
+_BEYOND = 10**6  # blocks of trials that no stage runs
+_FURTHER = 100  # values of further trials at which each value's score is drawn, fewer where there are many values
+_NEAR = 5  # best trials of each value by whose hits the examples' part in a difference is known
+
+
+@dataclass(frozen=True, slots=True)
+class ScientificValue:
+    """A combination of scientific values, and its trials in all stages whose scores compare."""
+
+    combination: Combination
+    complete: int  # trials with a score
+    failed: int
+    pruned: int
+    best: float | None  # the best score; None without any
+    best_stage: str | None
+    best_trial: int | None
+
+    @property
+    def label(self) -> str:
+        """The values in a few words."""
+        return label(self.combination)
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The distance of a value from the best one when each is tuned."""
+
+    value: ScientificValue
+    difference: float  # in units of the score, 0 or more
+    interval: Interval  # of that; those of all values hold at once
+
+    @property
+    def certain(self) -> bool:
+        """True if the interval leaves 0 out."""
+        return self.interval.low > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScientificValues:
+    """The values of a search's scientific parameters, compared."""
+
+    names: tuple[str, ...]
+    metric: str
+    direction: Direction
+    values: tuple[ScientificValue, ...]  # in the order of the study file
+    best: ScientificValue | None = None  # the one that is expected to be best when each is tuned; None: too few trials
+    others: tuple[Behind, ...] = ()  # the others with enough trials, the nearest first
+    sentences: tuple[Sentence, ...] = ()
+    action: Action | None = None  # more trials, where a value cannot be told from the best
+    stages: tuple[Stage, ...] = field(default=(), repr=False)  # those whose trials were used
+
+    @property
+    def decided(self) -> bool | None:
+        """True if every other value is worse than the best; None: too few trials to say."""
+        return all(of.certain for of in self.others) if self.others else None
+
+
+def scientific_values(store: Store, stages: Sequence[Stage]) -> ScientificValues | None:
+    """Return the comparison of the scientific values of a search's stages; None without scientific parameters."""
+    like = latest_with_trials(store, stages)
+    names = tuple(scientific(like.space))
+    if not names:
+        return None
+    same = [stage for stage in stages if compares(stage, like) and stage.fingerprint == like.fingerprint]
+    pooled = [_pool(store, same, part.combination, like.direction) for part in parts_of(like)]
+    values = tuple(of.value for of in pooled)
+    result = ScientificValues(names, like.metric, like.direction, values, stages=tuple(same))
+    known = [of for of in pooled if of.value.complete >= LEAST]
+    if len(known) > 1:
+        scores = _possible(known, same, like)
+        differences = differences_to_best(scores, _example_errors(store, known, kinds.examples(like)))
+        best = known[differences[0].better].value
+        others = tuple(Behind(known[of.other].value, of.value, of.interval) for of in differences)
+        more = None
+        if not all(of.certain for of in others) and not kinds.foreign(like):
+            trials = 2 * store.counts(like).finished
+            more = actions_for(store, like.search)("start", trials=trials, stage=like.number)
+        result = replace(result, best=best, others=others, action=more)
+    return replace(result, sentences=tuple(_sentences(result)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pool:
+    """The N trials of a combination with a score, and those that failed."""
+
+    value: ScientificValue
+    goodness: NDArray[np.float64]  # (N,) more is better; NaN of failed ones
+    params: Mapping[str, NDArray[Any]]  # (N,) each, by the names in its part
+    trials: Sequence[tuple[Stage, int, float]]  # of those with a score: their stage, number and score
+
+
+def _pool(store: Store, stages: Sequence[Stage], combination: Combination, direction: Direction) -> _Pool:
+    """Return the trials of some stages with a combination, in the order of the stages."""
+    sign, trials, tables = 1.0 if direction == "maximize" else -1.0, [], []
+    counts: Counter[str] = Counter()
+    for stage in stages:
+        part = part_with(parts_of(stage), combination)
+        if part is None:
+            continue
+        complete = part.select(store.scores(stage))
+        ended = store.columns(stage, states=("FAIL", "PRUNED"))
+        rest = part.select({name: np.array(cells, dtype=object) for name, cells in ended.items()})
+        counts.update(rest["state"].tolist())
+        trials += [(stage, *row) for row in zip(complete["number"].tolist(), complete["score"].tolist(), strict=True)]
+        failed = {name: column[rest["state"] == "FAIL"] for name, column in rest.items()}
+        tables += [(complete, sign * complete["score"]), (failed, np.full(len(failed["number"]), np.nan))]
+    names = dict.fromkeys(name for columns, _ in tables for name in columns if name.startswith("param:"))
+    params = {
+        name.removeprefix("param:"): np.concatenate(
+            [_known(columns.get(name), len(scores)) for columns, scores in tables]
+        )
+        for name in names
+    }
+    first = max(trials, key=lambda of: sign * of[2], default=None)
+    best = (None, None, None) if first is None else (first[2], first[0].name, first[1])
+    value = ScientificValue(combination, len(trials), counts["FAIL"], counts["PRUNED"], *best)
+    return _Pool(value, np.concatenate([scores for _, scores in tables]), params, trials)
+
+
+def _known(column: NDArray[Any] | None, count: int) -> NDArray[Any]:
+    """Return a column of values, NaN where a trial has none; None: no trial has one."""
+    cells = [None] * count if column is None else column.tolist()
+    return np.array([math.nan if cell is None else cell for cell in cells], dtype=object)
+
+
+def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> NDArray[np.float64]:
+    """Return possible scores of each combination when it is tuned, (G, F)."""
+    own = {name: like.space[name] for name in scientific(like.space)}
+    encoding = Encoding(merged([own, *(part.space for stage in stages for part in parts_of(stage))]))
+    latest, further = _MOST // len(known), _further(stages, min(_FURTHER, 1200 // len(known)))
+    tried, more, goodness = [], [], []
+    for pool in known:
+        combination, scores = pool.value.combination, pool.goodness[-latest:]
+        goodness.append(scores)
+        params = {name: column[-latest:] for name, column in pool.params.items()}
+        tried.append(_points(encoding, combination, params, len(scores)))
+        rows = [row for row in further if has(row, combination)]
+        params = {name: _known(np.array([row.get(name) for row in rows], dtype=object), 0) for name in encoding.space}
+        more.append(_points(encoding, combination, params, len(rows)))
+    of, further_of = (np.repeat(np.arange(len(known)), [len(some) for some in points]) for points in (tried, more))
+    seed = draw_seed(like.seed, 0, "scientific")
+    return tuned(
+        np.concatenate(tried),
+        np.concatenate(goodness),
+        of,
+        np.concatenate(more),
+        further_of,
+        encoding.groups,
+        seed=seed,
+    )
+
+
+def _points(
+    encoding: Encoding, combination: Combination, params: Mapping[str, NDArray[Any]], count: int
+) -> NDArray[np.float64]:
+    """Return the points of trials with a combination, whose other values are given where they have any."""
+    values = {name: params.get(name, _known(None, count)) for name in encoding.space}
+    return encoding.points(
+        {**values, **{name: np.array([of] * count, dtype=object) for name, of in combination.items()}}
+    )
+
+
+def _further(stages: Sequence[Stage], count: int) -> list[dict[str, Any]]:
+    """Return the values of so many further trials of each combination, by the names in their parts.
+
+    Half of them are from the first ranges, and half from the last ones.
+    """
+    rows, ends = [], [stages[0], *([stages[-1]] if len(stages) > 1 else [])]
+    for stage in ends:
+        # A reader runs no functions of the user's.
+        texts = [text for text in stage.study_file.get("constraints", ()) if not is_function(text)]
+        without = replace(stage.as_begun(), study_file={**stage.study_file, "constraints": texts})
+        sampler, parts = RandomSampler(), parts_of(stage)
+        for number in range(_BEYOND * len(parts), (_BEYOND + count // len(ends)) * len(parts)):
+            params = sampler.params(without, number)
+            part = next(part for part in parts if has(params, part.combination))
+            rows.append({**part.params(params), **part.combination})
+    return rows
+
+
+def _example_errors(store: Store, known: Sequence[_Pool], examples: int | None) -> NDArray[np.float64] | None:
+    """Return the part of other examples in each difference, (G, G); None where no hits are stored."""
+    if examples is None:
+        return None
+    hits = [_hits(store, pool, examples) for pool in known]
+    errors = np.zeros((len(known), len(known)))
+    for a, b in combinations(range(len(known)), 2):
+        if len(hits[a]) > 1 and len(hits[b]) > 1:
+            errors[a, b] = errors[b, a] = example_error(hits[a], hits[b])
+    return errors
+
+
+def _hits(store: Store, pool: _Pool, examples: int) -> NDArray[np.bool_]:
+    """Return the hits of a combination's best trials, of those that have them: (T, V)."""
+    scored = pool.goodness[~np.isnan(pool.goodness)]
+    found = []
+    for place in np.argsort(-scored, kind="stable")[:_NEAR].tolist():
+        stage, number, score = pool.trials[place]
+        if hits := matching_bytes(store.attribute(stage, [number], HITS).get(number), examples, score):
+            found.append(np.frombuffer(hits, np.bool_))
+    return np.array(found).reshape(len(found), examples)
+
+
+def _sentences(of: ScientificValues) -> Iterator[Sentence]:
+    what = " and ".join(of.names)
+    few = [value for value in of.values if value.complete < LEAST]
+    if of.best is None:
+        counts = ", ".join(f"{value.label} {value.complete}" for value in of.values)
+        yield Sentence(f"too few trials have a score to compare the values of {what}: {counts}")
+        return
+    behind = [other for other in of.others if other.certain]
+    tied = [other for other in of.others if not other.certain]
+    leads = [f"{other.value.label} by {_gap(other)} ({_interval(other)})" for other in behind or tied]
+    words = f"{of.best.label} {'beats' if behind else 'leads'} {', '.join(leads)} when each is tuned"
+    if behind:
+        close = [f"{other.value.label} ({_gap(other)} behind, {_interval(other)})" for other in tied]
+        words += f"; not to be told from it: {', '.join(close)}" if close else ""
+    else:
+        words += f": no value of {what} can be told from the best"
+    yield Sentence(words)
+    if few:
+        yield Sentence(f"too few trials with a score to compare: {', '.join(value.label for value in few)}")
+    pruned = [f"{value.pruned} of {value.label}" for value in of.values if value.pruned]
+    if pruned:
+        yield Sentence(
+            f"pruned trials ({', '.join(pruned)}) are left out: a value that is slow at first may be better than this"
+        )
+
+
+def _gap(other: Behind) -> str:
+    return rounded(other.difference, _places(other))
+
+
+def _interval(other: Behind) -> str:
+    low, high = (rounded(end, _places(other)) for end in (other.interval.low, other.interval.high))
+    return f"95 % interval {low} to {high}"
+
+
+def _places(other: Behind) -> int:
+    return decimals((other.interval.high - other.interval.low) / 2)

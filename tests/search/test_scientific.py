@@ -1,0 +1,119 @@
+"""The comparison of scientific values: each tuned, over all stages, with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import made_stages
+import numpy as np
+import pytest
+
+from hpsearch.records import Completed, Failed, NewStage, Outcome, Trial
+from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.scientific import scientific_values
+from hpsearch.space import Categorical, Float, Int, Space, Value
+from hpsearch.store import Store
+
+SPACE: Space = {
+    "lr": Float(1e-5, 1.0, log=True),
+    "optimizer": Categorical(("sgd", "adam", "lion"), role="scientific"),
+    "momentum": Float(0.1, 0.99, when={"optimizer": ("sgd",)}),
+}
+BEST = {"sgd": (-1.0, 0.80), "adam": (-3.0, 0.90), "lion": (-4.0, 0.897)}  # the rate, and the score there
+
+
+def score(number: int, params: Mapping[str, Value]) -> float:
+    """Each optimizer has a best rate of its own, and luck."""
+    name = str(params["optimizer"])
+    lr = made_stages.as_number(params.get("lr", params.get(f"lr[{name}]")))
+    rate, top = BEST[name]
+    luck = np.random.default_rng(number).normal(0, 0.003)
+    return float(np.clip(top - 0.03 * (np.log10(lr) - rate) ** 2 + luck, 0.05, 1))
+
+
+def searched(store: Store, *, trials: int = 90, sign: float = 1.0, space: Space = SPACE, **more: Any) -> Any:
+    """A stage whose trials have finished; each seventh failed."""
+    direction = "maximize" if sign > 0 else "minimize"
+    plain = {"name": "s", "objective": {"function": "f", "metric": "score", "direction": direction}}
+    new = NewStage("s", 1, direction, 5, space, {**plain, **more}, fingerprint="same")  # type: ignore[arg-type]
+    stage = store.create_stage(new)
+
+    def outcome(trial: Trial) -> Outcome:
+        if trial.number % 7 == 6:
+            return Failed(trial.number, "the loss became nan")
+        return Completed(trial.number, sign * score(trial.number, trial.params))
+
+    made_stages.finish(store, stage, trials, outcome)
+    return stage
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_planted_difference_is_found_and_a_small_one_is_not_claimed(store: Store, sign: float) -> None:
+    stage = searched(store, sign=sign)
+    of = scientific_values(store, [stage])
+    assert of is not None
+    assert [value.label for value in of.values] == ["sgd", "adam", "lion"]
+    assert [value.complete + value.failed for value in of.values] == [30, 30, 30]
+    assert sum(value.failed for value in of.values) == 12
+    assert of.best is not None
+    assert {of.best.label, of.others[0].value.label} == {"adam", "lion"}
+    near, far = of.others
+    assert (near.certain, far.certain, of.decided) == (False, True, False)
+    assert far.value.label == "sgd"
+    assert far.interval.low < 0.10 < far.interval.high
+    assert far.interval.high - far.interval.low < 0.08
+    (sentence,) = map(str, of.sentences)
+    assert sentence.startswith(f"{of.best.label} beats sgd by 0.")
+    assert f"when each is tuned; not to be told from it: {near.value.label} (0.0" in sentence
+    assert str(of.action) == "start(trials=180, stage=1)"
+
+
+def test_trials_of_narrowed_stages_are_pooled_and_sharpen_the_answer(store: Store) -> None:
+    first = searched(store)
+    before = scientific_values(store, [first])
+    made = narrow_stage(store, [first], top=5)
+    assert made.stage is not None
+    assert "lr[adam]" in made.stage.space
+    made_stages.finish(
+        store, made.stage, 90, lambda trial: Completed(trial.number, score(1000 + trial.number, trial.params))
+    )
+    after = scientific_values(store, [first, made.stage])
+    assert before is not None
+    assert after is not None
+    assert [value.complete for value in after.values] == [value.complete + 30 for value in before.values]
+    assert {value.best_stage for value in after.values} <= {first.name, made.stage.name}
+    width = {id(of): of.others[-1].interval.high - of.others[-1].interval.low for of in (before, after)}
+    assert width[id(after)] < width[id(before)]
+    assert after.others[-1].interval.low < 0.10 < after.others[-1].interval.high
+
+
+def test_without_scientific_parameters_there_is_nothing_to_compare(store: Store) -> None:
+    space = {name: replace(parameter, role="nuisance") for name, parameter in SPACE.items()}
+    assert scientific_values(store, [searched(store, trials=9, space=space)]) is None
+
+
+def test_few_trials_are_said_to_be_few(store: Store) -> None:
+    of = scientific_values(store, [searched(store, trials=9)])
+    assert of is not None
+    assert (of.best, of.others, of.decided) == (None, (), None)
+    assert str(of.sentences[0]).startswith("too few trials have a score to compare the values of optimizer: sgd ")
+
+
+def test_combinations_of_several_are_compared_and_no_function_of_the_users_is_run(store: Store) -> None:
+    space = {
+        **SPACE,
+        "layers": Int(1, 2, role="scientific"),
+        "optimizer": Categorical(("sgd", "adam"), role="scientific"),
+    }
+    stage = searched(store, space=space)
+    told = replace(stage, study_file={**stage.study_file, "constraints": ["nowhere.py:fits", "lr < 10"]})
+    of = scientific_values(store, [told])
+    assert of is not None
+    assert [value.label for value in of.values] == [
+        f"{optimizer}, layers = {layers}" for optimizer in ("sgd", "adam") for layers in (1, 2)
+    ]
+    assert len(of.others) == 3
+    assert of.best is not None
+    assert of.best.combination["optimizer"] == "adam"
