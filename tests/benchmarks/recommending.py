@@ -63,7 +63,9 @@ def sobol(run: Run, trials: int, rng: np.random.Generator) -> Searched:
 def tpe(run: Run, trials: int, rng: np.random.Generator) -> Searched:
     """Optuna's TPE sampler with its defaults, one trial at a time."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=int(rng.integers(2**31))))
-    ranges = {name: optuna.distributions.FloatDistribution(0, 1) for name in SPACE}
+    ranges: dict[str, optuna.distributions.BaseDistribution] = {
+        name: optuna.distributions.FloatDistribution(0, 1) for name in SPACE
+    }
     points, scores = np.empty((trials, len(SPACE))), np.empty(trials)
     for number in range(trials):
         trial = study.ask(ranges)

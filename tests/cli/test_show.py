@@ -112,6 +112,22 @@ def test_best_has_intervals_and_ties_for_people_and_for_programs(searched: Cli) 
     assert [row["trial"] for row in rows if row["tied"]] == [rows[0]["trial"], *plain["tied"]]
 
 
+def test_recommend_shows_values_and_what_training_them_again_gives(searched: Cli) -> None:
+    few = searched.json("recommend")
+    assert (few["by"], few["trial"]) == ("best score", searched.json("best")["trial"])
+    searched.ok("start tiny --trials 24 --engine inline")
+    shown, plain = searched.ok("recommend").splitlines(), searched.json("recommend --stage 1")
+    assert plain["by"] == "trials"
+    assert plain["interval"]["low"] < plain["expected"] < plain["interval"]["high"]
+    assert shown[0].startswith(f"tiny/stage-01 trial {plain['trial']} is recommended: ")
+    assert any(line.startswith("  lr = ") for line in shown)
+    assert f"validation accuracy {plain['expected']:.3f} on new examples (95 % interval" in " ".join(shown)
+    assert "hpsearch confirm" in shown[-1]
+    assert [sentence in shown for sentence in plain["sentences"]] == [True] * len(plain["sentences"])
+    (row,) = searched.csv("recommend")
+    assert (int(row["trial"]), float(row["param:lr"])) == (plain["trial"], plain["params"]["lr"])
+
+
 def test_the_checklist_says_what_was_learned_and_what_is_next(searched: Cli) -> None:
     shown, plain = searched.ok("checklist").splitlines(), searched.json("checklist")
     assert shown[0] == plain["stage"] == "tiny/stage-01"
