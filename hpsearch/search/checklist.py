@@ -23,6 +23,7 @@ from hpsearch.search.infeasible import infeasible
 from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
 from hpsearch.search.next_step import NextStep, Step, next_start, next_step
 from hpsearch.search.range_analysis import NarrowedRange
+from hpsearch.search.recommendation import Recommendation, recommend
 from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, describe
@@ -225,7 +226,7 @@ def _questions(
     def plot(kind: str, **arguments: Any) -> Action:
         return action("plot", kind=kind, **arguments)
 
-    yield _result(at, best, plot("history"))
+    yield _result(at, best, recommend(store, stages), plot("history"))
     yield _trials(store, at, plot("budget", stage=number), action)
     yield _width(at, step, partial(plot, "parameters", stage=number), action)
     yield _feasible(store, at, partial(plot, "parameters", stage=number))
@@ -234,21 +235,19 @@ def _questions(
     yield _effects(at, plot("importance", stage=number))
 
 
-def _result(at: Checklist, best: BestTrial, figure: Action) -> Question:
+def _result(at: Checklist, best: BestTrial, recommended: Recommendation | None, figure: Action) -> Question:
     """Ask how good the result is."""
     over = at.evaluated is not None and at.evaluated.answers
     confirmed = at.confirmed is not None and at.confirmed.complete
     answers: list[str | Sentence] = [*at.figures, *([] if best.left_out is None else [best.left_out])]
-    ties: list[str | Sentence] = []
     if at.confirmed is not None and confirmed:
         answers += [] if over else _confirmed_ties(at, at.confirmed)
     elif at.level:
         scored = f"all {counted(at.counts.complete, 'trial')} of {at.stage} have the same score, {best.score:.4g}"
         answers.append(f"{scored}: no hyperparameter made a difference to it")
     else:
-        ties = _ties(at, best)
-        answers += ties
-        answers += [] if over else _selection(at, best)
+        answers += _ties(at, best)
+        answers += [] if over or recommended is None else recommended.sentences
         answers += _incomplete(at.confirmed)
     verdict: Verdict = "ok" if over or confirmed else "unknown" if not best.known else "act" if any(best.ties) else "ok"
     action = at.measure if verdict != "ok" else None
@@ -434,20 +433,6 @@ def _ties(at: Checklist, best: BestTrial) -> list[str | Sentence]:
     plural = count > 1 or best.open_ended
     who = f"{count} {more}trial{'s are' if plural else ' is'} statistically tied with the best {on}{how}"
     return [f"the top {len(near) + 1} are tied: {who}" if near and all(near) else who]
-
-
-def _selection(at: Checklist, best: BestTrial) -> list[str]:
-    if best.corrected is None or best.corrected_interval is None:
-        return []
-    inside = best.corrected_interval
-    words = (
-        f"expect about {rounded(best.corrected, 2)} of {at.trial(best.trial)} on new examples ("
-        f"{rounded(inside.low, 2)} to {rounded(inside.high, 2)})"
-    )
-    if abs(best.score - best.corrected) < (0.5 / best.examples if best.examples else 1e-9 * abs(best.score)):
-        return [words]
-    way = "upwards" if best.of.direction == "maximize" else "downwards"
-    return [f"{words}, not {best.score:.4g}: it was chosen for its score, which selection biases {way}"]
 
 
 def _effect(name: str, made: NarrowedRange, within: str, over: bool) -> str | None:

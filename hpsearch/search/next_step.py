@@ -104,13 +104,16 @@ def _choose(at: Checklist, best: BestTrial, action: Callable[..., Action]) -> Ne
         return NextStep("confirm", f"{nothing}; {words}", (at.measure,))
     if confirmed is not None and not confirmed.ranking:
         return NextStep("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
-    trial = best.trial if confirmed is None else confirmed.ranking[0].trial
-    picked = f"{nothing}; {at.trial(trial)} is the one to pick"
+    actions: tuple[Action, ...] = (action("recommend"),) if confirmed is None else ()
+    first = "{} names the values" if confirmed is None else f"{at.trial(confirmed.ranking[0].trial)} is the one"
+    picked = f"{nothing}; {first} to pick"
     if at.evaluated is not None:
-        return NextStep("pick", f"{picked}; the test set has been used and cannot judge it unbiased any more")
+        words = f"{picked}; the test set has been used and cannot judge it unbiased any more"
+        return NextStep("pick", words, actions)
     if not kinds.evaluates(best.of):
-        return NextStep("pick", picked)
-    return NextStep("evaluate", f"{picked} ({{}} scores it on the test set, once)", (_evaluate(best, at, action),))
+        return NextStep("pick", picked, actions)
+    words = f"{picked} ({{}} scores it on the test set, once)"
+    return NextStep("evaluate", words, (*actions, _evaluate(best, at, action)))
 
 
 def _evaluate(best: BestTrial, at: Checklist, action: Callable[..., Action]) -> Action:
