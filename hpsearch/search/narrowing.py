@@ -16,6 +16,7 @@ from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
 from hpsearch.search.noise import REPORTING, measured
 from hpsearch.search.parts import Part, part_with, parts_of
+from hpsearch.search.plausible import MOST as MOST_TRIED
 from hpsearch.search.plausible import Plausible, plausible
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
@@ -233,7 +234,8 @@ def _plausible(
     surrogate = surrogate_of(store, stages, like=stage, within=within)
     if surrogate is None or not part.space:
         return None
-    return plausible(surrogate, part.space, trials.params, k, fixed=fixed, used_by=used_by)
+    best = trials.best(MOST_TRIED, stage.direction)
+    return plausible(surrogate, part.space, best.params, k, fixed=fixed, used_by=used_by)
 
 
 def _pruned(store: Store, stage: Stage, parts: Sequence[Part]) -> list[int]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LEVEL = 0.05
 FAILS = 0.5  # values that fail more often are not plausible, unless that itself is uncertain
 GAP = 0.2  # of a range: with so wide a stretch between them plausible values are two groups
+MOST = 2048  # of a stage's trials: among more, the k best by expected score are among these
 _POINTS = 2048  # that fill the ranges evenly
 _SWEEP = 32  # values of each parameter at the best trials
 Table = dict[str, "NDArray[Any]"]  # values of each parameter, (N,)
@@ -56,7 +57,7 @@ def plausible(
     Args:
         surrogate: Of these trials and others.
         space: The ranges.
-        trials: The stage's finished trials, (N,) of each parameter.
+        trials: The stage's finished trials, (N,) of each parameter, or the best `MOST` of them.
         k: The mark is the k-th best of them.
         fixed: Values of parameters that are the same in all of them.
         used_by: The conditions under which a parameter has an effect, by name.

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from hpsearch.store import Store
 
 LEAST = 10  # with fewer scores there is no surrogate
-MOST = 200  # trials that it learns from: the better half, and others spread evenly over the ranks
+MOST = 200  # trials that it learns from
+_POOL = 10_000  # trials that these are chosen among
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,28 +131,37 @@ def fit(
     encoding = Encoding(space if within is None else {**space, **within})
     points = encoding.points(params)
     near = np.flatnonzero(_near(encoding, points, params))
-    order = near[np.argsort(-sign * scores[near], kind="stable")]  # failed ones last
-    if len(order) > MOST:
-        rest = np.linspace(MOST // 2, len(order) - 1, MOST - MOST // 2).astype(int)
-        order = order[np.append(np.arange(MOST // 2), rest)]
-    points, scores = points[order], scores[order]
-    failed = np.isnan(scores)
-    if np.sum(~failed) < LEAST:
+    if len(near) > _POOL:
+        near = near[np.linspace(0, len(near) - 1, _POOL).astype(int)]
+    good = sign * scores[near]
+    if np.sum(~np.isnan(good)) < LEAST:
         return None
-    good = sign * scores[~failed]
-    high, middle = np.quantile(good, [0.9, 0.5])
-    floor = middle - (high - middle)
-    groups = encoding.groups
-    return Surrogate(
-        encoding,
-        [trials[i] for i in order.tolist()],
-        points,
-        scores,
-        sign,
-        float(sign * floor),
-        gaussian_process.fit(points[~failed], np.maximum(good, floor), groups),
-        gaussian_process.fit(points, failed.astype(float), groups) if failed.sum() > 1 else None,
-    )
+    high, middle = np.nanquantile(good, [0.9, 0.5])
+    floor = float(middle - (high - middle))
+
+    def learned(chosen: NDArray[np.intp]) -> Surrogate:
+        kept = near[chosen]
+        failed, groups = np.isnan(scores[kept]), encoding.groups
+        return Surrogate(
+            encoding,
+            [trials[i] for i in kept.tolist()],
+            points[kept],
+            scores[kept],
+            sign,
+            sign * floor,
+            gaussian_process.fit(points[kept][~failed], np.maximum(good[chosen][~failed], floor), groups),
+            gaussian_process.fit(points[kept], failed.astype(float), groups) if failed.sum() > 1 else None,
+        )
+
+    if len(near) <= MOST:
+        return learned(np.arange(len(near)))
+    # The best by their own scores would be the lucky ones: half of all that are learned from come evenly, the others
+    # where these expect the best.
+    even = np.linspace(0, len(near) - 1, MOST // 2).astype(int)
+    expected = learned(even).at(points[near])
+    worth = np.where(expected.failure < 0.5, sign * expected.mean, -np.inf)
+    worth[even] = np.inf
+    return learned(np.sort(np.argsort(-worth, kind="stable")[:MOST]))
 
 
 def _near(encoding: Encoding, points: NDArray[np.float64], params: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
