@@ -7,7 +7,7 @@ stage 1. Scores are shares of examples; training adds luck of its own. For each 
 - how often the optimum (of the two that matter) lies in the ranges after stages 1, 2 and 3;
 - the geometric mean of the ranges' widths after three stages, as shares of the first ones, of those that matter;
 - how often a stage narrowed the range of the parameter that does not matter;
-- how much worse than the optimum the recommended values are, times 1,000: by the surrogate, or the best single score.
+- how much worse than the optimum the recommended values are, times 1,000: those that `recommend` names, or the best single score's.
 
 Every surface is drawn anew for each search.
 """
@@ -29,6 +29,7 @@ from hpsearch.search.plausible import plausible
 from hpsearch.search.range_analysis import Finished, narrow
 from hpsearch.search.surrogate import fit
 from hpsearch.space import Categorical, Float, Space
+from hpsearch.statistics.retraining import judge
 
 Numbers: TypeAlias = "NDArray[np.float64]"
 # The expected score and the probability of failing at (N, 2) points, and the optimum; NaN: it does not matter.
@@ -142,10 +143,8 @@ def search(surface: str, trials: int, examples: int, top: int, rule: str, number
         table = dict(zip(NAMES, points.T, strict=True))
         of_all = fit(SPACE, [None] * len(points), scores, table, sign=1.0)  # type: ignore[list-item]
         assert of_all is not None
-        expected_all = of_all.at(of_all.points)
-        chosen = of_all.points[
-            np.argmax(np.where(np.isnan(of_all.scores), -1, expected_all.mean * (1 - expected_all.failure)))
-        ]
+        judged = judge(of_all.points, of_all.scores, of_all.encoding.groups, sampled=len(of_all.points))
+        chosen = of_all.points[next(at for at in judged.ranking() if not np.isnan(of_all.scores[at]))]
     top_score = 0.8 if np.isnan(best).any() else float(at(best[None])[0][0])
     regret = top_score - float(at(chosen[None, :2])[0][0])
     seen = bool(np.max(at(points[:trials, :2])[0]) > 0.8)
