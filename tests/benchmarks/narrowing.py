@@ -7,7 +7,7 @@ stage 1. Scores are shares of examples; training adds luck of its own. For each 
 - how often the optimum (of the two that matter) lies in the ranges after stages 1, 2 and 3;
 - the geometric mean of the ranges' widths after three stages, as shares of the first ones, of those that matter;
 - how often a stage narrowed the range of the parameter that does not matter;
-- how much worse than the optimum the recommended values are, times 1,000: those that `recommend` names, or the best single score's.
+- how much worse than the optimum, times 1,000, the values are that `recommend` names, or those of the best score.
 
 Every surface is drawn anew for each search.
 """
