@@ -15,7 +15,6 @@ from hpsearch.reports.tables import curve_rows
 from hpsearch.search.checklist import checklist
 from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import evaluations
-from hpsearch.search.recommendation import recommend
 from hpsearch.search.stage import compares, pick, stages_of
 from hpsearch.space import shown
 from hpsearch.text import counted, rounded
@@ -91,9 +90,10 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     numbers = {stage.number for stage in stages}
     trials = [StageTrials.of(one, store.trials(one)) for one in stages]
     latest = next((stage.stage for stage in reversed(trials) if len(stage.trials)), stages[0])
+    asked = checklist(store, stages)
     return Material(
         stages=trials,
-        checklist=checklist(store, stages),
+        checklist=asked,
         curves=curve_rows(store, latest, top=MOST_CURVES),
         database=store.where,
         confirmations=[
@@ -102,7 +102,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
             if confirmation.number in numbers
         ],
         evaluations=evaluations(store, every),
-        recommendation=recommend(store, stages),
+        recommendation=asked.recommended,
     )
 
 

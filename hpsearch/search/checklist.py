@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Argument, Sentence, Stage
+from hpsearch.search.adoption import Adoption, adoption
 from hpsearch.search.best import BestTrial, Overview, best_trial
 from hpsearch.search.budget import budget
 from hpsearch.search.confirmation import assess
@@ -72,6 +73,7 @@ class Checklist:
     actions: tuple[Action, ...] = field(default=(), metadata={"json": "commands"})  # as in 0.2
     figures: tuple[Sentence, ...] = ()  # those answers that say which score counts
     confirmed: Overview | None = None  # the confirmation of the best trial's stage
+    recommended: Recommendation | None = None  # the values to use
     evaluated: Evaluation | None = None  # the first evaluation on the test set that came to a result
     of: Stage = field(repr=False)  # the stage that the ranges are about
     stages: Sequence[Stage] = field(default=(), repr=False)  # all stages of the search, by number
@@ -148,6 +150,7 @@ def checklist(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Checkli
     step = next_step(facts, action)
     following, figures = Sentence(f"next: {step.words}", step.actions), tuple(map(Sentence, _figures(facts)))
     facts = replace(facts, step=step.step, actions=step.actions, figures=figures, next=following)
+    facts = replace(facts, recommended=recommend(store, stages))
     if facts.best is None:
         none = Sentence(f"no trial has a score yet: {step.words.replace('trials', 'them', 1)}", step.actions)
         return replace(facts, next=none)
@@ -226,16 +229,18 @@ def _questions(
     def plot(kind: str, **arguments: Any) -> Action:
         return action("plot", kind=kind, **arguments)
 
-    yield _result(at, best, recommend(store, stages), plot("history"))
+    yield _result(at, best, plot("history"))
     yield _trials(store, at, plot("budget", stage=number), action)
     yield _width(at, step, partial(plot, "parameters", stage=number), action)
     yield _feasible(store, at, partial(plot, "parameters", stage=number))
     if (curves := _curves(store, at, best, plot("curves", stage=number), action)) is not None:
         yield curves
     yield _effects(at, plot("importance", stage=number))
+    if (adopted := adoption(store, stages)) is not None:
+        yield _adopt(adopted)
 
 
-def _result(at: Checklist, best: BestTrial, recommended: Recommendation | None, figure: Action) -> Question:
+def _result(at: Checklist, best: BestTrial, figure: Action) -> Question:
     """Ask how good the result is."""
     over = at.evaluated is not None and at.evaluated.answers
     confirmed = at.confirmed is not None and at.confirmed.complete
@@ -247,7 +252,7 @@ def _result(at: Checklist, best: BestTrial, recommended: Recommendation | None, 
         answers.append(f"{scored}: no hyperparameter made a difference to it")
     else:
         answers += _ties(at, best)
-        answers += [] if over or recommended is None else recommended.sentences
+        answers += [] if over or at.recommended is None else at.recommended.sentences
         answers += _incomplete(at.confirmed)
     verdict: Verdict = "ok" if over or confirmed else "unknown" if not best.known else "act" if any(best.ties) else "ok"
     action = at.measure if verdict != "ok" else None
@@ -312,6 +317,12 @@ def _curves(
         longer = action("narrow", top=at.top, epochs=2 * epochs)
     answers = _said(sentences(of, kinds.remedies(at.of)))
     return Question("curves", question, "act" if of.signs else "ok", answers, figure, longer)
+
+
+def _adopt(of: Adoption) -> Question:
+    """Ask whether the search's values should take the place of the baseline's."""
+    verdict: Verdict = "ok" if of.verdict == "keep" else "act" if of.verdict == "adopt" else "unknown"
+    return Question("adopt", "Should it replace the baseline?", verdict, of.sentences, action=of.action)
 
 
 def _effects(at: Checklist, figure: Action) -> Question:

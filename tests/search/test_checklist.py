@@ -18,6 +18,8 @@ from hpsearch.api import Search
 from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action, Completed
+from hpsearch.search.adoption import adoption
+from hpsearch.search.baseline import set_baseline
 from hpsearch.search.best import choose
 from hpsearch.search.checklist import Checklist, Question, checklist, what_next
 from hpsearch.search.evaluation import prepare
@@ -276,6 +278,17 @@ def test_a_refinement_is_chosen_from_and_not_narrowed(store: Store) -> None:
     seen = checklist(store, store.stages())
     assert (seen.stage, seen.step) == ("made/stage-01", "confirm")
     assert "made/stage-02 has refined the ranges" in advice(seen)[-1]
+
+
+def test_whether_to_adopt_is_asked_of_a_search_with_a_baseline(store: Store) -> None:
+    stage = made_stages.make(store, edgeless, trials=40)
+    assert "adopt" not in {question.key for question in checklist(store, [stage]).questions}
+    set_baseline(store, [stage], 1, 3)
+    question = asked(checklist(store, [stage]), "adopt")
+    whether = adoption(store, [stage])
+    assert whether is not None
+    assert (question.answers, question.action) == (whether.sentences, whether.action)
+    assert question.verdict == {"keep": "ok", "adopt": "act", "undecided": "unknown"}[whether.verdict]
 
 
 def test_narrowing_by_all_that_were_confirmed_says_that_nothing_was_chosen(store: Store) -> None:
