@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from commands import Cli
+from commands import CONFIRM, START, TINY, Cli, Made
 
 from hpsearch.records import NewStage, PastTrials
 from hpsearch.search.comparison import Paired
@@ -154,3 +155,41 @@ def test_a_real_search_with_itself(searched: Cli) -> None:
     assert (plain["superiority"], plain["p"], plain["remarks"]) == (0.5, 1, [])
     assert plain["paired"]["only_a"] == plain["paired"]["only_b"] == 0
     assert "get the same of the 40 validation examples right" in plain["sentences"][-1]
+
+
+def test_a_baseline_is_set_compared_with_and_cleared(made: Made) -> None:
+    cli = made(START, CONFIRM)
+    cli.refused(
+        "compare tiny", says="no baseline for the data and metric of tiny; `hpsearch baseline set SEARCH/STAGE/TRI"
+    )
+    cli.refused("compare tiny --other-storage x.db", says="it is the database of B, and B is missing; give B, too")
+    cli.refused(
+        "baseline set tiny/stage-01", says="is not a trial; name one as SEARCH/STAGE/TRIAL, such as mnist/stage-02/7"
+    )
+    cli.refused("baseline set tiny/stage-01/99", says="tiny/stage-01 has no trial 99 with a score")
+    assert cli.ok("baseline show") == "no baseline is set\n"
+    first, *_, last = [row["trial"] for row in cli.json("confirm --engine inline --top 3 --repeats 4")["settings"]]
+    assert f"tiny/stage-01/{last} (validation_accuracy 0." in cli.ok(f"baseline set tiny/stage-01/{last}")
+    (row,) = cli.json("baseline show")
+    assert (row["baseline"], row["metric"]) == (f"tiny/stage-01/{last}", "validation_accuracy")
+    plain = cli.json("compare tiny")
+    assert (plain["a"]["name"], plain["a"]["complete"], plain["b"]["name"]) == (row["baseline"], 1, "tiny")
+    assert plain["p"] is plain["superiority"] is plain["expected"] is None  # one trial is no sample
+    made_of = plain["adoption"]
+    assert (made_of["current"], made_of["candidate"]) == (row["baseline"], f"tiny/stage-01/{first}")
+    assert made_of["retrained"]["covers"] == "seeds and examples"
+    assert made_of["retrained"]["gain"] >= 0
+    assert cli.ok("compare tiny").splitlines()[-1] == made_of["sentences"][0]
+    assert cli.json(f"compare {row['baseline']} {row['baseline']}")["adoption"]["verdict"] == "keep"
+    assert cli.ok("baseline clear") == f"{row['baseline']} is no longer the baseline\n"
+    cli.refused("baseline clear", says="no baseline for the data and metric of tiny")
+
+
+def test_complexity_is_named(searched: Cli) -> None:
+    wide = TINY.replace('"tiny"', '"wide"').replace("hidden = [8]", "hidden = [32]").replace("epochs = 3", "epochs = 6")
+    Path("wide.toml").write_text(wide)
+    searched.ok("start wide.toml --engine inline")
+    plain = searched.json("compare tiny wide")
+    assert plain["adoption"]["complexity"]["weights"] == [784 * 8 + 8 + 8 * 10 + 10, 784 * 32 + 32 + 32 * 10 + 10]
+    assert plain["adoption"]["complexity"]["epochs"] == [3, 6]
+    assert len(plain["adoption"]["complexity"]["seconds a trial"]) == 2
