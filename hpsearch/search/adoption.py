@@ -203,20 +203,18 @@ def _searched(a: _Side, b: _Side) -> tuple[Gain, str] | None:
 
 
 def _best_hits(side: _Side, stages: Sequence[Stage]) -> NDArray[np.bool_] | None:
-    """Return the hits of the best trials of these stages, best first, (k, N); None unless all of them are known."""
+    """Return the hits of each stage's best trials together, (k, N); None unless all of them are known."""
     store, examples = side.entrant.store, kinds.examples(side.choice.stage)
-    if examples is None:
+    if examples is None or any(kinds.examples(stage) != examples for stage in stages):
         return None
-    best: list[tuple[float, int]] = []
+    hits: list[int] = []
     for stage in stages:
         columns = store.columns(stage, top=MOST, hits=True)
         known = hits_of(columns, examples)
-        if len(known) < len(columns["number"]) or kinds.examples(stage) != examples:
+        if len(known) < len(columns["number"]):
             return None
-        best += [(score, known[number]) for number, score in zip(columns["number"], columns["score"], strict=True)]
-    best.sort(key=lambda of: of[0], reverse=True)
-    bits = [np.frombuffer(f"{of:0{examples}b}".encode(), np.uint8) == ord("1") for _, of in best[:MOST]]
-    return np.array(bits)
+        hits += known.values()
+    return np.array([np.frombuffer(f"{of:0{examples}b}".encode(), np.uint8) == ord("1") for of in hits])
 
 
 def _complexity(a: _Side, b: _Side) -> dict[str, tuple[float, float]]:

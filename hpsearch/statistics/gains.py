@@ -111,7 +111,7 @@ def searched(
     Args:
         first: The scores of all trials, shape (n,); higher is better.
         second: Those of the other search, shape (m,).
-        hits: Of scores that are shares of examples, those of the best trials of each side, best first, (k, N) each.
+        hits: Of scores that are shares of examples, those of the best trials of each side, (k, N) each.
         seed: Of the halves.
     """
     size = min(len(first), len(second))
@@ -123,10 +123,9 @@ def searched(
         if hits is None or inside is None:
             values = np.sort(scores)[::-1][:_MOST, None]
         else:
-            of_trials = hits[side][:_MOST].astype(np.float32)
-            values = of_trials @ inside / inside.sum(axis=0)  # (k, N) @ (N, B) -> (k, B)
+            values = hits[side].astype(np.float32) @ inside / inside.sum(axis=0)  # (k, N) @ (N, B) -> (k, B)
         kept = rng.random((len(values), RESAMPLES)) < size / len(scores) / 2
-        kept[-1] = True
+        kept[values.mean(axis=1).argmin()] = True
         bests.append(np.where(kept, values, -np.inf).max(axis=0))
     error = float(np.std(bests[1] - bests[0], ddof=1))
     return Gain(mean, error * (_OF_HALVES if hits is None else 1.0))

@@ -80,6 +80,23 @@ def test_without_confirmations_the_searches_decide(
         assert str(made.sentences[1]).endswith("; chance may explain that")
 
 
+def test_a_few_repeats_are_too_few_to_decide(store: Store) -> None:
+    stages = [made_stages.make(store, bowl(0.9), number=n, images=400) for n in (1, 2)]
+    for stage, mean in zip(stages, (0.8, 0.9), strict=True):
+        made_stages.confirm(store, stage, [mean], repeats=3)
+    made = decide(entrant(store, stages[0]), entrant(store, stages[1]))
+    assert (made.verdict, made.retrained) == ("undecided", None)
+
+
+def test_a_search_of_several_stages_is_as_good_as_the_best_of_them(store: Store) -> None:
+    one, two, three = (
+        made_stages.make(store, bowl(top), number=n, images=400) for n, top in enumerate((0.8, 0.8, 0.95), 1)
+    )
+    both = Entrant(store, "made", [two, three])
+    made = decide(entrant(store, one), both)
+    assert (made.verdict, made.candidate.partition("/")[2][:8]) == ("adopt", "stage-03")
+
+
 def test_lower_is_better_of_a_loss(store: Store) -> None:
     assert decided(store, (0.8, 0.95), metric="validation_loss").verdict == "adopt"
 
