@@ -1,99 +1,116 @@
-"""Edges: bounds of a range beyond which better values are to be expected."""
+"""Edges: bounds of a range beyond which better values are to be expected.
+
+An alarm means more than that the best trials lie near a bound: the optimum may be just inside. It means that the score
+still rises at the bound itself, by a quadratic response of the better trials (`hpsearch.statistics.quadratic`), with a
+turning point inside the range unlikely. tests/benchmarks/edges.py has the rates of right and false alarms.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from hpsearch.search.evidence import draw_probability
-from hpsearch.statistics.ranks import rise_p, spearman
+from hpsearch.search.evidence import draw_probability, positions
+from hpsearch.statistics.quadratic import Response, response
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from hpsearch.space import Float, Int
 
 Side: TypeAlias = Literal["low", "high"]
 
-# Calibrated in tests/search/test_evidence.py on the response curve of the chapter's experiment.
-PRESS_LEVEL = 0.02  # on its own this keeps false alarms of a parameter without effect below 2 x 0.02
-RISE_LEVEL = 0.02  # the response is steep where an edge matters; a plateau's slight slope stays above this
-FALL_LEVEL = 0.01  # two unlucky trials at the bound must not hide an edge; a cliff's three or four do
-EMPTY_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
+LEAST_FOR_EDGES = 20  # of fewer trials a fit says little about a bound
+RISE_LEVEL = 0.02  # of a parameter without effect twice this is the most that may have an alarm
+FALL_LEVEL = 0.7  # the better half of the trials must not say the contrary; of so few a slope is uncertain
+FAILED_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
+BETTER_LEVEL = 0.01  # so long a stretch without one of the better trials does not happen unless they are bad there
 
-LEAST_FOR_EDGES = 10  # of fewer that are left after pruning, what lies at a bound says little
-
-_PRESSING = 10  # of many best trials the first ten: one stray twentieth must not hide an edge
+_SHARES = (1, 0.7, 0.5, 0.35, 0.25)  # of the trials, best first: the most to which a quadratic response fits
+_MOST = 1000  # as many trials tell a slope well enough
+_BEST = 5  # number of best trials that show which half of the range is the better one
+_BEYOND = 0.25  # share of the width by which an expansion moves a bound at least
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A bound towards which the score still rises: the optimum may lie outside the range."""
+    """A bound at which the score still rises: better values are to be expected beyond it."""
 
     side: Side  # the bound
     bound: float  # its value
-    press: float  # probability that the best trials lie this close to the bound if the parameter does not matter
-    correlation: float  # Spearman's rank correlation of score and nearness to the bound among the better trials
-    rise: float  # one-sided p-value of that correlation
-
-
-def _at_least(parameter: Float | Int, side: Side, value: float) -> float:
-    """Return the probability that a draw is as near to a bound as ``value``, or nearer."""
-    below, upto = draw_probability(parameter, value)
-    return 1.0 - below if side == "high" else upto
-
-
-def better_trials(n: int, pruned: int) -> int:
-    """Return the number of the n complete trials that are tested for a rise: of all of them, the best quarter."""
-    return min(n, (n + pruned) // 4)
+    p: float  # one-sided p-value that the score does not rise at the bound
+    gain: float  # how much better the expected score gets within a quarter of the width beyond it
+    gain_error: float  # the standard error of that, if the response goes on as it is
+    trials: int  # number of trials that the response is fitted to, the better ones
 
 
 def find_edges(
-    parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k: int, *, pruned: int = 0
+    parameter: Float | Int,
+    values: NDArray[Any],
+    goodness: NDArray[np.float64],
+    others: Sequence[NDArray[np.float64]] = (),
 ) -> tuple[Edge, ...]:
-    """Return the bounds towards which the score still rises.
+    """Return the bound at which the score still rises, or none.
 
-    A bound is an edge if four things hold, each about something the others do not see:
+    A bound is an edge if all of this holds:
 
-    1. *Press*: the best k trials (ten at most) all lie within a distance d of the bound. If the parameter does
-       not matter that has probability (d / width)^k.
-    2. *Rise*: among the best quarter the score goes with nearness to the bound. A quarter, because of more, and
-       over a whole log range, the foot of the curve would show a rise wherever the optimum is. Fewer than 20
-       trials have no edge: no order of the best four is clear.
-    3. *No fall*: of the trials within d of the bound, those beyond the last of the best are not clearly worse
-       than the rest (a rank test). A plateau that ends in a cliff before the bound is no edge.
-    4. *Not empty*: some trial finished near the bound. A last stretch g without any has probability
-       (1 - g / width)^n unless trials fail there, and a rise that ends in failures needs no wider range.
+    1. Most of the best five trials lie in that half of the range.
+    2. A quadratic response rises at the bound (one-sided, level 0.02): its turning point inside the range would be
+       unlikely. Fitted are the most of the better trials to which it is adequate, all of them or the best 70, 50, 35
+       or 25 %, as plateaus and floors are not quadratic; 25 % of 80 trials or more need not be adequate. The other parameters that matter are in the fit; the slope is
+       that at their best values.
+    3. Fitted to the better half of these, it does not seem to fall there (p at most 0.7).
+    4. Trials near the bound are among those that finished, and among the better ones: a rise that ends in failures or
+       in a cliff needs no wider range.
 
     Args:
-        values: Of all complete trials, best trial first, shape (n,).
-        goodness: Their scores, higher is better, in the same order, shape (n,).
-        k: Number of best trials.
-        pruned: Number of further trials, beaten by all of these.
+        parameter: Its range.
+        values: Of the complete trials, shape (n,).
+        goodness: Their scores, higher is better, shape (n,).
+        others: Of each other parameter its position or the columns of its choices; see `quadratic.response`.
     """
-    x, score = np.asarray(values, dtype=float), np.asarray(goodness, dtype=float)
-    n, k = len(x), min(k, _PRESSING)
-    if (better := better_trials(n, pruned)) < 5:
+    if len(goodness) < LEAST_FOR_EDGES:
         return ()
-    edges: list[Edge] = []
-    side: Side
-    for side in ("low", "high"):
-        sign = 1.0 if side == "high" else -1.0
-        nearness = sign * x  # grows towards the bound
-        first, last = float(nearness[:k].min()), float(nearness[:k].max())
-        press = _at_least(parameter, side, sign * first) ** k
-        if press > PRESS_LEVEL:  # as most are; the rest ranks all trials
-            continue
-        # The complement is taken by asking the other side, so that an int's own cell counts as filled.
-        other: Side = "low" if side == "high" else "high"
-        empty = _at_least(parameter, other, sign * float(nearness.max())) ** n
-        correlation = spearman(nearness[:better], score[:better])
-        rise = rise_p(correlation, better)
-        near = nearness >= first
-        fall = rise_p(-spearman(nearness[near] > last, score[near]), int(near.sum()))
-        if rise <= RISE_LEVEL and fall > FALL_LEVEL and empty > EMPTY_LEVEL:
-            bound = parameter.high if side == "high" else parameter.low
-            edges.append(Edge(side, bound, press, correlation, rise))
-    return tuple(edges)
+    order = np.lexsort((values.astype(float), -goodness))
+    x, score, others = values[order].astype(float), goodness[order], [other[order] for other in others]
+    at = positions(parameter, x)
+    side: Side = "high" if np.median(at[: _with_ties(score, _BEST)]) >= 0.5 else "low"
+    t = at - 1 if side == "high" else -at
+    fit: Response | None = None
+    count = 0
+    for share in _SHARES:
+        wanted = int(share * min(len(x), _MOST))
+        if wanted < LEAST_FOR_EDGES:
+            return ()
+        of = _with_ties(score, wanted)
+        if _empty(parameter, side, x[:of]) <= (FAILED_LEVEL if of == len(x) else BETTER_LEVEL):
+            return ()
+        tried = response(t[:of], [other[:of] for other in others], score[:of])
+        if tried is not None:
+            fit, count = tried, of
+            if fit.adequate:
+                break
+    if fit is None or (p := fit.rising_p) > RISE_LEVEL:
+        return ()
+    half = _with_ties(score, max(count // 2, LEAST_FOR_EDGES // 2))
+    better = response(t[:half], [other[:half] for other in others], score[:half])
+    if _empty(parameter, side, x[:half]) <= BETTER_LEVEL or (better is not None and better.rising_p > FALL_LEVEL):
+        return ()
+    bound = parameter.high if side == "high" else parameter.low
+    return (Edge(side, bound, p, *fit.gain(_BEYOND), count),)
+
+
+def _with_ties(score: NDArray[np.float64], count: int) -> int:
+    """Return the number of trials that are at least as good as the one in this place; scores are best first."""
+    return int(np.sum(score >= score[count - 1]))
+
+
+def _empty(parameter: Float | Int, side: Side, values: NDArray[np.float64]) -> float:
+    """Return the probability that so many trials leave so long a stretch at the bound without any."""
+    near = float(values.max() if side == "high" else values.min())
+    below, upto = draw_probability(parameter, near)
+    return float((upto if side == "high" else 1.0 - below) ** len(values))

@@ -84,12 +84,11 @@ def _places(parameter: Categorical, values: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def columns(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return a parameter's columns of a regression, (n, q): position and its square; of choices one column each."""
+    """Return what a regression has of a parameter: its positions, (n,); of choices a column for all but one, (n, c)."""
     if isinstance(parameter, Categorical):
         places = _places(parameter, values)
         return np.asarray(places[:, None] == np.arange(1, len(parameter.choices))[None], dtype=float)
-    position = positions(parameter, values)
-    return np.stack([position, position**2], axis=1)
+    return positions(parameter, values)
 
 
 def positions(parameter: Float | Int, values: NDArray[Any]) -> NDArray[np.float64]:

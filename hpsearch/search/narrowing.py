@@ -25,7 +25,6 @@ from hpsearch.search.range_analysis import (
     Narrowing,
     movement,
     narrow,
-    ranked_trials,
     used_trials,
     within_reach,
 )
@@ -106,8 +105,7 @@ def analyse_ranges(
     pruned, parts = store.counts(stage).pruned, parts_of(stage)
 
     def ranked(complete: int) -> int:
-        used = used_trials(complete, pruned, top, quantile)
-        return max(ranked_trials(complete, pruned, top, quantile), within_reach(used))
+        return within_reach(used_trials(complete, pruned, top, quantile))
 
     may_lack = kinds.may_lack(stage)
     whole = len(parts) > 1 or bool(may_lack)

@@ -14,7 +14,7 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials
 from hpsearch.records import Argument, Direction, Sentence
-from hpsearch.search.edges import LEAST_FOR_EDGES, Edge, Side, better_trials, find_edges
+from hpsearch.search.edges import LEAST_FOR_EDGES, Edge, Side, find_edges
 from hpsearch.search.evidence import (
     CLEAR,
     WEAK,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from hpsearch.search.plausible import Plausible
 
 FLOOR = 0.02  # no range gets narrower than this share of its stage-1 width
+_FITTED = 10  # number of parameters, those with the strongest effect, that the response at a bound is fitted to
 _EXPONENTS = 300.0  # 10**x stays a finite number above 0
 _SAME = 1e-9  # scores that differ by no more than this share are equal but for rounding
 
@@ -120,6 +121,13 @@ class Finished:
         elif condition is not None and not condition.holds(settings):
             there[:] = False
         return np.flatnonzero(there)
+
+    def others(
+        self, name: str, space: Space, users: NDArray[np.intp], among: Collection[str]
+    ) -> list[NDArray[np.float64]]:
+        """Return what a regression has of the parameters beside one that all its users have."""
+        others = {other: self.params[other][users] for other in among if other != name}
+        return [columns(space[other], values) for other, values in others.items() if not missing(values).any()]
 
     def _take(self, which: NDArray[Any]) -> Finished:
         params = {name: column[which] for name, column in self.params.items()}
@@ -293,10 +301,19 @@ def narrow(
         ranked = ranked.led_by([*leaders])
     goodness = ranked.score if direction == "maximize" else -ranked.score
     equal = _equal(goodness, k, [] if leaders is None else [*leaders.values()])
+    users_of = {name: ranked.users(name, (used_by or {}).get(name), settings or {}) for name in space}
+    tests: dict[str, Effect] = {}
+    for name, users in users_of.items():
+        tied = None
+        if name in constrained:
+            others = ranked.others(name, space, users, constrained)
+            squares = [of[:, None] ** [1, 2] if of.ndim == 1 else of for of in others]
+            tied = np.column_stack([np.empty((len(users), 0)), *squares])
+        tests[name] = effect(space[name], ranked.params[name][users], goodness[users], direction, tied)
+    strongest = sorted(space, key=lambda name: tests[name].p)[:_FITTED]
     ranges: dict[str, NarrowedRange] = {}
     for name, old in space.items():
-        condition = (used_by or {}).get(name)
-        users = ranked.users(name, condition, settings or {})
+        condition, users = (used_by or {}).get(name), users_of[name]
         values, best = ranked.params[name][users], int(np.sum(users < k))
         first, outer = first_space.get(name, old), (natural or {}).get(name, (None, None))
         few = bool(pruned) and len(users) < LEAST_FOR_EDGES and not isinstance(old, Categorical)
@@ -308,26 +325,22 @@ def narrow(
             # Of all trials nothing was chosen, so where they lie is no evidence.
             chosen = k + np.sum(equal) < len(trials) + pruned
             spread = spread_p(old, [*values[:best].tolist(), *more]) if chosen else 1.0
-            tied = _tied_to(name, space, ranked, users, constrained)
-            test = effect(old, values, goodness[users], direction, tied)
-            p = either_p(spread, test.p) if tied is None else test.p
+            p = tests[name].p if name in constrained else either_p(spread, tests[name].p)
             rests, count, stays = values[:best].tolist(), best, by_evidence and p > WEAK
             if plausible and name in plausible:
                 rests, count = [*rests, *plausible[name].values], max(best, plausible[name].trials)
             if isinstance(old, Categorical):
-                lost = () if stays or tied is not None else lost_choices(old, values, goodness[users])
+                lost = () if stays or name in constrained else lost_choices(old, values, goodness[users])
                 made = _narrow_choices(old, [c for c in old.choices if c not in lost] + rests if by_evidence else rests)
             else:
-                numbers = values.astype(float)
-                beaten = pruned * len(users) // len(trials)  # about so many of the pruned ones used it
-                edges = () if few else find_edges(old, numbers, goodness[users], best, pruned=beaten)
+                edges = find_edges(old, values, goodness[users], ranked.others(name, space, users, strongest))
                 ends = [old.low, old.high] if stays else [min(rests), max(rests)]
                 made = _narrow_range(old, ends, count, first, edges, expand, outer)
             made = replace(
                 made,
                 top=best,
                 evidence=p,
-                effect=test,
+                effect=tests[name],
                 spread=spread,
                 equal=len(more),
                 narrowed=old != first,
@@ -343,17 +356,6 @@ def narrow(
     new = {name: made.after for name, made in ranges.items()}
     level = len(trials) > 1 and not pruned and bool(np.ptp(trials.score) == 0)
     return Narrowing(new, ranges, tuple(ranked.number[:k].tolist()), {**rule, "direction": direction}, level)
-
-
-def _tied_to(
-    name: str, space: Space, trials: Finished, users: NDArray[np.intp], constrained: Collection[str]
-) -> NDArray[np.float64] | None:
-    """Return the columns of the parameters that constraints tie to this one, (users, q); None where they tie none."""
-    if name not in constrained:
-        return None
-    others = {other: trials.params[other][users] for other in constrained if other != name}
-    known = [columns(space[other], values) for other, values in others.items() if not missing(values).any()]
-    return np.column_stack([np.empty((len(users), 0)), *known])
 
 
 def _equal(goodness: NDArray[np.float64], k: int, leaders: Sequence[float]) -> NDArray[np.bool_]:
@@ -427,16 +429,11 @@ def _edge_sentence(made: NarrowedRange, edge: Edge, rises: str, expand: bool) ->
     return Sentence(f"{start}: widened to {moved:.4g}, where the limit {limit:.4g} stopped it")
 
 
-def ranked_trials(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
-    """Return how many of the best trials `narrow` ranks, where all trials use all parameters.
-
-    Nothing in its result depends on the order of the others.
-    """
-    return max(used_trials(complete, pruned, top, quantile), better_trials(complete, pruned))
-
-
 def used_trials(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
-    """Return how many of the best trials are to be used, before that is checked."""
+    """Return how many of the best trials are to be used, before that is checked.
+
+    Where all trials use all parameters, nothing in the result of `narrow` depends on the order of equal scores behind.
+    """
     return (top or 0) if quantile is None else max(2, math.ceil(quantile * (complete + pruned)))
 
 

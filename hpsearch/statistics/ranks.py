@@ -64,10 +64,10 @@ def groups_p(group: NDArray[np.intp], values: ArrayLike, others: NDArray[np.floa
     order = np.lexsort((of, group))  # so that rounding does not depend on the order of the trials
     group, of = group[order], of[order]
     before = np.column_stack([np.ones(n), *([] if others is None else [others[order]])])
-    basis = _basis(before)
+    basis = orthonormal(before)
     rest = of - basis @ (basis.T @ of)
     one_hot = (group[:, None] == np.unique(group)[None, 1:]).astype(float)  # (n, groups - 1), but for the first
-    between = _basis(one_hot - basis @ (basis.T @ one_hot))  # (n, freedom)
+    between = orthonormal(one_hot - basis @ (basis.T @ one_hot))  # (n, freedom)
     left, freedom, total = n - basis.shape[1], between.shape[1], float(rest @ rest)
     if not freedom or left - freedom < _LEAST_FREEDOM or total <= 1e-9 * n:
         return 1.0
@@ -79,7 +79,7 @@ def groups_p(group: NDArray[np.intp], values: ArrayLike, others: NDArray[np.floa
     return chi_square_p(left * explained / total, freedom)
 
 
-def _basis(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return orthonormal columns, (n, rank), that span the same space."""
     left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     return np.asarray(left[:, sizes > 1e-9 * max(1.0, sizes.max(initial=0.0))])
