@@ -28,7 +28,7 @@ LEAST_FOR_EDGES = 20  # of fewer trials a fit says little about a bound
 RISE_LEVEL = 0.02  # of a parameter without effect twice this is the most that may have an alarm
 FALL_LEVEL = 0.7  # the better half of the trials must not say the contrary; of so few a slope is uncertain
 FAILED_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
-BETTER_LEVEL = 0.01  # so long a stretch without one of the better trials does not happen unless they are bad there
+BETTER_LEVEL = 0.02  # so long a stretch without one of the better trials does not happen unless they are bad there
 
 _SHARES = (1, 0.7, 0.5, 0.35, 0.25)  # of the trials, best first: the most to which a quadratic response fits
 _MOST = 1000  # as many trials tell a slope well enough
