@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-from made_stages import as_number
 from numpy.typing import NDArray
 
 from hpsearch.records import NewStage
