@@ -61,8 +61,8 @@ def find_edges(
     1. Most of the best five trials lie in that half of the range.
     2. A quadratic response rises at the bound (one-sided, level 0.02): its turning point inside the range would be
        unlikely. Fitted are the most of the better trials to which it is adequate, all of them or the best 70, 50, 35
-       or 25 %, as plateaus and floors are not quadratic; 25 % of 80 trials or more need not be adequate. The other parameters that matter are in the fit; the slope is
-       that at their best values.
+       or 25 %, as plateaus and floors are not quadratic; 25 % of 80 trials or more need not be adequate. The other
+       parameters that matter are in the fit; the slope is that at their best values.
     3. Fitted to the better half of these, it does not seem to fall there (p at most 0.7).
     4. Trials near the bound are among those that finished, and among the better ones: a rise that ends in failures or
        in a cliff needs no wider range.

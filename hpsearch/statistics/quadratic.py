@@ -117,7 +117,7 @@ def _block(t: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def _best(block: NDArray[np.float64], *, numeric: bool) -> NDArray[np.float64]:
-    """Return what multiplies a block's coefficients in the slope at t = 0, for the best value of its parameter there."""
+    """Return the factors of a block's coefficients in the slope at t = 0, where its parameter is best there."""
     contrast = np.zeros(len(block))
     if numeric:
         linear, square = float(block[0]), float(block[1])
