@@ -3,7 +3,8 @@
 The best trial of a bucket is lucky in its noise, and unlucky in that few values of the other parameters were tried
 there. So a surrogate of all trials says what score the best values of the others are expected to have: the values that
 it puts first in a bucket are searched for, and the highest of each function that is drawn from it over these is one
-possible score. The trials are resampled for each few functions, since a Gaussian process that does not fit is too sure.
+possible score. As in `hpsearch.statistics.isolation` the trials are resampled for each few functions, since a Gaussian
+process that does not fit is too sure.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def isolate(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fitted:
-    """A surrogate of the score of any values, more is better, and of whether they fail."""
+    """The score of any values, more is better, and whether they fail, as the trials have it."""
 
     encoding: Encoding
     values: NDArray[np.float64]  # (N,) scores

@@ -58,9 +58,12 @@ SURFACES: Mapping[str, Surface] = {of.__name__: of for of in (bowl, cliff, ridge
 SHARED = 0.875  # the share of an example's difficulty that is common to all trials
 
 
-def scores(surface: Surface, trials: int, examples: int | None, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the scores of a search's trials; NaN of those that diverge."""
-    truth = surface(rng.uniform(size=(trials, 6))) + rng.normal(0, SEED_NOISE, trials)
+def scores_at(
+    surface: Surface, x: NDArray[np.float64], examples: int | None, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the scores of trials with these values, (N, P); NaN of those that diverge."""
+    trials = len(x)
+    truth = surface(x) + rng.normal(0, SEED_NOISE, trials)
     if examples is None:
         return np.asarray(truth)
     # An example is right where its difficulty, in part common to all trials, is below the quantile of the truth.
@@ -75,7 +78,7 @@ def row(surface: Surface, trials: int, examples: int | None, searches: int) -> d
     held, predicted, actual, upper, any_predicted, any_actual, known = 0, 0.0, 0.0, 0.0, 0.0, 0, 0
     for number in range(searches):
         rng = np.random.default_rng([number, trials, examples or 0])
-        every = scores(surface, 2 * trials, examples, rng)
+        every = scores_at(surface, rng.uniform(size=(2 * trials, 6)), examples, rng)
         first, later = every[:trials], every[trials:]
         tail = tail_of(first[np.isfinite(first)], trials, most=1.0)
         if tail is None:

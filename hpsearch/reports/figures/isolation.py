@@ -12,7 +12,6 @@ from hpsearch.reports.figures.style import BREAK, NO_NAME, ParameterAxis, colour
 from hpsearch.reports.figures.trials import evenly, points, without_scores
 from hpsearch.search.isolation import isolate
 from hpsearch.space import shown
-from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,9 +73,8 @@ def isolation(
     if trials.complete.empty:
         without_scores(figure, trials)
     text = "; ".join(sentence(trials, name, buckets[name]) for name in space if buckets[name])
-    text = f"{text[:1].upper()}{text[1:]}. " if text else ""
-    about = "The best of each part of a range, with the other parameters tuned"
-    return tell(figure, f"{about}. {text}{trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
+    about = f"The best of each part of a range, with the other parameters tuned{': ' if text else ''}{text}"
+    return tell(figure, f"{about}. {trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
 
 
 def isolated(trials: StageTrials, space: Space) -> dict[str, list[Bucket]]:
@@ -104,9 +102,10 @@ def sentence(trials: StageTrials, name: str, buckets: Sequence[Bucket]) -> str:
     ends = sorted((sign * best.interval.low, sign * best.interval.high))
     others = [of.interval for of in known if of is not best and of.interval is not None]
     apart = sum(max(sign * of.low, sign * of.high) < ends[0] for of in others)
+    clear = "all" if apart == len(others) else f"{apart or 'none'} of the {len(others)}"
     return (
         f"{name} is best {part_words(best)}: {trials.metric} {best.tuned:.3g} ({best.interval.low:.3g} to "
-        f"{best.interval.high:.3g}) with the others tuned, clear of {apart} of the other {counted(len(others), 'part')}"
+        f"{best.interval.high:.3g}), clear of {clear} others"
     )
 
 

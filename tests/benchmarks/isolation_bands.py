@@ -1,0 +1,71 @@
+"""How often the bands of `hpsearch plot isolation` hold, over simulated searches.
+
+``python tests/benchmarks/isolation_bands.py`` prints a Markdown table; ``--searches 30`` is the default, some minutes.
+
+The truth of a part of a range is the highest response with its values; the others range over everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from budget_coverage import SURFACES, Surface, scores_at
+from measuring import markdown
+from numpy.typing import NDArray
+
+from hpsearch.search.isolation import isolate
+from hpsearch.space import Float, Space
+
+PARAMETERS = 4
+SPACE: Space = {f"x{place}": Float(0.0, 1.0) for place in range(PARAMETERS)}
+
+
+def highest(surface: Surface, low: float, high: float) -> float:
+    """Return the highest response with the first parameter between two values."""
+    x = np.random.default_rng(0).uniform(size=(100_000, PARAMETERS))
+    x[:, 0] = low + (high - low) * x[:, 0]
+    responses = surface(x)
+    return float(np.nanmax(responses)) if np.isfinite(responses).any() else float("nan")
+
+
+def row(surface: Surface, trials: int, examples: int | None, searches: int) -> list[str]:
+    """Return how often the bands of the first parameter hold, their width, and how far line and best trial are off."""
+    truths: dict[tuple[float, float], float] = {}
+    held, widths, lines, best = [], [], [], []
+    for number in range(searches):
+        rng = np.random.default_rng([number, trials, examples or 0])
+        x: NDArray[np.float64] = rng.uniform(size=(trials, PARAMETERS))
+        y = scores_at(surface, x, examples, rng)
+        for of in isolate(SPACE, y, dict(zip(SPACE, x.T, strict=True)), ["x0"], sign=1.0)["x0"]:
+            assert isinstance(of.low, float)
+            assert isinstance(of.high, float)
+            if (of.low, of.high) not in truths:
+                truths[of.low, of.high] = highest(surface, of.low, of.high)
+            truth = truths[of.low, of.high]
+            if of.tuned is None or of.interval is None or np.isnan(truth):
+                continue
+            held.append(of.interval.low <= truth <= of.interval.high)
+            widths.append(of.interval.high - of.interval.low)
+            lines.append(of.tuned - truth)
+            best.append(y[of.best] - truth)
+    cells = [f"{np.mean(held):.2f}", *(f"{np.mean(of):+.3f}" for of in (widths, lines, best))]
+    return [surface.__name__, str(trials), str(examples or "-"), *cells]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--searches", type=int, default=30)
+    searches = parser.parse_args().searches
+    heading = ["surface", "trials", "examples", "band holds", "width", "line off by", "best trial off by"]
+    cells = [
+        (surface, trials, examples)
+        for surface in SURFACES.values()
+        for trials in (30, 100, 300)
+        for examples in (100, 1000)
+    ]
+    print(markdown(heading, [row(*cell, searches) for cell in cells]))
+
+
+if __name__ == "__main__":
+    main()
