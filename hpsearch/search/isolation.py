@@ -162,18 +162,16 @@ def _tuned(
     def best(some: NDArray[np.float64], most: int) -> NDArray[np.float64]:
         return some[np.argsort(-fitted.promise(some), kind="stable")[:most]]
 
-    def moved(some: NDArray[np.float64], span: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return points with other values of the parameter, in a bucket."""
-        some = some.copy()
-        some[:, column] = rng.uniform(span[0], span[1], len(some))
-        return some
-
     pool = best(np.concatenate([rows, _random(space, _POOL, rng)]), _WIDE)
     kept = []
     for span, of in zip(spans, within.T, strict=True):
-        chosen = best(np.concatenate([rows[of], moved(pool, span)]), _WIDE)
+        moved = pool.copy()
+        moved[:, column] = rng.uniform(span[0], span[1], len(moved))
+        chosen = best(np.concatenate([rows[of], moved]), _WIDE)
         for _ in range(_ROUNDS):
-            chosen = best(np.concatenate([chosen, moved(_varied(space, chosen, rng), span)]), _WIDE)
+            varied = _varied(space, chosen, rng)
+            varied[:, column] = np.clip(varied[:, column], span[0], span[1])
+            chosen = best(np.concatenate([chosen, varied]), _WIDE)
         kept.append(chosen[:_KEPT])
     ends = np.cumsum([0, *map(len, kept)])
     functions = fitted.functions(_encoded(fitted.encoding, np.concatenate(kept)), rng)

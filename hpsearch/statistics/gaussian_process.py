@@ -72,7 +72,7 @@ class GaussianProcess:
 
     def given(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> GaussianProcess:
         """Return the process with these scales given other values: N values, (N,), at points, (N, C)."""
-        inverse = np.linalg.inv(self._kernel(points, points) + self.noise**2 * np.eye(len(points)))
+        inverse = np.asarray(np.linalg.inv(self._kernel(points, points) + self.noise**2 * np.eye(len(points))), float)
         return replace(self, points=points, weights=inverse @ (values - self.mean), inverse=inverse)
 
     def _kernel(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

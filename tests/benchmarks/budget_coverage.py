@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from statistics import NormalDist
 
 import numpy as np
 from measuring import markdown
@@ -59,26 +60,34 @@ SHARED = 0.875  # the share of an example's difficulty that is common to all tri
 
 
 def scores_at(
-    surface: Surface, x: NDArray[np.float64], examples: int | None, rng: np.random.Generator
+    surface: Surface, x: NDArray[np.float64], common: NDArray[np.float64] | None, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return the scores of trials with these values, (N, P); NaN of those that diverge."""
-    trials = len(x)
-    truth = surface(x) + rng.normal(0, SEED_NOISE, trials)
-    if examples is None:
+    """Return the scores of trials with these values, (N, P); NaN of those that diverge.
+
+    Args:
+        common: How difficult each example is for all trials, (V,) normal. None: scores are no share of examples.
+    """
+    truth = surface(x) + rng.normal(0, SEED_NOISE, len(x))
+    if common is None:
         return np.asarray(truth)
     # An example is right where its difficulty, in part common to all trials, is below the quantile of the truth.
-    quantiles = np.sort(rng.normal(size=100_000))
-    cut = quantiles[(np.clip(np.nan_to_num(truth), 0, 0.99999) * 100_000).astype(int)]
-    common, own = rng.normal(size=examples), rng.normal(size=(trials, examples))
-    right = (np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own < cut[:, None]).mean(axis=1)
+    own = rng.normal(size=(len(x), len(common)))
+    right = (np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own < quantiles(truth)[:, None]).mean(axis=1)
     return np.where(np.isnan(truth), np.nan, right)
+
+
+def quantiles(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the normal quantiles of shares."""
+    normal = NormalDist()
+    return np.array([normal.inv_cdf(share) for share in np.clip(np.nan_to_num(shares), 1e-5, 1 - 1e-5).tolist()])
 
 
 def row(surface: Surface, trials: int, examples: int | None, searches: int) -> dict[str, object]:
     held, predicted, actual, upper, any_predicted, any_actual, known = 0, 0.0, 0.0, 0.0, 0.0, 0, 0
     for number in range(searches):
         rng = np.random.default_rng([number, trials, examples or 0])
-        every = scores_at(surface, rng.uniform(size=(2 * trials, 6)), examples, rng)
+        common = None if examples is None else rng.normal(size=examples)
+        every = scores_at(surface, rng.uniform(size=(2 * trials, 6)), common, rng)
         first, later = every[:trials], every[trials:]
         tail = tail_of(first[np.isfinite(first)], trials, most=1.0)
         if tail is None:

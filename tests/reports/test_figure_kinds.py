@@ -340,7 +340,7 @@ class TestIsolation:
         # The score rises with lr, and nothing else matters.
         rising = [y for y in lines[0].y if y is not None]
         assert rising[-1] == max(rising)
-        assert "lr is best from 0.0016 to 0.01: score 0.7" in describe(figure)
+        assert "lr is best from 0.0016 to 0.01: score 0.8" in describe(figure)
         assert "hidden is best" in describe(figure)
         assert "clear of none of the 2 others" in describe(figure)
 
