@@ -374,7 +374,7 @@ class Search:
         on_trial: Callable[[TrialDetails], object] | None = None,
         listener: Listener | None = None,
     ) -> Runs:
-        """Refine a stage: run trials in its ranges whose values an Optuna sampler proposes, in batches.
+        """Refine a stage: run trials in its ranges that a model of the scores proposes, in batches.
 
         The sampler learns from all trials of the search that lie in these ranges and whose scores compare. A
         refinement is a stage of its own; the same call, or `start`, goes on with it.
@@ -382,8 +382,9 @@ class Search:
         Args:
             trials: Finished trials that the refinement is to have.
             stage: Number of the stage to refine, or of its refinement. None: the latest that has trials.
-            sampler: ``tpe`` (tree-structured Parzen estimator) or ``gp`` (Gaussian process; needs PyTorch and SciPy).
-                None: ``tpe``, or that of the refinement.
+            sampler: ``surrogate``, by the search's own model of its scores; ``tpe`` or ``gp``, Optuna's tree-structured
+                Parzen estimator or Gaussian process (needs PyTorch and SciPy). None: ``surrogate``, or that of the
+                refinement.
             batch: Trials that are proposed together, once all before them have finished. None: 8, or likewise.
             jobs, engine, scheduler, lanes, timeout, until, max_failures, data_dir, on_trial, listener: As for `start`.
 

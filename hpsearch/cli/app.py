@@ -19,7 +19,7 @@ COMMANDS = {
     "retry": ("run:retry", "Give back failed trials, so that start runs them again with the same values."),
     "train": ("models:train", "Train one model with the study file's values; nothing is stored."),
     "narrow": ("narrow:narrow", "Compute the next stage's ranges from the best trials, with the evidence."),
-    "refine": ("run:refine", "Run trials that an Optuna sampler proposes in the last ranges."),
+    "refine": ("run:refine", "Run trials in the last ranges that a model of the scores proposes."),
     "confirm": ("run:confirm", "Run the best trials again with other seeds and rank them by their mean scores."),
     "status": ("show:status", "Show every stage: its trials by state, its best score, its ranges."),
     "trials": ("show:trials", "Show the trials of a stage: values, score, and why one failed."),

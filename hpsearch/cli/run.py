@@ -62,7 +62,8 @@ def start(study: str | None, storage: str | None, output: Format, **request: Any
 @click.option("--stage", type=int, help="Number of the stage to refine. [default: the latest that has trials]")
 @click.option(
     "--sampler",
-    help="tpe: tree-structured Parzen estimator; gp: Gaussian process, which needs the extra [gp]. [default: tpe]",
+    help="surrogate: by the search's own model of its scores; tpe, gp: Optuna's tree-structured Parzen estimator and "
+    "Gaussian process, which needs the extra [gp]. [default: surrogate]",
 )
 @click.option("--batch", type=int, help=f"Trials proposed together, once all before have finished. [default: {BATCH}]")
 @options.jobs
@@ -76,7 +77,7 @@ def start(study: str | None, storage: str | None, output: Format, **request: Any
 @options.data_dir
 @options.output
 def refine(search: str | None, storage: str | None, output: Format, **request: Any) -> None:
-    """Run trials that an Optuna sampler proposes in the last ranges, by the scores of all trials so far.
+    """Run trials in the last ranges that a model of the scores of all trials so far proposes.
 
     The last step of a search: after narrowing, before confirming. The same command goes on with a refinement.
     """

@@ -1,10 +1,11 @@
-"""Refinement: a stage whose trials one of Optuna's samplers places, by the scores of all trials before them.
+"""Refinement: a stage whose trials a model of the scores places, by all trials before them.
 
 Random search in narrowed ranges runs fully parallel and shows which parameters matter. At the end a model of the scores
-finds the last of them: Gaussian process (``gp``) or tree-structured Parzen estimator (``tpe``). A refinement keeps its
-parent's ranges and learns from all trials of the search in them. It samples in batches: trials `batch * k` to
-`batch * (k + 1) - 1` follow from the trials before them alone, so that the values depend on the seed and the batch's
-size, and not on jobs, on the order in which trials finish, or on a restart.
+finds the rest: the search's own surrogate (`hpsearch.search.thompson`), or one of Optuna's samplers, the
+tree-structured Parzen estimator (``tpe``) or the Gaussian process (``gp``). A refinement keeps its parent's ranges and learns from all
+trials of the search in them. It samples in batches: trials `batch * k` to `batch * (k + 1) - 1` follow from the trials
+before them alone, so that the values depend on the seed and the batch's size, and not on jobs, on the order in which
+trials finish, or on a restart.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from hpsearch.space import Parameter, Space, Value
     from hpsearch.store import Store
 
-SAMPLERS = ("tpe", "gp")
+SAMPLERS = ("surrogate", "tpe", "gp")
 TRIALS, BATCH = 50, 8  # of a refinement, by default
 _PACKAGES = ("torch", "scipy")  # which Optuna's Gaussian process needs
 _MOST = 500  # trials that a sampler learns from: the time of a Gaussian process grows with their cube
@@ -71,7 +72,7 @@ def refine_stage(
         store: The database.
         stages: The search's stages.
         number: Number of the stage to refine, or of a refinement to go on with. None: the latest that has trials.
-        sampler: One of `SAMPLERS`. None: that of the refinement, or ``tpe`` for a new one.
+        sampler: One of `SAMPLERS`. None: that of the refinement, or the first of them for a new one.
         batch: Trials that are sampled together. None: likewise, or `BATCH`.
 
     Raises:
@@ -135,7 +136,7 @@ def check_installed(sampler: str) -> None:
     if sampler == "gp" and (missing := [name for name in _PACKAGES if find_spec(name) is None]):
         raise MissingExtra(
             f"the sampler gp needs {' and '.join(missing)}; pip install 'hpsearch[gp]', or use {{}}",
-            Argument("sampler", "tpe"),
+            Argument("sampler", SAMPLERS[0]),
         )
 
 
@@ -159,7 +160,7 @@ class Proposals:
         first = number // self.batch * self.batch
         if first not in self._batches:
             history = past_trials(self._store, self._refined, first)
-            proposed = propose(stage, history, sampler=self.sampler, first=first, count=self.batch)
+            proposed = propose(self._refined, history, sampler=self.sampler, first=first, count=self.batch)
             self._batches = {first: proposed}
         return dict(self._batches[first][number - first])
 
@@ -220,13 +221,18 @@ def _rank(score: float | None, direction: Direction, number: int) -> tuple[bool,
     return score is None, rank_key(direction, 0.0 if score is None else score, None, number)
 
 
-def propose(stage: NewStage, past: Sequence[Scored], *, sampler: str, first: int, count: int) -> list[dict[str, Value]]:
-    """Return the values of one batch, ``count`` trials from number ``first``, as an Optuna sampler proposes them.
+def propose(stage: Stage, past: Sequence[Scored], *, sampler: str, first: int, count: int) -> list[dict[str, Value]]:
+    """Return the values of one batch, ``count`` trials from number ``first``, as a sampler proposes them.
 
-    A failed trial, and a proposal that breaks a constraint, count as one with the worst score of all, as Optuna's
-    samplers leave out what has none. Where no proposal of `_TRIES` meets the constraints, the trial's values are those
-    that random search gives it.
+    Before there are scores the values are those that random search gives. For Optuna's samplers, which leave out what
+    has no score, a failed trial and a proposal that breaks a constraint have the worst score of all; where none of
+    `_TRIES` proposals meets the constraints, the trial's values are random ones.
     """
+    if sampler == "surrogate":
+        from hpsearch.search import thompson  # NumPy, which quick commands do without
+
+        proposed = thompson.propose(stage, past, first=first, count=count)
+        return proposed or [RandomSampler().params(stage, first + i) for i in range(count)]
     import optuna  # 0.3 s, which runs of other stages do without
 
     seed = draw_seed(stage.seed, first, "refine")

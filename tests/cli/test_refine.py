@@ -14,25 +14,25 @@ def test_a_refinement_is_shown_as_what_it_is_and_exported(searched: Cli) -> None
     out = searched.ok(REFINE)
     assert "tiny/stage-02 has 4 finished trials; 4 of them now" in out
     first, second = searched.json("status")
-    assert (first["refinement"], second["refinement"]) == (None, {"sampler": "tpe", "batch": 2})
+    assert (first["refinement"], second["refinement"]) == (None, {"sampler": "surrogate", "batch": 2})
     assert (second["from"], second["pruning"]) == ("stage-01", "none")
     assert "stage-01 (refined)" in searched.ok("status")
-    assert "refined by tpe, in batches of 2" in searched.ok("report --format md --out -")
+    assert "refined by surrogate, in batches of 2" in searched.ok("report --format md --out -")
     assert "narrow" not in searched.ok("checklist").splitlines()[-1]
     values = searched.csv("trials --stage 2")
     searched.ok("export --out all.json")
     searched.ok("import all.json --storage copy.db")
     copied = searched.csv("trials tiny --stage 2 --storage copy.db")
     assert [row["lr"] for row in copied] == [row["lr"] for row in values]
-    assert searched.json("status --storage copy.db")[1]["refinement"] == {"sampler": "tpe", "batch": 2}
+    assert searched.json("status --storage copy.db")[1]["refinement"] == {"sampler": "surrogate", "batch": 2}
     assert "sound" in searched.ok("db check --storage copy.db")
 
 
 def test_refusals_are_one_line(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refinement, "find_spec", lambda name: None)
-    missing = "the sampler gp needs torch and scipy; pip install 'hpsearch[gp]', or use --sampler tpe"
+    missing = "the sampler gp needs torch and scipy; pip install 'hpsearch[gp]', or use --sampler surrogate"
     searched.refused(f"{REFINE} --sampler gp", says=missing)
-    searched.refused(f"{REFINE} --sampler cma", says="--sampler cma: no such sampler; known: gp, tpe")
+    searched.refused(f"{REFINE} --sampler cma", says="--sampler cma: no such sampler; known: gp, surrogate, tpe")
     searched.refused("refine --trials 0", says="--trials 0: give a number from 1")
     searched.refused(f"{START} --epochs 4", says="--epochs 4: tiny/stage-01 was begun with 3 epochs")
     assert len(searched.json("status")) == 1

@@ -23,7 +23,7 @@ from hpsearch.store.maintenance.check import check
 
 SPACE: Space = {"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}
 GP = pytest.param("gp", marks=pytest.mark.skipif(find_spec("torch") is None, reason="needs PyTorch"))
-SAMPLERS = pytest.mark.parametrize("sampler", ["tpe", GP])
+SAMPLERS = pytest.mark.parametrize("sampler", ["surrogate", "tpe", GP])
 
 
 def bowl(params: Mapping[str, Value]) -> float:
@@ -158,7 +158,7 @@ CONDITIONAL: Space = {
 @SAMPLERS
 def test_proposals_keep_ranges_steps_conditions_and_constraints(sampler: str) -> None:
     file = {"constraints": ["size <= 40"], "objective": {"function": "a:b"}}
-    stage = NewStage("own", 2, "minimize", 3, CONDITIONAL, file)
+    stage = Stage("own", 2, "minimize", 3, CONDITIONAL, file, study_id=1)
     random = RandomSampler()
     past = []
     for number in range(30):
@@ -177,9 +177,10 @@ def test_proposals_keep_ranges_steps_conditions_and_constraints(sampler: str) ->
     assert any(int(params["size"]) > 30 for params in proposed)  # type: ignore[arg-type]
 
 
-def test_without_a_score_the_values_are_random_ones() -> None:
-    stage = NewStage("own", 2, "maximize", 3, SPACE, {})
-    proposed = propose(stage, [Scored({"x": 0.1, "y": 0.2}, None)], sampler="tpe", first=8, count=2)
+@SAMPLERS
+def test_without_a_score_the_values_are_random_ones(sampler: str) -> None:
+    stage = Stage("own", 2, "maximize", 3, SPACE, {}, study_id=1)
+    proposed = propose(stage, [Scored({"x": 0.1, "y": 0.2}, None)], sampler=sampler, first=8, count=2)
     assert proposed == [RandomSampler().params(stage, number) for number in (8, 9)]
 
 
@@ -209,7 +210,7 @@ def test_refusals_name_the_way_out(store: Store, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BadArgument, match="batch=0"):
         refine_stage(store, stages, batch=0)
     monkeypatch.setattr(refinement, "find_spec", lambda name: None if name == "torch" else object())
-    with pytest.raises(MissingExtra, match=r"needs torch; pip install 'hpsearch\[gp\]', or use sampler=tpe"):
+    with pytest.raises(MissingExtra, match=r"needs torch; pip install 'hpsearch\[gp\]', or use sampler=surrogate"):
         refine_stage(store, stages, sampler="gp")
     made = refine_stage(store, stages, batch=4)
     assert refine_stage(store, store.stages()) == refine_stage(store, store.stages(), number=2) == made
