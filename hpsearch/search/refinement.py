@@ -1,11 +1,11 @@
 """Refinement: a stage whose trials a model of the scores places, by all trials before them.
 
-Random search in narrowed ranges runs fully parallel and shows which parameters matter. At the end a model of the scores
-finds the rest: the search's own surrogate (`hpsearch.search.thompson`), or one of Optuna's samplers, the
-tree-structured Parzen estimator (``tpe``) or the Gaussian process (``gp``). A refinement keeps its parent's ranges and learns from all
-trials of the search in them. It samples in batches: trials `batch * k` to `batch * (k + 1) - 1` follow from the trials
-before them alone, so that the values depend on the seed and the batch's size, and not on jobs, on the order in which
-trials finish, or on a restart.
+Random search in narrowed ranges runs fully parallel and shows which parameters matter. At the end a model of the
+scores finds the rest: the search's own surrogate (`hpsearch.search.thompson`), or one of Optuna's samplers, the tree-
+structured Parzen estimator (``tpe``) or the Gaussian process (``gp``). A refinement keeps its parent's ranges and
+learns from all trials of the search in them. It samples in batches: trials `batch * k` to `batch * (k + 1) - 1` follow
+from the trials before them alone, so that the values depend on the seed and the batch's size, and not on jobs, on the
+order in which trials finish, or on a restart.
 """
 
 from __future__ import annotations
