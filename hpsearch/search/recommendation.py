@@ -284,7 +284,7 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
     the process does not see.
     """
     judged, sign = judgement.judged, judgement.sign
-    expected, variance, noise = float(judged.mean[at]), float(judged.sd[at]) ** 2, judged.noise
+    expected, variance, noise = float(judged.mean[at]), float(judged.sd[at]) ** 2, judged.noise(at)
     which = np.array([at, *(other for other in rivals if other != at)])
     utility, examples = judged.utility[which], kinds.examples(of)
     if examples is not None and 0 <= expected <= 1:

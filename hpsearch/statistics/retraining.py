@@ -3,9 +3,11 @@
 The best of many noisy scores is lucky in its seed and in the examples. Both are corrected for:
 
 - **Seeds.** A Gaussian process over all trials says what score is to be expected at each; its mean shrinks a single
-  score towards those of its neighbours by as much as the scores are noisy. Only the better two fifths of the scores
-  are followed: the lower ones, and the failed trials, count as the last of these (the *floor*), since how bad the bad
-  ones are says little about the best, and costs the fit its length scales.
+  score towards those of its neighbours by as much as the scores are noisy. It is followed only where it is among the
+  better two fifths of the scores: trials that are expected to lie lower, and failed ones, count as the last of these
+  (the *floor*), since how bad the bad ones are says little about the best, and costs the fit its length scales. That
+  is judged by the expected scores of a first fit: to cut off low scores where high ones are expected would raise the
+  mean, unless they lie so far below that no noise explains them.
 - **Failures.** A setting that survived may fail with another seed. The trials that were chosen have survived by
   selection, so what their own survival says is left out: the probability is the one predicted from all other trials
   (leave-one-out; Rasmussen & Williams 2006, section 5.4.2).
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLLOWED = 0.4  # share of the scores that are followed
+FAR = 4  # times the noise: scores that far below the floor are not followed, whatever is expected
 RESAMPLES = 200  # halvings of the examples
 _COLUMNS = 4096  # examples that are smoothed at a time
 
@@ -36,15 +39,22 @@ _COLUMNS = 4096  # examples that are smoothed at a time
 class Judged:
     """N trials, judged by a Gaussian process over all of them. High scores are good."""
 
-    process: GaussianProcess  # of the scores, of which those below ``floor`` and failures count as ``floor``
-    floor: float  # the lowest score that is followed
-    floored: NDArray[np.bool_]  # (N,) whether a trial counts as the floor
+    process: GaussianProcess  # of the scores, of which those of ``floored`` trials count as ``floor``
+    floor: float  # the lowest expected score that is followed
+    floored: NDArray[np.bool_]  # (N,) whether a trial counts as the floor: it failed, or is expected below it
     mean: NDArray[np.float64]  # (N,) the expected score
     sd: NDArray[np.float64]  # (N,) its standard deviation
-    noise: float  # standard deviation of a score about the expected one
+    residuals: NDArray[np.float64]  # (N,) squared standardised leave-one-out residuals; 0 of those that are floored
     failure: NDArray[np.float64]  # (N,) probability of failing when trained again, by the other trials
     # (N,) what retraining is worth, a failure counting as the floor; minus infinity for a trial that failed
     utility: NDArray[np.float64]
+
+    def noise(self, at: int) -> float:
+        """Return the standard deviation of scores about the expected one, as seen near a trial."""
+        near = np.where(self.floored, 0.0, self.process.smoother(self.process.points[[at]])[0] ** 2)
+        if not near.any():
+            return self.process.noise
+        return self.process.noise * float(np.sqrt(np.average(self.residuals, weights=near)))
 
     def ranking(self) -> NDArray[np.intp]:
         """Return the places of the trials, the most useful first, (N,).
@@ -84,29 +94,30 @@ def judge(
         points: (N, C) their values; see `hpsearch.statistics.gaussian_process.fit`.
         scores: (N,), high ones good; NaN of a trial that failed. At least two are none.
         groups: (C,) as for `fit`.
-        sampled: How many of the trials were sampled, the first ones; the others are repeats of good ones, which are
-            followed whatever their score. None: all.
+        sampled: How many of the trials were sampled, the first ones; the others are repeats of good ones, and say
+            nothing about the floor. None: all.
     """
-    failed, sampled = np.isnan(scores), len(scores) if sampled is None else sampled
+    failed = np.isnan(scores)
     floor = float(np.nanquantile(scores[:sampled], 1 - FOLLOWED, method="higher"))
     lower = scores[scores < np.nanmax(scores)]
     if len(lower):  # where that many share the best score, they are followed
         floor = min(floor, float(lower.max()))
-    floored = np.append(~(scores[:sampled] > floor), failed[sampled:])
-    values = np.where(floored, floor, scores)
-    process = fit(points, values, groups)
+    raised = np.where(failed, floor, np.fmax(scores, floor))
+    first = fit(points, raised, groups)
+    floored = failed | (first.predict(points)[0] <= floor) | (scores < floor - FAR * first.noise)
+    process = fit(points, np.where(floored, floor, scores), groups)
     mean, sd = process.predict(points)
     # Those that count as the floor have no noise, which makes the process's too small for the others: theirs is scaled
     # by the squares of their standardised leave-one-out residuals, 1 on average where the noise is right.
-    off = process.weights**2 / np.diag(process.inverse)
-    scale = float(np.sqrt(max(off[~floored].mean(), 1.0))) if not floored.all() else 1.0
+    residuals = np.where(floored, 0.0, process.weights**2 / np.diag(process.inverse))
+    scale = float(np.sqrt(max(residuals[~floored].mean(), 1.0))) if not floored.all() else 1.0
     failure = np.zeros(len(scores))
     if failed.any():
         of_failures = fit(points, failed.astype(np.float64), groups)
         # The prediction of a point from the others: y - (K^-1 y) / (K^-1) on the diagonal.
         failure = np.clip(failed - of_failures.weights / np.diag(of_failures.inverse), 0.0, 1.0)
     utility = np.where(failed, -np.inf, mean - failure * np.maximum(mean - floor, 0.0))
-    return Judged(process, floor, floored, mean, sd * scale, process.noise * scale, failure, utility)
+    return Judged(process, floor, floored, mean, sd * scale, residuals, failure, utility)
 
 
 def expected_elsewhere(
