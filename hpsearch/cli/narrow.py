@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from hpsearch.search.narrowing import NextStage
     from hpsearch.store.queries import Columns
 
-_MOVES = {"low": "low moves", "high": "high moves", "low_often": "low moves often", "high_often": "high moves often"}
 _MARKS = {"ok": "x", "act": "!", "unknown": "?"}  # by verdict: a box that is ticked or not
 
 
@@ -54,20 +53,17 @@ _MARKS = {"ok": "x", "act": "!", "unknown": "?"}  # by verdict: a box that is ti
 def narrow(search: str | None, storage: str | None, output: Format, **request: Any) -> None:
     """Compute the next stage's ranges from the best trials, with the evidence."""
     narrowed = Search(search, storage=storage).narrow(**request)
-    moves = {name: range_.movement for name, range_ in narrowed.narrowing.ranges.items()}
     if output == "json":
         emit_object(
             {
                 "parent": narrowed.parent.name,
                 "stage": None if narrowed.stage is None else narrowed.stage.name,
                 **to_plain(narrowed.narrowing, word=word),
-                "movement": {name: move for name, move in moves.items() if move is not None},
                 "remarks": narrowed.remarks,
             }
         )
     elif output == "csv":
-        ends = {heading: [getattr(move, end, None) for move in moves.values()] for end, heading in _MOVES.items()}
-        emit(_ranges(narrowed) | ends, output)
+        emit(_ranges(narrowed), output)
     else:
         show(narrowed)
         if narrowed.stage is None:
@@ -96,8 +92,6 @@ def show(narrowed: NextStage) -> None:
     for name, range_ in narrowed.narrowing.ranges.items():
         for sentence in range_.sentences:
             say(f"  {name}: {worded(sentence)}", hanging=4)
-        if range_.movement is not None:
-            say(f"  {name}: {range_.movement.sentence(range_.before)}", hanging=4)
     for remark in narrowed.remarks:
         say(f"  {worded(remark)}", hanging=4)
     say()

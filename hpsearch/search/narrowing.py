@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, BadSpace, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name, draw_seed, stage_seed
+from hpsearch.records import Argument, Sentence, Stage, confirmation_name, stage_seed
 from hpsearch.roles import described, has, scientific
 from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
-from hpsearch.search.noise import REPORTING, measured
 from hpsearch.search.parts import Part, part_with, parts_of
 from hpsearch.search.plausible import MOST as MOST_TRIED
 from hpsearch.search.plausible import Plausible, plausible
@@ -23,10 +19,8 @@ from hpsearch.search.range_analysis import (
     Finished,
     NarrowedRange,
     Narrowing,
-    movement,
     narrow,
     used_trials,
-    within_reach,
 )
 from hpsearch.search.stage import (
     actions_for,
@@ -41,7 +35,6 @@ from hpsearch.search.stage import (
 from hpsearch.search.surrogate import delivered_space, surrogate_of
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, Parameter, describe
-from hpsearch.statistics.hits import matching_bytes
 from hpsearch.store.queries import html
 from hpsearch.text import counted
 
@@ -55,7 +48,6 @@ if TYPE_CHECKING:
 
 RULES = ("surrogate", "order-statistics")
 DEFAULT_TOP = 5  # number of best trials that narrowing uses by default
-_MOST_HITS = 1000  # with more trials (a very large ``top``) the bootstrap does not resample the examples
 
 
 def check_top(top: int, until: int, plan: Plan | None, counts: Counts, *, combinations: int = 1) -> None:
@@ -92,20 +84,19 @@ def analyse_ranges(
     leaders: Mapping[int, float] | None = None,
     rule: str = "surrogate",
     regardless: bool = False,
-    bootstrap: bool = False,
     widen: bool = False,
 ) -> Narrowing:
     """Compute a stage's next ranges; nothing is written. NotEnoughTrials if fewer are complete than ``top``.
 
     The first options are those of `hpsearch.search.range_analysis.narrow`. With the rule ``surrogate`` ranges hold all
     plausible values (`hpsearch.search.plausible`), and those of parameters without evidence stay, unless
-    ``regardless``; with ``order-statistics`` they are those of the best trials alone. With ``bootstrap`` the
-    uncertainty of the ends by the latter is computed too, with ``widen`` the ranges that an expansion would make.
+    ``regardless``; with ``order-statistics`` they are those of the best trials alone. With ``widen``
+    the ranges that an expansion would make are computed too.
     """
     pruned, parts = store.counts(stage).pruned, parts_of(stage)
 
     def ranked(complete: int) -> int:
-        return within_reach(used_trials(complete, pruned, top, quantile))
+        return used_trials(complete, pruned, top, quantile)
 
     may_lack = kinds.may_lack(stage)
     whole = len(parts) > 1 or bool(may_lack)
@@ -122,7 +113,6 @@ def analyse_ranges(
         "leaders": leaders,
         "rule": rule,
         "regardless": regardless,
-        "bootstrap": bootstrap and rule == "order-statistics",
         "widen": widen,
     }
     if len(parts) == 1:
@@ -158,7 +148,6 @@ def _analysed(
     leaders: Mapping[int, float] | None,
     rule: str,
     regardless: bool,
-    bootstrap: bool,
     widen: bool,
     pruned: int,
 ) -> Narrowing:
@@ -202,17 +191,6 @@ def _analysed(
     if widen and any(made.edges for made in ranges.values()):
         wide = narrowed(True).space
         ranges = {name: replace(made, widened=wide[name]) if made.edges else made for name, made in ranges.items()}
-    if bootstrap:
-        k, examples, hits, spread = len(narrowing.used), kinds.examples(stage), None, None
-        best = trials.best(within_reach(k), stage.direction)
-        if len(best) <= _MOST_HITS:
-            hits = None if examples is None else hits_of(store, stage, best, examples)
-            spread = spread_of(store, stage, best) if examples is None else None
-        users = {name: best.users(name, known[name].used_by if name in known else None, settings) for name in ranges}
-        seed = draw_seed(stage.seed, k, "movement")
-        noise: dict[str, Any] = {"hits": hits, "spread": spread, "direction": stage.direction}
-        moves = movement(narrowing, best, users, first_space, total=len(trials), seed=seed, **noise)
-        ranges = {name: replace(made, movement=moves.get(name)) for name, made in ranges.items()}
     return replace(narrowing, ranges=ranges)
 
 
@@ -299,37 +277,6 @@ def reachable(natural: Hyperparameter, old: Parameter) -> tuple[float | None, fl
     if high is not None and natural.open_high:
         high = (old.high + high) / 2
     return low, high
-
-
-def hits_of(store: Store, stage: Stage, trials: Finished, examples: int) -> NDArray[np.bool_] | None:
-    """Return the hits of trials, (len(trials), examples); None unless those of all are stored."""
-    numbers = trials.number.tolist()
-    texts = store.attribute(stage, numbers, HITS)
-    hits = [
-        matching_bytes(texts.get(number), examples, score)
-        for number, score in zip(numbers, trials.score.tolist(), strict=True)
-    ]
-    if None in hits:
-        return None
-    return np.array([np.frombuffer(of_trial, np.bool_) for of_trial in hits if of_trial])
-
-
-def spread_of(store: Store, stage: Stage, trials: Finished) -> tuple[NDArray[np.float64], str] | None:
-    """Return a matrix, (len(trials), M), that makes the scores' covariance, and its source; None where it is not known.
-
-    Trials with the same number of folds vary together on each fold, by the corrected covariance (Nadeau & Bengio 2003).
-    Those that report no noise have the others' mean error.
-    """
-    numbers = trials.number.tolist()
-    noise = measured(store, stage, dict(zip(numbers, trials.score.tolist(), strict=True)))
-    if noise is None or len(noise.errors) < REPORTING * len(numbers):
-        return None
-    if len({len(noise.folds.get(number, ())) for number in numbers}) > 1 or not noise.folds:
-        typical = (fmean(error for error, _ in noise.errors.values()), 0.0)
-        return np.diag([noise.errors.get(number, typical)[0] for number in numbers]), "standard errors"
-    folds = np.array([noise.folds[number] for number in numbers], dtype=float)
-    count = folds.shape[1]
-    return (folds - folds.mean(axis=1, keepdims=True)) * np.sqrt((1 / count + noise.ratio) / (count - 1)), "folds"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -419,7 +366,6 @@ def narrow_stage(
         leaders=order,
         rule=rule,
         regardless=regardless,
-        bootstrap=leaders is None,  # the uncertainty is that of the best by single scores
     )
     remarks: tuple[Sentence, ...] = ()
     if leaders is not None:
@@ -481,16 +427,12 @@ def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float 
 
 
 def _remarks(leaders: Sequence[Confirmed], narrowing: Narrowing) -> tuple[Sentence, ...]:
-    unknown = Sentence(
-        "the uncertainty of the ends is not known: it is computed by choosing among all trials again, and only these "
-        "were confirmed"
-    )
     if len(narrowing.used) < len(leaders):
-        return (unknown,)
+        return ()
     better = Argument("top", (len(leaders) + 1) // 2)
     hint = "{} uses the best by their means" if len(leaders) >= 3 else "confirm more, and use the best"
     text = (
         f"all {len(leaders)} confirmed trials were used, so their means chose nothing: ranges and p are those of the "
         f"same trials by their scores; {hint}"
     )
-    return Sentence(text, (better,) if len(leaders) >= 3 else ()), unknown
+    return (Sentence(text, (better,) if len(leaders) >= 3 else ()),)

@@ -146,44 +146,6 @@ def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(values != values, dtype=bool)
 
 
-FAR = 0.1  # an end of a bootstrap resample is far away beyond this share of the old range
-RESAMPLES = 100  # they leave a fourteenth of a standard deviation's own value as its error
-_UNMOVED = 1.005  # a factor that is written as 1.00 is none
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """The uncertainty of the two ends of a narrowed range, by bootstrap, on the transformed scale."""
-
-    low: float  # standard deviation of the lower end over the resamples
-    high: float  # of the upper one
-    low_often: float  # share of the resamples whose lower end lies more than a tenth of the old range elsewhere
-    high_often: float  # whose upper one does
-    # whether validation examples were resampled too; otherwise trials alone, for lack of stored hits
-    examples: bool = field(metadata={"json": "images"})  # as in 0.2
-    noise: str = field(default="", repr=False)  # by which scores were drawn anew otherwise: folds, or standard errors
-
-    def sentence(self, parameter: Parameter) -> str:
-        """Return it in words: ``low end uncertain by x1.22, high end by x1.05 (bootstrap SD over ...)``."""
-        low, high = (distance(parameter, by) for by in (self.low, self.high))
-        ends = f"both ends uncertain by {low}" if low == high else f"low end uncertain by {low}, high end by {high}"
-        return f"{ends} (bootstrap SD over {self.resampled})"
-
-    @property
-    def resampled(self) -> str:
-        """The resampled things, in words."""
-        noise = "examples" if self.examples else self.noise
-        return f"trials and {noise}" if noise else "trials"
-
-
-def distance(parameter: Parameter, by: float) -> str:
-    """Return a distance on a parameter's transformed scale in words: a factor where its range is logarithmic."""
-    if not getattr(parameter, "log", False):
-        return f"{by:.2g}"
-    factor = 10**by
-    return "x1" if factor < _UNMOVED else f"x{factor:.2f}" if factor < 10 else f"x{factor:.2g}"
-
-
 @dataclass(frozen=True, slots=True)
 class NarrowedRange:
     """The next range of one parameter, with its evidence."""
@@ -211,8 +173,6 @@ class NarrowedRange:
     spread: float | None = field(default=None, repr=False)  # the p-value of the first
     gap: tuple[float, float] | None = field(default=None, repr=False)  # a stretch inside it without plausible values
     narrowed: bool = field(default=False, repr=False)  # whether ``before`` is another range than stage 1's
-    # the uncertainty of its ends; None for choices, or where nothing was resampled
-    movement: Movement | None = field(default=None, repr=False)
 
     @property
     def at_edge(self) -> Side | None:
@@ -538,105 +498,3 @@ def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: L
         return min((b for b in (own[1], natural[1]) if b is not None), default=None)
     least = 1 if old.log and isinstance(old, Int) else None
     return max((b for b in (own[0], natural[0], least) if b is not None), default=None)
-
-
-def within_reach(k: int) -> int:
-    """Return how many of the best trials can be among the best ``k`` of a resample, but for one in millions.
-
-    A resample leaves out 37 % of the trials, and luck with examples lets others pass.
-    """
-    return 4 * k + 80
-
-
-def movement(
-    narrowing: Narrowing,
-    ranked: Finished,
-    users: Mapping[str, NDArray[np.intp]],
-    first_space: Space,
-    *,
-    total: int,
-    hits: NDArray[np.bool_] | None,
-    seed: int,
-    spread: tuple[NDArray[np.float64], str] | None = None,
-    direction: Direction = "maximize",
-) -> dict[str, Movement]:
-    """Bootstrap the whole narrowing, and return how uncertain the ends of each range are that was narrowed.
-
-    Trials are resampled, each one's score is counted again on resampled validation examples, or drawn anew from a
-    normal distribution with the covariance that is known of them, and the best of these make new ends. A trial that is
-    drawn twice counts once, for the ends rest on how far apart k trials lie. Expansion is left out.
-    tests/benchmarks/interval_coverage.py compares the result with the spread over simulated searches.
-
-    Args:
-        ranked: The best of the trials, as many as are `within_reach`, best first.
-        users: The places among them of those that use a parameter, by name.
-        hits: The hits of ``ranked``, shape (len(ranked), examples); None where they are not stored.
-        spread: Where there are none, a matrix whose product with its transpose is the covariance of their scores, shape
-            (len(ranked), M), and in words what it is from; None where it is not known.
-    """
-    k, reach = len(narrowing.used), len(ranked)
-    rng = np.random.default_rng(seed)
-    chosen, order = _resamples(reach, total, hits, rng)
-    if spread is not None:
-        scores = ranked.score + rng.standard_normal((len(chosen), spread[0].shape[1])) @ spread[0].T
-        order = np.argsort(-scores if direction == "maximize" else scores, axis=1, kind="stable")
-    words = "" if spread is None else spread[1]
-    in_order = np.take_along_axis(chosen, order, axis=1)
-    among_best = np.empty_like(chosen)
-    np.put_along_axis(among_best, order, in_order & (np.cumsum(in_order, axis=1) <= k), axis=1)
-    movements = {}
-    for name, made in narrowing.ranges.items():
-        before = made.before
-        if isinstance(before, Categorical) or made.evidence is None:
-            continue
-        mask = np.zeros(reach, dtype=bool)
-        mask[users[name]] = True
-        values = ranked.params[name].astype(float)
-        positions = np.log10(values) if before.log else values
-        floor = FLOOR * _full_width(before, first_space.get(name, before))
-        ends = _ends(before, positions, among_best & mask, floor)
-        at = _ends(before, positions, (np.arange(reach) < k)[None] & mask, floor)[0]
-        width = to_scale(before, before.high) - to_scale(before, before.low)
-        often = np.mean(np.abs(ends - at) > FAR * width, axis=0)
-        low, high = ends.std(axis=0)
-        movements[name] = Movement(float(low), float(high), float(often[0]), float(often[1]), hits is not None, words)
-    return movements
-
-
-def _resamples(
-    reach: int, total: int, hits: NDArray[np.bool_] | None, rng: np.random.Generator
-) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Return which trials each resample has, and the trials best first there; both (resamples, reach)."""
-    size = max(20, min(RESAMPLES, 100_000 // reach))
-    if total == reach:
-        chosen = rng.multinomial(total, np.full(total, 1 / total), size=size) > 0
-    else:  # of a few among many: they come independently of each other
-        chosen = rng.poisson(1.0, size=(size, reach)) > 0
-    if hits is None:
-        return chosen, np.broadcast_to(np.arange(reach), chosen.shape)
-    examples = hits.shape[1]
-    weights = rng.multinomial(examples, np.full(examples, 1 / examples), size=size)
-    # Whole numbers far below 2**24: float32 counts them exactly, by a fast matrix product.
-    scores = weights.astype(np.float32) @ hits.T.astype(np.float32)  # (resamples, examples) @ (examples, reach)
-    # Ties stay in the order that narrowing has them in.
-    return chosen, np.argsort(-scores, axis=1, kind="stable")
-
-
-def _ends(
-    before: Float | Int, positions: NDArray[np.float64], chosen: NDArray[np.bool_], floor: float
-) -> NDArray[np.float64]:
-    """Return the ends by `uniform_ends` of each resample's trials, before ints are rounded; shape (resamples, 2).
-
-    Where fewer than two were chosen the old range stays, as in narrowing.
-    """
-    low, high = to_scale(before, before.low), to_scale(before, before.high)
-    ends = np.empty((len(chosen), 2))
-    for row, which in enumerate(chosen):
-        values = positions[which]
-        if len(values) < 2:
-            ends[row] = low, high
-            continue
-        ends[row] = uniform_ends(
-            (float(values.min()), float(values.max())), len(values), within=(low, high), floor=floor
-        )
-    return ends

@@ -27,8 +27,8 @@ from measuring import markdown
 from numpy.typing import NDArray
 
 from hpsearch.search.best import MOST
-from hpsearch.search.range_analysis import Finished, Movement, movement, narrow, within_reach
-from hpsearch.space import Categorical, Float, Space, to_scale
+from hpsearch.search.range_analysis import Finished
+from hpsearch.space import Float, Space
 from hpsearch.statistics.hits import corrected_share, is_tied, paired_p
 from hpsearch.statistics.intervals import Interval, wilson, wilson_of_share
 
@@ -38,8 +38,6 @@ LEFT, RIGHT = (1.576, 4.37), (1.2, 4.0)  # width in decades and power of the fal
 SHIFT, JITTER = 0.09, 0.01  # what initial weights do: decades of learning rate, accuracy (standard deviations)
 SHARED = 0.875  # the share of an image's difficulty, as a normal variable, that is common to all trials
 DECAY = 0.01  # accuracy lost a decade squared away from the best weight decay, where it matters at all
-NARROWED_BY = 5
-LOSES = 0.01  # accuracy by which a value may be worse than the range's best and still be good
 
 
 @dataclass(frozen=True)
@@ -133,33 +131,6 @@ def best_score(of: Simulated, *, seed: int) -> Scored:
     )
 
 
-class Ranged(NamedTuple):
-    """A narrowed range of the learning rate, held against the optimum."""
-
-    kept: bool  # it holds the optimum
-    kept_good: bool  # it holds a value that is at most `LOSES` worse than the best one in the old range
-    ends: tuple[float, float]  # log10
-    moves: Movement  # how far its ends are said to move
-
-
-def ranged(of: Simulated, *, seed: int) -> Ranged:
-    """Narrow a simulated stage to its best five and hold that against the truth."""
-    narrowing = narrow(SPACE, of.trials, top=NARROWED_BY, direction="maximize", first_space=SPACE)
-    made = narrowing.ranges["lr"].after
-    assert not isinstance(made, Categorical)
-    low, high = (to_scale(made, end) for end in (made.low, made.high))
-    ranked = of.trials.best(within_reach(NARROWED_BY), "maximize")
-    everything = dict.fromkeys(SPACE, np.arange(len(ranked)))
-    hits = of.hits[ranked.number]
-    moves = movement(narrowing, ranked, everything, SPACE, total=len(of.trials), hits=hits, seed=seed)["lr"]
-
-    def best_within(a: float, b: float) -> float:
-        return float(response(min(max(of.optimum, a), b), of.optimum))
-
-    good = best_within(-4, 0) - best_within(low, high) <= LOSES
-    return Ranged(low <= of.optimum <= high, good, (low, high), moves)
-
-
 def mean(values: Iterable[float]) -> float:
     """Their mean."""
     return float(np.mean(list(values)))
@@ -178,21 +149,6 @@ def scores_table(count: int, seed: int) -> str:
     return markdown(("searches", *covers, "tied", "best among tied"), rows)
 
 
-def ranges_table(count: int, seed: int) -> str:
-    """How often narrowing is right, and how far the ends of its ranges move."""
-    rows = []
-    for trials, images in ((20, 100), (100, 100), (100, 1000)):
-        inside = [ranged(one, seed=i) for i, one in enumerate(searches(count, trials, images, margin=0.0, seed=seed))]
-        rngs = (np.random.default_rng([seed, 9, trials, images, i]) for i in range(count))
-        again = [ranged(simulate(trials, images, optimum=-2.0, rng=rng), seed=i) for i, rng in enumerate(rngs)]
-        said = [math.sqrt(mean(getattr(r.moves, end) ** 2 for r in again)) for end in ("low", "high")]
-        truly = np.std([r.ends for r in again], axis=0)
-        shares = (f"{mean(r.kept for r in inside):.0%}", f"{mean(r.kept_good for r in inside):.0%}")
-        moves = (f"{low:.2f}, {high:.2f}" for low, high in (said, truly))
-        rows.append((f"{count} of {trials} trials, {images} images", *shares, *moves))
-    return markdown(("searches", "keeps the optimum", "a value within 0.01 of it", "said to move", "moves"), rows)
-
-
 def main() -> None:
     """Print what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -201,8 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     error = NormalDist().inv_cdf(0.975) * math.sqrt(0.95 * 0.05 / options.searches)
     print(f"{options.searches} searches a row: a share of 95 % is known to +- {error:.0%}\n")
-    for table in (scores_table, ranges_table):
-        print(table(options.searches, options.seed), flush=True)
+    print(scores_table(options.searches, options.seed))
 
 
 if __name__ == "__main__":

@@ -109,14 +109,6 @@ def test_narrow_shows_ranges_evidence_and_the_next_command(searched: Cli) -> Non
     assert searched.json("status")[2]["from"] == "stage-01"
 
 
-def test_narrow_says_how_far_the_ends_would_move(searched: Cli) -> None:
-    assert "bootstrap SD over trials and examples" in searched.ok("narrow --top 4 --rule order-statistics --dry-run")
-    moves = searched.json("narrow --top 4 --rule order-statistics --dry-run")["movement"]
-    assert 0 < moves["lr"]["low"] < 3
-    assert moves["lr"]["images"] is True
-    assert float(searched.csv("narrow --top 4 --rule order-statistics --dry-run")[0]["low moves"]) == moves["lr"]["low"]
-
-
 def test_failures_say_why(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     cli = made(study=DIVERGING)
     ended = cli(START)

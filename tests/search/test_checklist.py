@@ -295,13 +295,11 @@ def test_narrowing_by_all_that_were_confirmed_says_that_nothing_was_chosen(store
     stage = made_stages.make(store, edgeless, trials=40)
     made_stages.confirm(store, stage, [0.86, 0.85, 0.84, 0.83, 0.82], repeats=4)
     every = narrow_stage(store, [stage], top=5, dry_run=True, confirmed=True)
-    assert all(of.movement is None for of in every.narrowing.ranges.values())
-    first, second = map(str, every.remarks)
+    (first,) = map(str, every.remarks)
     assert first.startswith("all 5 confirmed trials were used, so their means chose nothing")
     assert "top=3" in first
-    assert second.startswith("the uncertainty of the ends is not known")
     fewer = narrow_stage(store, [stage], top=3, dry_run=True, confirmed=True)
-    assert [str(remark).startswith("all ") for remark in fewer.remarks] == [False]
+    assert fewer.remarks == ()
     assert narrow_stage(store, [stage], top=5, dry_run=True).remarks == ()
 
 

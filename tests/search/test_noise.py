@@ -18,9 +18,7 @@ from hpsearch.search.best import BestTrial, best_trial, ties_of
 from hpsearch.search.checklist import checklist
 from hpsearch.search.comparison import Entrant, PairedFolds, compare
 from hpsearch.search.confirmation import assess, best_settings, planned
-from hpsearch.search.narrowing import analyse_ranges
 from hpsearch.search.progress import Watcher
-from hpsearch.search.range_analysis import Movement
 from hpsearch.statistics.folds import corrected_error, error_interval
 from hpsearch.store import NewStage, Store
 
@@ -126,12 +124,6 @@ def test_an_interval_ends_where_the_metric_does(store: Store, kind: str, metric:
     assert (best.corrected_interval.high <= 1.0) is (high is not None)
 
 
-def movement_of(store: Store, stage: Stage) -> Movement | None:
-    """How uncertain the ends of the narrowed range are."""
-    made = analyse_ranges(store, [stage], stage, top=5, bootstrap=True, rule="order-statistics")
-    return made.ranges["lr"].movement
-
-
 def test_trials_without_a_report_are_left_out_where_enough_have_one(store: Store) -> None:
     best = best_of(store, lambda trial: folds(trial) if trial != 7 else nothing(20), number=1)
     assert (best.known, best.ties.count(None), best.corrected is None) == (True, 1, False)
@@ -143,10 +135,6 @@ def test_trials_without_a_report_are_left_out_where_enough_have_one(store: Store
     few = best_of(store, lambda trial: folds(trial) if trial < 4 else nothing(20), number=2)
     assert (few.known, few.tied, few.corrected) == (False, (), None)
     assert few.interval is not None
-    for stage, words in ((best.of, "trials and standard errors"), (few.of, "trials")):
-        movement = movement_of(store, stage)
-        assert movement is not None
-        assert movement.resampled == words
     assert "noise unknown: the best trials report neither" in " ".join(map(str, checklist(store, [few.of]).advice))
 
 
@@ -194,32 +182,6 @@ def test_the_checklist_says_by_what_trials_are_compared(store: Store) -> None:
     assert "trained again, they are expected to reach" in said
     of_errors = checklist(store, [reported(store, errors, number=2)])
     assert "tied with the best by their standard errors" in " ".join(map(str, of_errors.advice))
-
-
-@pytest.mark.parametrize(
-    ("facts", "words"),
-    [
-        (folds, "trials and folds"),
-        (errors, "trials and standard errors"),
-        (nothing, "trials"),
-    ],
-)
-def test_the_ends_of_ranges_move_by_the_noise_that_is_known(store: Store, facts: Facts, words: str) -> None:
-    stage = reported(store, facts)
-    movement = movement_of(store, stage)
-    assert movement is not None
-    assert (movement.resampled, movement.examples) == (words, False)
-
-
-def test_noise_moves_ends_further(store: Store) -> None:
-    noisy, exact = (
-        movement_of(store, stage)
-        for number, error in enumerate((0.5, 1e-9), 1)
-        for stage in [reported(store, lambda t, e=error: (errors(t)[0], {STD_ERROR: e}), number=number)]  # type: ignore[misc]
-    )
-    assert noisy is not None
-    assert exact is not None
-    assert noisy.low + noisy.high > exact.low + exact.high
 
 
 def test_two_searches_are_compared_fold_by_fold_on_the_same_data_alone(store: Store) -> None:
