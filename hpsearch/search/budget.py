@@ -49,19 +49,15 @@ class Budget:
         return Sentence(words)
 
 
-def budget(store: Store, stage: Stage, *, more: int | None = None) -> Budget | None:
-    """Return the forecast of further trials of a stage; None where its scores do not tell.
-
-    Args:
-        more: How many. None: as many again.
-    """
+def budget(store: Store, stage: Stage) -> Budget | None:
+    """Return the forecast of as many trials of a stage again; None where its scores do not tell."""
     scores = store.scores(stage)["score"]
     finished = store.counts(stage).finished
     tail = stage_tail(stage, scores, finished)
     if tail is None:
         return None
     error = error_of_first(store, stage, store.columns(stage, top=1))
-    return Budget(stage.name, finished, stage.direction, stage.metric, tail.forecast(more or finished), error)
+    return Budget(stage.name, finished, stage.direction, stage.metric, tail.forecast(finished), error)
 
 
 def stage_tail(stage: Stage, scores: ArrayLike, finished: int) -> Tail | None:

@@ -63,7 +63,6 @@ class Forecast:
     more: int  # number of further trials
     gain: float  # the expected gain of the best score
     interval: Interval  # that holds the gain with a probability of 95 %
-    any_gain: float  # the probability that any of them is better than the best so far
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,13 +94,9 @@ class Tail:
         none = (1 + more / self.trials * tail) ** -(self.above + 0.5)
         return np.where(scores >= self.most, 1.0, none @ self.weights)
 
-    def forecast(self, more: int, best: float | None = None) -> Forecast:
-        """Return the forecast of so many further trials.
-
-        Args:
-            best: The score that they are to beat, at least the best of these. None: that.
-        """
-        start, half = self.best if best is None else best, self.step / 2
+    def forecast(self, more: int) -> Forecast:
+        """Return the forecast of so many further trials."""
+        start, half = self.best, self.step / 2
         far = self.best - self.threshold + half
         while self.below(np.array([start + far]), more)[0] < _NEARLY_ALL and far < _FARTHEST * (start - self.threshold):
             far *= 2
@@ -113,8 +108,7 @@ class Tail:
             min(room, self.step * math.ceil(max(end - start - half, 0.0) / self.step - _ROUNDING))
             for end in np.interp([(1 - LEVEL) / 2, (1 + LEVEL) / 2], below, at)
         )
-        any_gain = 1 - self.below(np.array([start + half]), more)[0]
-        return Forecast(more, float(np.trapezoid(1 - below, at)), Interval(low, high), float(any_gain))
+        return Forecast(more, float(np.trapezoid(1 - below, at)), Interval(low, high))
 
 
 def tail_of(scores: ArrayLike, trials: int | None = None, *, most: float = math.inf) -> Tail | None:

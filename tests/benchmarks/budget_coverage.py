@@ -83,7 +83,8 @@ def quantiles(shares: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def row(surface: Surface, trials: int, examples: int | None, searches: int) -> dict[str, object]:
-    held, predicted, actual, upper, any_predicted, any_actual, known = 0, 0.0, 0.0, 0.0, 0.0, 0, 0
+    """Return how often the interval of the forecast holds, and the gains."""
+    held, predicted, actual, upper, known = 0, 0.0, 0.0, 0.0, 0
     for number in range(searches):
         rng = np.random.default_rng([number, trials, examples or 0])
         common = None if examples is None else rng.normal(size=examples)
@@ -99,8 +100,6 @@ def row(surface: Surface, trials: int, examples: int | None, searches: int) -> d
         predicted += forecast.gain
         actual += gain
         upper += forecast.interval.high
-        any_predicted += forecast.any_gain
-        any_actual += gain > 1e-9
     of = max(known, 1)
     return {
         "surface": surface.__name__,
@@ -111,8 +110,6 @@ def row(surface: Surface, trials: int, examples: int | None, searches: int) -> d
         "gain": round(actual / of, 4),
         "forecast": round(predicted / of, 4),
         "upper end": round(upper / of, 4),
-        "any gain": round(any_actual / of, 3),
-        "forecast of any": round(any_predicted / of, 3),
     }
 
 

@@ -305,3 +305,19 @@ def test_no_note_of_a_figure_can_stand_on_its_legend(page: Page) -> None:
             assert layout["margin"]["t"] >= 16
         if figure.key == "learning-curves":
             assert figure.caption.endswith(". Solid: validation, dashed: train.")
+
+
+def test_the_report_says_where_trials_fail_and_shows_budget_and_isolation() -> None:
+    frame = trials(80)
+    fails = frame["param:lr"] > 2e-3
+    frame = frame.assign(state=frame["state"].mask(fails, "FAIL"), score=frame["score"].mask(fails))
+    page = report(material([(stage(), frame)]))
+    assert (
+        f"{fails.sum()} of {fails.sum()} with lr above 0.002, 0 of the other" in section(page, "failures").sentences[1]
+    )
+    of = {figure.key: figure for part in page.sections for figure in part.figures}
+    assert "80 more trials would bring +0." in of["budget"].caption
+    table = of["isolation"].table
+    assert table is not None
+    assert {*table.columns["parameter"]} == {"lr", "weight_decay"}
+    assert all(" to " in str(cell) for cell in table.columns["95 % interval"])

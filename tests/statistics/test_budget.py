@@ -66,7 +66,7 @@ def tried(seed: int, trials: int, examples: int | None) -> NDArray[np.float64]:
 @pytest.mark.parametrize("examples", [None, 100])
 @pytest.mark.parametrize("trials", [30, 100])
 def test_the_forecast_holds_the_later_best(trials: int, examples: int | None) -> None:
-    held, gains, expected, better, chance = [], [], [], [], []
+    held, gains, expected = [], [], []
     for seed in range(60):
         every = tried(seed, 2 * trials, examples)
         tail = tail_of(every[:trials], most=1.0)
@@ -75,22 +75,16 @@ def test_the_forecast_holds_the_later_best(trials: int, examples: int | None) ->
         held.append(forecast.interval.low <= gain + 1e-9 and gain <= forecast.interval.high + 1e-9)
         gains.append(gain)
         expected.append(forecast.gain)
-        better.append(gain > 0)
-        chance.append(forecast.any_gain)
     assert np.mean(held) >= 0.9
     assert 0.5 < np.mean(expected) / np.mean(gains) < 2.5
-    assert np.mean(chance) == pytest.approx(np.mean(better), abs=0.2)
 
 
-def test_more_trials_bring_more_and_a_score_that_is_to_be_beaten_less() -> None:
+def test_more_trials_bring_more() -> None:
     tail = tail_of(tried(0, 100, None))
     assert tail is not None
-    few, many, behind = tail.forecast(10), tail.forecast(1000), tail.forecast(1000, tail.best + 0.01)
+    few, many = tail.forecast(10), tail.forecast(1000)
     assert few.gain < many.gain
     assert few.interval.high < many.interval.high
-    assert few.any_gain < many.any_gain
-    assert behind.gain < many.gain
-    assert behind.any_gain < many.any_gain
 
 
 def test_no_score_is_forecast_above_the_most_that_it_can_be() -> None:
