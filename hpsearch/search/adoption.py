@@ -9,7 +9,7 @@ is named, and left to the reader.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -72,7 +72,7 @@ class Adoption:
     )  # of the best of two searches; None where a side is one trial, or the scores don't compare
     complexity: Mapping[str, tuple[float, float]]  # of the current and the candidate values, by name
     sentences: tuple[Sentence, ...]  # the recommendation first, then the figures that it goes by
-    action: Action | None = field(default=None, metadata={"json": "command"})  # what would decide it
+    action: Action | None = field(default=None, metadata={"json": "command"})  # what would decide it, or carry it out
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.sentences))
@@ -104,7 +104,10 @@ def adoption(store: Store, stages: Sequence[Stage]) -> Adoption | None:
     if baseline is None:
         return None
     current = Entrant(store, baseline.name, [baseline.stage], baseline.trial)
-    return decide(current, Entrant(store, stages[0].search, stages), labels=("the baseline", "this search"))
+    made = decide(current, Entrant(store, stages[0].search, stages), labels=("the baseline", "this search"))
+    if made.verdict != "adopt" or made.action is not None:
+        return made
+    return replace(made, action=Action("baseline set", {"search": made.candidate, "storage": store.where}))
 
 
 def decide(current: Entrant, candidate: Entrant, *, labels: tuple[str, str] = ("A", "B")) -> Adoption:

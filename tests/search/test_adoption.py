@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpsearch.errors import BadInput, NotEnoughTrials, UnknownSearch
-from hpsearch.records import Stage
+from hpsearch.records import Action, Stage
 from hpsearch.search.adoption import Adoption, Entrant, adoption, decide
 from hpsearch.search.baseline import baseline_of, baselines, clear_baseline, known_baseline, set_baseline
 from hpsearch.store import Store
@@ -160,6 +160,7 @@ def test_a_search_is_weighed_against_its_baseline(store: Store) -> None:
     assert better is not None
     assert better.verdict == "adopt"
     assert better.current == f"made/stage-01/{best[0]}"
+    assert better.action == Action("baseline set", {"search": better.candidate, "storage": store.where})
 
 
 def test_a_baseline_without_repeats_of_its_own_decides_nothing(store: Store) -> None:
