@@ -117,6 +117,7 @@ def report(material: Material, *, figures: bool = True, word: Callable[[Action |
     plotted = list(sections.figure_sections(material)) if figures else []
     parts = [
         sections.checklist(material, word, keys={figure.key for part in plotted for figure in part.figures}),
+        sections.scientific(material),
         sections.ranges(material, word),
         *plotted,
         sections.best_trials(material),

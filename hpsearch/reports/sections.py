@@ -81,10 +81,39 @@ def _key(figure: Action, names: Sequence[str]) -> str:
 
 def sentence(advice: str, material: Material) -> str:
     """Return advice as a sentence; a parameter's name is written as it is."""
-    first = advice.split(" ", 1)[0]
+    first = advice.split(" ", 1)[0].rstrip(",")
+    of_search = material.stages[0].stage.space.values()
     named = any(first in stage.stage.space or first == stage.stage.name for stage in material.stages)
+    named = named or any(isinstance(of, Categorical) and first in of.choices for of in of_search)
     begun = advice if named else advice[:1].upper() + advice[1:]
     return begun if begun.endswith(".") else f"{begun}."
+
+
+def scientific(material: Material) -> Section | None:
+    """Return the scientific values side by side, each tuned; None where there are none."""
+    of = material.checklist.scientific
+    if of is None:
+        return None
+    behind = {other.value.label: other for other in of.others}
+    rows = []
+    for value in of.compared:
+        other = behind.get(value.label)
+        row = {
+            "value": value.label,
+            "with a score": value.complete,
+            "failed": value.failed,
+            f"best {material.metric}": value.best,
+            "of trial": None if value.best_stage is None else f"{value.best_stage} trial {value.best_trial}",
+            "behind the best": "best" if value is of.best else other and rounded(other.difference, 3),
+            "95 % interval": other and ends(other.interval),
+        }
+        rows.append(row)
+    caption = (
+        "The best trial of each value, and how far the value lies behind the best one when the other parameters are "
+        "tuned for each; the intervals hold all at once."
+    )
+    heading = f"{' and '.join(of.names)}, each value tuned"
+    return Section("scientific", heading, "values compared", tables=(Table(caption, by_column(rows)),))
 
 
 def ranges(material: Material, word: Callable[[Action | Argument], str]) -> Section:

@@ -25,6 +25,7 @@ from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
 from hpsearch.search.next_step import NextStep, Step, next_start, next_step
 from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.search.recommendation import Recommendation, recommend
+from hpsearch.search.scientific import ScientificValues, scientific_values
 from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, describe
@@ -72,6 +73,7 @@ class Checklist:
     next: Sentence = field(default_factory=Sentence)  # the next step in words
     actions: tuple[Action, ...] = field(default=(), metadata={"json": "commands"})  # as in 0.2
     figures: tuple[Sentence, ...] = ()  # those answers that say which score counts
+    scientific: ScientificValues | None = None  # scientific values compared; None where there are none
     confirmed: Overview | None = None  # the confirmation of the best trial's stage
     recommended: Recommendation | None = None  # the values to use
     evaluated: Evaluation | None = None  # the first evaluation on the test set that came to a result
@@ -192,6 +194,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
         ranges=ranges,
         level=level and best is not None and best.stage == stage.name,
         top=top,
+        scientific=scientific_values(store, stages) if firm else None,
         confirmed=None if confirmation is None else assess(store, confirmation),
         evaluated=evaluated(store, every, current={latest.name, stage.name if best is None else best.stage}),
         of=stage,
@@ -230,6 +233,8 @@ def _questions(
         return action("plot", kind=kind, **arguments)
 
     yield _result(at, best, plot("history"))
+    if at.scientific is not None:
+        yield _scientific(at.scientific, partial(plot, "isolation", stage=number))
     yield _trials(store, at, plot("budget", stage=number), action)
     yield _width(at, step, partial(plot, "parameters", stage=number), action)
     yield _feasible(store, at, partial(plot, "parameters", stage=number))
@@ -257,6 +262,13 @@ def _result(at: Checklist, best: BestTrial, figure: Action) -> Question:
     verdict: Verdict = "ok" if over or confirmed else "unknown" if not best.known else "act" if any(best.ties) else "ok"
     action = at.measure if verdict != "ok" else None
     return Question("result", "How good is the best, and how sure is that?", verdict, _said(answers), figure, action)
+
+
+def _scientific(of: ScientificValues, plot: Callable[..., Action]) -> Question:
+    """Ask which scientific value is best."""
+    question = f"Which {' and '.join(of.names)} is best when each is tuned?"
+    verdict: Verdict = "ok" if of.decided else "unknown"
+    return Question("scientific", question, verdict, of.sentences, plot(parameters=[of.names[0]]), of.action)
 
 
 def _trials(store: Store, at: Checklist, figure: Action, action: Callable[..., Action]) -> Question:

@@ -82,7 +82,7 @@ class ScientificValues:
     names: tuple[str, ...]
     metric: str
     direction: Direction
-    values: tuple[ScientificValue, ...]  # in the order of the study file
+    compared: tuple[ScientificValue, ...]  # in the order of the study file
     best: ScientificValue | None = None  # the one that is expected to be best when each is tuned; None: too few trials
     others: tuple[Behind, ...] = ()  # the others with enough trials, the nearest first
     sentences: tuple[Sentence, ...] = ()
@@ -243,9 +243,9 @@ def _hits(store: Store, pool: _Pool, examples: int) -> NDArray[np.bool_]:
 
 def _sentences(of: ScientificValues) -> Iterator[Sentence]:
     what = " and ".join(of.names)
-    few = [value for value in of.values if value.complete < LEAST]
+    few = [value for value in of.compared if value.complete < LEAST]
     if of.best is None:
-        counts = ", ".join(f"{value.label} {value.complete}" for value in of.values)
+        counts = ", ".join(f"{value.label} {value.complete}" for value in of.compared)
         yield Sentence(f"too few trials have a score to compare the values of {what}: {counts}")
         return
     behind = [other for other in of.others if other.certain]
@@ -260,7 +260,7 @@ def _sentences(of: ScientificValues) -> Iterator[Sentence]:
     yield Sentence(words)
     if few:
         yield Sentence(f"too few trials with a score to compare: {', '.join(value.label for value in few)}")
-    pruned = [f"{value.pruned} of {value.label}" for value in of.values if value.pruned]
+    pruned = [f"{value.pruned} of {value.label}" for value in of.compared if value.pruned]
     if pruned:
         yield Sentence(
             f"pruned trials ({', '.join(pruned)}) are left out: a value that is slow at first may be better than this"

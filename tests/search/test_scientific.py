@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from hpsearch.records import Completed, Failed, NewStage, Outcome, Trial
+from hpsearch.reports.report import gather, report
+from hpsearch.search.checklist import checklist
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.scientific import scientific_values
 from hpsearch.space import Categorical, Float, Int, Space, Value
@@ -54,9 +56,9 @@ def test_a_planted_difference_is_found_and_a_small_one_is_not_claimed(store: Sto
     stage = searched(store, sign=sign)
     of = scientific_values(store, [stage])
     assert of is not None
-    assert [value.label for value in of.values] == ["sgd", "adam", "lion"]
-    assert [value.complete + value.failed for value in of.values] == [30, 30, 30]
-    assert sum(value.failed for value in of.values) == 12
+    assert [value.label for value in of.compared] == ["sgd", "adam", "lion"]
+    assert [value.complete + value.failed for value in of.compared] == [30, 30, 30]
+    assert sum(value.failed for value in of.compared) == 12
     assert of.best is not None
     assert {of.best.label, of.others[0].value.label} == {"adam", "lion"}
     near, far = of.others
@@ -82,8 +84,8 @@ def test_trials_of_narrowed_stages_are_pooled_and_sharpen_the_answer(store: Stor
     after = scientific_values(store, [first, made.stage])
     assert before is not None
     assert after is not None
-    assert [value.complete for value in after.values] == [value.complete + 30 for value in before.values]
-    assert {value.best_stage for value in after.values} <= {first.name, made.stage.name}
+    assert [value.complete for value in after.compared] == [value.complete + 30 for value in before.compared]
+    assert {value.best_stage for value in after.compared} <= {first.name, made.stage.name}
     width = {id(of): of.others[-1].interval.high - of.others[-1].interval.low for of in (before, after)}
     assert width[id(after)] < width[id(before)]
     assert after.others[-1].interval.low < 0.10 < after.others[-1].interval.high
@@ -111,9 +113,27 @@ def test_combinations_of_several_are_compared_and_no_function_of_the_users_is_ru
     told = replace(stage, study_file={**stage.study_file, "constraints": ["nowhere.py:fits", "lr < 10"]})
     of = scientific_values(store, [told])
     assert of is not None
-    assert [value.label for value in of.values] == [
+    assert [value.label for value in of.compared] == [
         f"{optimizer}, layers = {layers}" for optimizer in ("sgd", "adam") for layers in (1, 2)
     ]
     assert len(of.others) == 3
     assert of.best is not None
     assert of.best.combination["optimizer"] == "adam"
+
+
+def test_the_checklist_asks_which_value_is_best_and_the_report_shows_them_side_by_side(store: Store) -> None:
+    stage = searched(store)
+    question = next(of for of in checklist(store, [stage]).questions if of.key == "scientific")
+    assert question.question == "Which optimizer is best when each is tuned?"
+    assert question.verdict == "unknown"  # two of them are too close
+    assert (str(question.figure), str(question.action)) == (
+        "plot(kind='isolation', parameters=['optimizer'])",
+        "start(trials=180, stage=1)",
+    )
+    page = report(gather(store, "s"), figures=False)
+    section = next(of for of in page.sections if of.key == "scientific")
+    (table,) = section.tables
+    assert table.columns["value"] == ["sgd", "adam", "lion"]
+    assert table.columns["behind the best"].count("best") == 1
+    answers = next(of for of in page.sections if of.key == "checklist").questions[1].answers
+    assert answers[0].startswith(("adam beats sgd by ", "lion beats sgd by "))  # a choice is written as it is
