@@ -254,9 +254,9 @@ def _sentences(of: ScientificValues) -> Iterator[Sentence]:
     words = f"{of.best.label} {'beats' if behind else 'leads'} {', '.join(leads)} when each is tuned"
     if behind:
         close = [f"{other.value.label} ({_gap(other)} behind, {_interval(other)})" for other in tied]
-        words += f"; not to be told from it: {', '.join(close)}" if close else ""
+        words += f"; statistically tied with it: {', '.join(close)}" if close else ""
     else:
-        words += f": no value of {what} can be told from the best"
+        words += f": all values of {what} are statistically tied"
     yield Sentence(words)
     if few:
         yield Sentence(f"too few trials with a score to compare: {', '.join(value.label for value in few)}")
