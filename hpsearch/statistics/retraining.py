@@ -5,9 +5,10 @@ The best of many noisy scores is lucky in its seed and in the examples. Both are
 - **Seeds.** A Gaussian process over all trials says what score is to be expected at each; its mean shrinks a single
   score towards those of its neighbours by as much as the scores are noisy. It is followed only where it is among the
   better two fifths of the scores: trials that are expected to lie lower, and failed ones, count as the last of these
-  (the *floor*), since how bad the bad ones are says little about the best, and costs the fit its length scales. That
-  is judged by the expected scores of a first fit: to cut off low scores where high ones are expected would raise the
-  mean, unless they lie so far below that no noise explains them.
+  (the *floor*), since how bad the bad ones are says little about the best, and costs the fit its length scales. A first
+  fit, of scores raised to the floor, chooses; the expected score is that of a second one, in which low scores stay
+  where high ones are expected (but for those so far below that no noise explains them), as raising them raises the
+  mean.
 - **Failures.** A setting that survived may fail with another seed. The trials that were chosen have survived by
   selection, so what their own survival says is left out: the probability is the one predicted from all other trials
   (leave-one-out; Rasmussen & Williams 2006, section 5.4.2).
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLLOWED = 0.4  # share of the scores that are followed
-FAR = 4  # times the noise: scores that far below the floor are not followed, whatever is expected
+FAR = 3  # times the noise: scores that far below the floor are not followed, whatever is expected
 RESAMPLES = 200  # halvings of the examples
 _COLUMNS = 4096  # examples that are smoothed at a time
 
@@ -102,22 +103,35 @@ def judge(
     lower = scores[scores < np.nanmax(scores)]
     if len(lower):  # where that many share the best score, they are followed
         floor = min(floor, float(lower.max()))
-    raised = np.where(failed, floor, np.fmax(scores, floor))
-    first = fit(points, raised, groups)
-    floored = failed | (first.predict(points)[0] <= floor) | (scores < floor - FAR * first.noise)
+    first = fit(points, np.where(failed, floor, np.fmax(scores, floor)), groups)
+    chosen_by = first.predict(points)[0]
+    noise = first.noise * _scale(_residuals(first), scores > floor)
+    floored = failed | (chosen_by <= floor) | (scores < floor - FAR * noise)
     process = fit(points, np.where(floored, floor, scores), groups)
     mean, sd = process.predict(points)
-    # Those that count as the floor have no noise, which makes the process's too small for the others: theirs is scaled
-    # by the squares of their standardised leave-one-out residuals, 1 on average where the noise is right.
-    residuals = np.where(floored, 0.0, process.weights**2 / np.diag(process.inverse))
-    scale = float(np.sqrt(max(residuals[~floored].mean(), 1.0))) if not floored.all() else 1.0
+    residuals = np.where(floored, 0.0, _residuals(process))
+    scale = _scale(residuals, ~floored)
     failure = np.zeros(len(scores))
     if failed.any():
         of_failures = fit(points, failed.astype(np.float64), groups)
         # The prediction of a point from the others: y - (K^-1 y) / (K^-1) on the diagonal.
         failure = np.clip(failed - of_failures.weights / np.diag(of_failures.inverse), 0.0, 1.0)
-    utility = np.where(failed, -np.inf, mean - failure * np.maximum(mean - floor, 0.0))
+    utility = np.where(failed, -np.inf, chosen_by - failure * np.maximum(chosen_by - floor, 0.0))
     return Judged(process, floor, floored, mean, sd * scale, residuals, failure, utility)
+
+
+def _residuals(process: GaussianProcess) -> NDArray[np.float64]:
+    """Return the squared standardised leave-one-out residuals, (N,)."""
+    return np.asarray(process.weights**2 / np.diag(process.inverse))
+
+
+def _scale(residuals: NDArray[np.float64], followed: NDArray[np.bool_]) -> float:
+    """Return by how much the noise of the trials that are followed is larger than the process's.
+
+    Those that count as the floor have none, which makes the process's too small for the others. Squared standardised
+    residuals are 1 on average where the noise is right.
+    """
+    return float(np.sqrt(max(residuals[followed].mean(), 1.0))) if followed.any() else 1.0
 
 
 def expected_elsewhere(
