@@ -234,10 +234,7 @@ def _staged(stages: int, sampler: str | None = None, share: float = 0.5, batch: 
                     of.narrow(top=5)
             if refined:
                 of.refine(refined, sampler=sampler, batch=batch, engine="inline")
-            chosen = {"best": of.best.params}
-            if hasattr(of, "recommend"):
-                chosen["recommend"] = of.recommend().params
-            return chosen
+            return {"best": of.best.params, "recommend": of.recommend().params}
 
     return search
 
@@ -248,6 +245,7 @@ METHODS: Mapping[str, Callable[..., dict[str, Params]]] = {
     "tpe": _optuna(lambda seed: optuna.samplers.TPESampler(seed=seed)),
     "gp": _optuna(lambda seed: optuna.samplers.GPSampler(seed=seed)),
     "staged": _staged(3),
+    "staged+surrogate": _staged(3, "surrogate"),
     "staged+tpe": _staged(3, "tpe"),
     "staged+gp": _staged(3, "gp"),
 }
