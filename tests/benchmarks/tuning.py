@@ -157,6 +157,35 @@ def _network_task(name: str) -> Task:
     return Task(study.space, split)
 
 
+def _simulated_task(truth: Callable[..., float]) -> Task:
+    """Return a task of known truth: the share of the validation examples that a trial gets right, on its own ones."""
+
+    def fit(params: Params, seed: int, on_held_out: bool) -> float:
+        share = min(truth(*params.values()), 1.0)
+        return share if on_held_out else np.random.default_rng(seed).binomial(VALIDATION, share) / VALIDATION
+
+    return Task({f"x{i}": Float(0.0, 1.0) for i in range(4)}, lambda seed: fit)
+
+
+def _bowl(a: float, b: float, c: float, _: float) -> float:
+    return 0.95 - 0.6 * ((a - 0.3) ** 2 + (b - 0.6) ** 2 + (c - 0.5) ** 2)
+
+
+def _cliff(a: float, b: float, c: float, _: float) -> float:
+    if a > 0.62:
+        raise FloatingPointError("the loss became nan")
+    return 0.94 + 0.5 * (a - 0.6) - 0.6 * ((b - 0.6) ** 2 + (c - 0.5) ** 2)
+
+
+def _ridge(a: float, b: float, c: float, _: float) -> float:
+    return max(0.95 - 2.5 * (a + b - 0.9) ** 2 - 0.3 * (a - 0.35) ** 2 - 0.3 * (c - 0.5) ** 2, 0.0)
+
+
+def _modes(a: float, b: float, c: float, _: float) -> float:
+    wide, narrow = (sum((x - at) ** 2 for x in (a, b, c)) for at in (0.75, 0.22))
+    return max(0.9 - 0.4 * wide, 0.95 - 4 * narrow, 0.3)
+
+
 TASKS: Mapping[str, Callable[[], Task]] = {
     "svm digits": lambda: _estimator_task(
         datasets.load_digits, _svm_of_components, {**_KERNEL, "components": Int(2, 60, log=True)}, TRAINED
@@ -191,6 +220,10 @@ TASKS: Mapping[str, Callable[[], Task]] = {
     ),
     "network mnist": lambda: _network_task("mnist-10k"),
     "network digits": lambda: _network_task("digits"),
+    "bowl": lambda: _simulated_task(_bowl),
+    "cliff": lambda: _simulated_task(_cliff),
+    "ridge": lambda: _simulated_task(_ridge),
+    "two modes": lambda: _simulated_task(_modes),
 }
 
 

@@ -222,13 +222,17 @@ def test_a_search_is_refined_and_goes_on_from_python(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     tiny.write(tmp_path, pruning={"rule": "halving"}, training={"epochs": 3})
     search = Search("tiny.toml", storage="studies.db")
-    search.start(10, engine="inline")
+    search.start(12, engine="inline")
     ((made, summary),) = search.refine(3, batch=2, engine="inline")
     assert (made.name, summary.recorded, summary.counts.complete) == ("tiny/stage-02", 3, 3)
     ((_, summary),) = search.refine(5, engine="inline")
     assert summary.recorded == 2
     ((_, summary),) = search.start(6, engine="inline")
     assert (summary.recorded, summary.counts.complete) == (1, 6)
+    with closing(open_store("studies.db")) as store:  # each batch followed from all trials before it
+        proposals = Proposals(store, made)
+        again = [tuple(proposals.params(made, number).values()) for number in range(6)]
+        assert again == params_of(store, made)
     with pytest.raises(StageConflict, match=r"is a refinement.*`narrow\(stage=1, branch=True\)`"):
         search.narrow(stage=2)
     with pytest.raises(StageConflict, match=r"tiny/stage-02 has 6 trials already, .* not replace it; add branch"):
