@@ -13,8 +13,8 @@ import tiny
 from hpsearch import Search
 from hpsearch.errors import BadArgument, StageConflict
 from hpsearch.objectives import kinds
-from hpsearch.records import NewStage
-from hpsearch.search.stage import compares
+from hpsearch.records import NewStage, Stage
+from hpsearch.search.stage import best_among, compares
 from hpsearch.store import open_store
 from hpsearch.study_file import parse
 
@@ -88,3 +88,16 @@ def test_an_objective_of_one_s_own_is_given_its_epochs_as_a_fixed_parameter() ->
     stage = NewStage("own", 1, "maximize", 0, study.space, study.to_dict())
     assert kinds.trained_epochs(stage) == 9
     assert kinds.trained_epochs(replace(stage, study_file=without.to_dict())) is None
+
+
+def test_the_longest_trials_go_first_whatever_their_scores() -> None:
+    plain = {**FUNCTION, "fixed": {"epochs": 4}}
+    stages = [Stage("own", 1, "maximize", 0, {}, {**plain, "fixed": {"epochs": n}}, study_id=n) for n in (4, 9, 9)]
+    scored = [{"number": [0], "score": [score], "validation_loss": [None]} for score in (0.9, 0.5, 0.6)]
+    nothing: dict[str, list[Any]] = {"number": [], "score": [], "validation_loss": []}
+    best = best_among(list(zip(stages, scored, strict=True)))
+    assert best is not None
+    assert best[0] is stages[2]
+    best = best_among([(stages[0], scored[0]), (stages[1], nothing)])
+    assert best is not None
+    assert best[0] is stages[0]
