@@ -93,6 +93,7 @@ def test_an_objective_of_one_s_own_is_given_its_epochs_as_a_fixed_parameter() ->
 def test_the_longest_trials_go_first_whatever_their_scores() -> None:
     plain = {**FUNCTION, "fixed": {"epochs": 4}}
     stages = [Stage("own", 1, "maximize", 0, {}, {**plain, "fixed": {"epochs": n}}, study_id=n) for n in (4, 9, 9)]
+    scored: list[dict[str, list[Any]]]
     scored = [{"number": [0], "score": [score], "validation_loss": [None]} for score in (0.9, 0.5, 0.6)]
     nothing: dict[str, list[Any]] = {"number": [], "score": [], "validation_loss": []}
     best = best_among(list(zip(stages, scored, strict=True)))
