@@ -1,10 +1,10 @@
 """Groups of trials compared, each tuned: how good the values of one thing can be with everything else at its best.
 
-The best of some trials is a poor estimate of what tuning can reach: it was selected for its noise, and better values may
-not have been tried; a bootstrap of a maximum says little about either. So a Gaussian process over all
-trials says what scores are possible at the values that were tried and at further ones: the highest of each group in a
-function drawn from the process is one possible score of the tuned group, and a few thousand functions are its
-distribution. As all groups are in one process, they learn from each other where a parameter acts alike in them.
+The best of some trials is a poor estimate of what tuning can reach: it was selected for its noise, and better values
+may not have been tried; a bootstrap of a maximum says little about either. So a Gaussian process over all trials says
+what scores are possible at the values that were tried and at further ones: the highest of each group in a function
+drawn from the process is one possible score of the tuned group, and a thousand functions are its distribution. As all
+groups are in one process, they learn from each other where a parameter acts alike in them.
 """
 
 from __future__ import annotations
