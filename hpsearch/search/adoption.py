@@ -67,9 +67,7 @@ class Adoption:
     current: str  # the trial whose values are in use: ``mnist/stage-01/12``
     candidate: str  # the trial whose values may take their place
     retrained: Difference | None  # of the two settings, trained again; None where not both are confirmed
-    searched: (
-        Difference | None
-    )  # of the best of two searches; None where a side is one trial, or the scores don't compare
+    searched: Difference | None  # of the best of two searches; None where a side is one trial
     complexity: Mapping[str, tuple[float, float]]  # of the current and the candidate values, by name
     sentences: tuple[Sentence, ...]  # the recommendation first, then the figures that it goes by
     action: Action | None = field(default=None, metadata={"json": "command"})  # what would decide it, or carry it out
@@ -117,25 +115,29 @@ def decide(current: Entrant, candidate: Entrant, *, labels: tuple[str, str] = ("
         NotEnoughTrials: One of them has no trial with a score.
     """
     a, b = (_side(entrant, label) for entrant, label in zip((current, candidate), labels, strict=True))
-    comparable = (a.choice.stage.metric, a.choice.stage.direction) == (b.choice.stage.metric, b.choice.stage.direction)
-    same_data = a.choice.stage.fingerprint == b.choice.stage.fingerprint
-    gain = _retrained(a, b) if comparable and same_data else None
-    study = _searched(a, b) if comparable and same_data else None
+    obstacle = _obstacle(a.choice.stage, b.choice.stage)
+    gain, study = (None, None) if obstacle else (_retrained(a, b), _searched(a, b))
     complexity = _complexity(a, b)
     facts: dict[str, Any] = {"current": a.name, "candidate": b.name, "complexity": complexity}
     facts |= {"retrained": gain and _difference(gain[0], gain[1], b.choices), "searched": study and _difference(*study)}
     if a.name == b.name and a.entrant.store.where == b.entrant.store.where:
         same = Sentence(f"keep {labels[0]}: {labels[1]} comes to the same values")
         return Adoption("keep", sentences=(same,), **facts)
-    if not (comparable and same_data):
-        why = "its data differ" if comparable else "it is scored by another metric"
-        words = f"no recommendation: {labels[1]} cannot be compared with {labels[0]}, as {why}"
+    if obstacle:
+        words = f"no recommendation: {labels[1]} cannot be compared with {labels[0]}, as {obstacle}"
         return Adoption("undecided", sentences=(Sentence(words),), **facts)
     decisive = facts["retrained"] or facts["searched"]
     verdict = _verdict(decisive)
     sentence, action = _recommendation(a, b, verdict, decisive, gain and gain[0], complexity)
     figures = [*_of_retraining(a, b, facts["retrained"]), *_of_searching(a, b, facts["searched"])]
     return Adoption(verdict, sentences=(sentence, *map(Sentence, figures)), action=action, **facts)
+
+
+def _obstacle(stage: Stage, other: Stage) -> str | None:
+    """Return why the scores of two stages cannot be compared; None where they can."""
+    if (stage.metric, stage.direction) != (other.metric, other.direction):
+        return "it is scored by another metric"
+    return None if stage.fingerprint == other.fingerprint else "its data differ"
 
 
 def _side(entrant: Entrant, label: str) -> _Side:
