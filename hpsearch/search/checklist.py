@@ -20,8 +20,9 @@ from hpsearch.search.budget import budget
 from hpsearch.search.confirmation import assess
 from hpsearch.search.curve_analysis import curve_signs, sentences
 from hpsearch.search.evaluation import Evaluation, evaluations
+from hpsearch.search.evidence import CLEAR
 from hpsearch.search.infeasible import infeasible
-from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
+from hpsearch.search.narrowing import Strongest, analyse_ranges, stage_to_narrow, strongest_evidence
 from hpsearch.search.next_step import NextStep, Step, next_start, next_step
 from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.search.recommendation import Recommendation, recommend
@@ -67,6 +68,7 @@ class Checklist:
     ranges: Mapping[str, NarrowedRange]  # the next range of each parameter; empty where there are too few trials
     # whether all trials of the stage, the best among them, have the same score
     level: bool = field(default=False, repr=False)
+    evidence: Mapping[str, Strongest] = field(default_factory=dict, repr=False)  # of the whole search, by parameter
     questions: tuple[Question, ...] = ()
     top: int = 5  # number of trials that are called the best
     step: Step = "start"  # the next step
@@ -192,6 +194,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
         tied=() if best is None else best.tied,
         distinguishable=not any(near) if len(near) == top - 1 and None not in near else None,
         ranges=ranges,
+        evidence=strongest_evidence(store, stages, top=top) if firm and len(stages) > 1 else {},
         level=level and best is not None and best.stage == stage.name,
         top=top,
         scientific=scientific_values(store, stages) if firm else None,
@@ -342,7 +345,7 @@ def _effects(at: Checklist, figure: Action) -> Question:
     over = at.evaluated is not None and at.evaluated.answers
     within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = {} if at.level else at.ranges
-    answers = [effect for name, made in effects.items() if (effect := _effect(name, made, within, over))]
+    answers = [effect for name, made in effects.items() if (effect := _effect(name, made, within, over, at.evidence.get(name)))]
     question = "Which hyperparameters matter?"
     return Question("effects", question, "ok" if answers else "unknown", _said(answers), figure)
 
@@ -425,7 +428,8 @@ def _edge(name: str, made: NarrowedRange, at: Checklist, step: NextStep) -> Sent
     before = made.before
     assert not isinstance(before, Categorical)
     side, bound = ("upper", before.high) if made.at_edge == "high" else ("lower", before.low)
-    start = f"the best {name} lies at the {side} edge, {bound:.4g}, and the score still gets better towards it: "
+    start = f"the best {name} lies at the {side} edge, {bound:.4g}, and the score still gets better towards it"
+    start += f" (by about {made.edges[0].gain:.2g} within a quarter of the range beyond it): "
     if not made.widens:
         return Sentence(f"{start}its limit allows no wider range")
     wider = describe(made.advised)
@@ -458,8 +462,11 @@ def _ties(at: Checklist, best: BestTrial) -> list[str | Sentence]:
     return [f"the top {len(near) + 1} are tied: {who}" if near and all(near) else who]
 
 
-def _effect(name: str, made: NarrowedRange, within: str, over: bool) -> str | None:
+def _effect(name: str, made: NarrowedRange, within: str, over: bool, strongest: Strongest | None) -> str | None:
     p = made.evidence
+    if made.verdict in ("weak", "none") and strongest is not None and strongest.p <= CLEAR:
+        by = f"by the trials of {strongest.stage}: {strongest.effect.sentence(name)}"
+        return f"{name} matters (p = {strongest.p:.1g} {by}); no clear effect is left{within} (p = {p:.2f})"
     match made.verdict:
         case None:
             return None

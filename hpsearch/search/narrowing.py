@@ -11,6 +11,7 @@ from hpsearch.records import Argument, Sentence, Stage, confirmation_name, stage
 from hpsearch.roles import described, has, scientific
 from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
+from hpsearch.search.evidence import Effect
 from hpsearch.search.parts import Part, part_with, parts_of
 from hpsearch.search.plausible import MOST as MOST_TRIED
 from hpsearch.search.plausible import Plausible, plausible
@@ -133,6 +134,36 @@ def analyse_ranges(
         except NotEnoughTrials as error:  # this range stays
             made.append(error)
     return _joined(stage, parts, made, {"rule": rule, "top": top, "quantile": quantile, "expand": expand})
+
+
+@dataclass(frozen=True, slots=True)
+class Strongest:
+    """The strongest evidence of any stage of a search that a parameter matters."""
+
+    stage: str
+    p: float  # that stage's p-value times the number of stages that have one: p of the whole search
+    effect: Effect  # how the scores of that stage differ
+
+
+def strongest_evidence(store: Store, stages: Sequence[Stage], *, top: int) -> dict[str, Strongest]:
+    """Return the strongest evidence about each parameter over all stages whose trials were sampled uniformly.
+
+    Each stage's p-value holds within its ranges, whatever the stages before it have shown, so the smallest of S times S
+    is one of the whole search (Bonferroni).
+    """
+    seen: dict[str, list[Strongest]] = {}
+    for stage in stages:
+        if stage.refinement is not None:
+            continue
+        try:
+            ranges = analyse_ranges(store, stages, stage, top=top, rule="order-statistics").ranges
+        except NotEnoughTrials:
+            continue
+        for name, made in ranges.items():
+            if made.evidence is not None and made.effect is not None:
+                seen.setdefault(name, []).append(Strongest(stage.name, made.evidence, made.effect))
+    strongest = {name: min(every, key=lambda of: of.p) for name, every in seen.items()}
+    return {name: replace(of, p=min(of.p * len(seen[name]), 1.0)) for name, of in strongest.items()}
 
 
 def _analysed(

@@ -23,7 +23,7 @@ from hpsearch.search.baseline import set_baseline
 from hpsearch.search.best import choose
 from hpsearch.search.checklist import Checklist, Question, checklist, what_next
 from hpsearch.search.evaluation import prepare
-from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.narrowing import narrow_stage, strongest_evidence
 from hpsearch.search.next_step import next_step
 from hpsearch.search.stage import actions_for, made_from, resolve_stage
 from hpsearch.space import Float, Value
@@ -135,6 +135,19 @@ def test_ranges_that_keep_most_of_their_volume_are_not_worth_narrowing(store: St
         ranges = {name: replace(made, kept=kept if name == "lr" else 1.0) for name, made in seen.ranges.items()}
         following = next_step(replace(seen, ranges=ranges), actions_for(store, seen.search))
         assert following.step == step
+
+
+def test_what_an_earlier_stage_has_shown_is_said_beside_what_is_left_within_this_one(store: Store) -> None:
+    made_stages.make(store, humped, images=400)
+    made_stages.make(store, edgeless, trials=40, number=2)
+    seen = checklist(store, store.stages())
+    assert seen.evidence["lr"].stage == "made/stage-01"
+    first = strongest_evidence(store, store.stages()[:1], top=5)["lr"].p
+    assert seen.evidence["lr"].p == pytest.approx(2 * first)  # the smaller of two stages' p-values
+    assert seen.evidence["weight_decay"].p > 0.01
+    assert has(seen, "lr matters (p = ")
+    assert has(seen, "by the trials of made/stage-01: mean score by lr: low 0.")
+    assert has(seen, "no clear effect is left within stage 2's range")
 
 
 def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
