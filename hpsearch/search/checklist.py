@@ -345,7 +345,9 @@ def _effects(at: Checklist, figure: Action) -> Question:
     over = at.evaluated is not None and at.evaluated.answers
     within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = {} if at.level else at.ranges
-    answers = [effect for name, made in effects.items() if (effect := _effect(name, made, within, over, at.evidence.get(name)))]
+    answers = [
+        effect for name, made in effects.items() if (effect := _effect(name, made, within, over, at.evidence.get(name)))
+    ]
     question = "Which hyperparameters matter?"
     return Question("effects", question, "ok" if answers else "unknown", _said(answers), figure)
 
