@@ -92,7 +92,7 @@ class Tail:
         """
         tail = _survival(scores[:, None] - self.threshold, self.shapes, self.scales)  # (S, A)
         none = (1 + more / self.trials * tail) ** -(self.above + 0.5)
-        return np.where(scores >= self.most, 1.0, none @ self.weights)
+        return np.asarray(none @ self.weights)
 
     def forecast(self, more: int) -> Forecast:
         """Return the forecast of so many further trials."""
@@ -112,7 +112,7 @@ class Tail:
 
 
 def tail_of(scores: ArrayLike, trials: int | None = None, *, most: float = math.inf) -> Tail | None:
-    """Return the tail of the scores of a stage; None of fewer than 10, or where the best do not differ.
+    """Return the tail of the scores of a stage; None of fewer than 10, or of fewer than three different ones.
 
     Args:
         trials: How many there were with those that have no score.
@@ -122,11 +122,12 @@ def tail_of(scores: ArrayLike, trials: int | None = None, *, most: float = math.
     number = len(ordered)
     if number < LEAST:
         return None
-    above = _above(number)
-    lower = np.flatnonzero(ordered < ordered[above - 1])
-    above = int(lower[0]) if len(lower) else number
-    if above == number or ordered[above - 1] == ordered[0]:
+    levels = np.unique(ordered)[::-1]
+    if len(levels) < 3:
         return None
+    # Two different scores at least, and all equal ones.
+    least = max(levels[-2], min(levels[1], ordered[_above(number) - 1]))
+    above = int(np.sum(ordered >= least))
     spread = ordered[0] - ordered[above]
     gaps = -np.diff(ordered[: above + 1])
     step = float(gaps[gaps > _ROUNDING * spread].min())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,12 @@ def test_a_stage_has_a_forecast_of_as_many_trials_again(tmp_path: Path) -> None:
         assert 0 < of.forecast.gain < of.forecast.interval.high <= 1 - 0.9
         assert str(of.sentence).startswith("100 more trials of made/stage-01: best validation accuracy +0.005 (")
         assert str(of.sentence).endswith("; less than one standard error of a score, 0.03")
+
+
+def test_trials_that_a_refinement_proposed_have_none(tmp_path: Path) -> None:
+    with closing(open_store(str(tmp_path / "a.db"), create=True)) as store:
+        stage = make(store, lambda number, _: 0.7 + 0.2 * (number * 37 % 100) / 100)
+        assert budget(store, replace(stage, rule={"refine": {"sampler": "tpe", "batch": 10}})) is None
 
 
 def test_few_trials_have_none(tmp_path: Path) -> None:

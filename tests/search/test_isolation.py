@@ -56,6 +56,14 @@ def test_the_interval_holds_the_score_with_the_others_tuned() -> None:
     assert np.mean(held) >= 0.88
 
 
+def test_it_holds_where_the_response_is_no_smooth_function() -> None:
+    def plateau(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(0.85 - 0.8 * np.maximum(b - 0.5, 0) + 0 * a * c)
+
+    held = [holds(of, 0.85) for seed in range(8) for of in isolate(SPACE, *tried(seed, plateau), ["c"], sign=1.0)["c"]]
+    assert np.mean(held) >= 0.95
+
+
 def test_a_loss_is_the_same_upside_down() -> None:
     scores, params = tried(1)
     up, down = (isolate(SPACE, sign * scores, params, ["b"], sign=sign)["b"] for sign in (1.0, -1.0))
@@ -87,10 +95,10 @@ def test_a_part_in_which_all_fail_is_left_out_and_the_best_is_not_sought_there()
     def cliff(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(b > 0.5, np.nan, 0.5 + 0.8 * b)
 
-    scores, params = tried(0, cliff)
+    scores, params = tried(2, cliff)
     buckets = isolate(SPACE, scores, params, ["a", "b"], sign=1.0)
     assert max(of.high for of in buckets["b"] if isinstance(of.high, float)) <= 0.5 + 1e-9
-    assert all(of.tuned is not None and of.tuned < 0.97 for of in buckets["a"])
+    assert all(of.tuned is not None and of.tuned < 0.93 for of in buckets["a"])
 
 
 def test_trials_without_the_parameter_are_in_no_part() -> None:

@@ -94,6 +94,22 @@ def test_no_score_is_forecast_above_the_most_that_it_can_be() -> None:
     assert tail.best + tail.forecast(10_000).interval.high <= 1 + 1e-9
 
 
+def test_rounded_scores_have_the_forecast_of_exact_ones() -> None:
+    gains = []
+    for seed in range(20):
+        exact = 0.9 - np.random.default_rng(seed).gamma(2, 0.03, 100)
+        tails = tail_of(exact), tail_of(np.round(exact, 2))
+        gains.append([tail.forecast(100).gain for tail in tails if tail is not None])
+    of_exact, of_rounded = np.mean(gains, axis=0)
+    assert of_rounded == pytest.approx(of_exact, rel=0.15)
+
+
+def test_at_the_most_there_is_nothing_to_gain() -> None:
+    tail = tail_of([0.5, 0.6, 0.7, *[1.0] * 30], most=1.0)
+    assert tail is not None
+    assert (tail.forecast(100).gain, tail.forecast(100).interval.high) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize("factor", [1e-9, 1e6])
 def test_the_unit_of_the_score_does_not_matter(factor: float) -> None:
     scores = tried(0, 50, None)

@@ -67,3 +67,11 @@ def test_nothing_is_divided_where_all_end_alike(failed: np.ndarray[tuple[int], n
 
 def test_equal_values_divide_nothing() -> None:
     assert find_threshold({"a": np.ones(10)}, {"c": np.full(10, np.nan)}, np.arange(10) < 5) is None
+
+
+def test_a_choice_with_which_trials_fail_is_named_not_the_one_with_which_they_do_not() -> None:
+    choice = np.arange(60.0) % 3
+    found = find_threshold({}, {"c": choice}, (choice > 0) & (np.arange(60) % 2 == 0))
+    assert found is not None
+    assert found.gap[0] != 0.0
+    assert found.inside[0] / found.inside[1] > found.outside[0] / found.outside[1]

@@ -29,6 +29,9 @@ def best_of_n(trials: StageTrials, *, title: str | None = None) -> go.Figure:
     scores, number = trials.complete["score"].to_numpy(float), trials.count("COMPLETE", "PRUNED", "FAIL")
     if not len(scores):
         return tell(nothing(trials.none_complete, title=title), f"The best of n trials: {trials.none_complete}.")
+    if trials.stage.refinement is not None:
+        why = "trials of a refinement are not sampled independently"
+        return tell(nothing(why, title=title), f"The best of n trials: {why}.")
     sign = 1.0 if trials.stage.direction == "maximize" else -1.0
     figure = empty_figure(title=title, legend=True)
     metric, best = trials.metric, float(scores[0])
