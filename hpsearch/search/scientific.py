@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hpsearch.store import Store
 
 LEAST = 5  # with fewer scores a value is not compared
-_MOST = 240  # trials that are learned from: as many of each value, the latest ones
+_MOST = 240  # trials with a score that are learned from: the latest of each value, as many of each
 _BEYOND = 10**6  # blocks of trials that no stage runs
 _FURTHER = 100  # values of further trials at which each value's score is drawn, fewer where there are many values
 _NEAR = 5  # best trials of each value by whose hits the examples' part in a difference is known
@@ -86,8 +86,7 @@ class ScientificValues:
     best: ScientificValue | None = None  # the one that is expected to be best when each is tuned; None: too few trials
     others: tuple[Behind, ...] = ()  # the others with enough trials, the nearest first
     sentences: tuple[Sentence, ...] = ()
-    action: Action | None = None  # more trials, where a value cannot be told from the best
-    stages: tuple[Stage, ...] = field(default=(), repr=False)  # those whose trials were used
+    action: Action | None = None  # more trials, where a value is tied with the best
 
     @property
     def decided(self) -> bool | None:
@@ -104,7 +103,7 @@ def scientific_values(store: Store, stages: Sequence[Stage]) -> ScientificValues
     same = [stage for stage in stages if compares(stage, like) and stage.fingerprint == like.fingerprint]
     pooled = [_pool(store, same, part.combination, like.direction) for part in parts_of(like)]
     values = tuple(of.value for of in pooled)
-    result = ScientificValues(names, like.metric, like.direction, values, stages=tuple(same))
+    result = ScientificValues(names, like.metric, like.direction, values)
     known = [of for of in pooled if of.value.complete >= LEAST]
     if len(known) > 1:
         scores = _possible(known, same, like)
@@ -170,9 +169,11 @@ def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> N
     latest, further = _MOST // len(known), _further(stages, min(_FURTHER, 1200 // len(known)))
     tried, more, goodness = [], [], []
     for pool in known:
-        combination, scores = pool.value.combination, pool.goodness[-latest:]
+        combination, failed = pool.value.combination, np.isnan(pool.goodness)
+        chosen = np.concatenate([np.flatnonzero(~failed)[-latest:], np.flatnonzero(failed)[-latest:]])
+        scores = pool.goodness[chosen]
         goodness.append(scores)
-        params = {name: column[-latest:] for name, column in pool.params.items()}
+        params = {name: column[chosen] for name, column in pool.params.items()}
         tried.append(_points(encoding, combination, params, len(scores)))
         rows = [row for row in further if has(row, combination)]
         params = {name: _known(np.array([row.get(name) for row in rows], dtype=object), 0) for name in encoding.space}

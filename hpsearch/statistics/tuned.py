@@ -21,7 +21,6 @@ from hpsearch.statistics.intervals import LEVEL, Interval
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hpsearch.statistics.gaussian_process import GaussianProcess
 
 _FUNCTIONS = 1000  # drawn from the process; standard deviations are known to 2 %
 _FAILS = 0.7  # of a drawn share of failures; at 0.5 a bound next to which the best lies would seem nearer than it is
@@ -36,11 +35,6 @@ class Difference:
     other: int  # the one that is taken off
     value: float  # expected difference, more is better
     interval: Interval
-
-    @property
-    def certain(self) -> bool:
-        """True if the interval leaves 0 out."""
-        return self.interval.low > 0 or self.interval.high < 0
 
 
 def tuned(
@@ -59,7 +53,7 @@ def tuned(
         points: (N, C) where trials lie; what tells the groups apart must be among the columns.
         goodness: (N,) their scores, more is better; NaN of those that failed.
         of: (N,) the group of each, from 0; each group has a score.
-        further: (M, C) further points that might have been tried.
+        further: (M, C) further points that might have been tried. Where each of these fails is drawn too.
         further_of: (M,) their groups.
         groups: (C,) columns of one number belong to one parameter (`gaussian_process.fit`).
         seed: Of the functions.
@@ -70,36 +64,12 @@ def tuned(
         members = (of == group) & scored
         raised[members] = np.maximum(goodness[members], np.quantile(goodness[members], _FLOOR))
     score = gaussian_process.fit(points[scored], raised[scored], groups)
-    failure = gaussian_process.fit(points, (~scored).astype(float), groups) if np.sum(~scored) > 1 else None
-    return highest(score, failure, points[scored], of[scored], further, further_of, seed=seed)
-
-
-def highest(
-    score: GaussianProcess,
-    failure: GaussianProcess | None,
-    tried: NDArray[np.float64],
-    tried_of: NDArray[np.intp],
-    further: NDArray[np.float64],
-    further_of: NDArray[np.intp],
-    *,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Return the highest scores of each group in functions drawn from a process, (G, F).
-
-    Args:
-        score: Of the scores, more is better.
-        failure: Of 0 and 1, 1 for a failed trial; None where too few failed.
-        tried: (N, C) where trials have a score.
-        tried_of: (N,) the group of each, from 0.
-        further: (M, C) further points. Where each of these fails is drawn too.
-        further_of: (M,) their groups.
-        seed: Of the functions.
-    """
-    rng, of = np.random.default_rng(seed), np.append(tried_of, further_of)
-    functions = score.sample(np.concatenate([tried, further]), _FUNCTIONS, rng=rng)
-    if failure is not None:
-        functions[:, len(tried) :][failure.sample(further, _FUNCTIONS, rng=rng) > _FAILS] = -np.inf
-    return np.stack([functions[:, of == group].max(axis=1) for group in range(int(tried_of.max()) + 1)])
+    rng, owner = np.random.default_rng(seed), np.append(of[scored], further_of)
+    functions = score.sample(np.concatenate([points[scored], further]), _FUNCTIONS, rng=rng)
+    if np.sum(~scored) > 1:
+        failure = gaussian_process.fit(points, (~scored).astype(float), groups)
+        functions[:, np.sum(scored) :][failure.sample(further, _FUNCTIONS, rng=rng) > _FAILS] = -np.inf
+    return np.stack([functions[:, owner == group].max(axis=1) for group in range(int(of.max()) + 1)])
 
 
 def differences_to_best(scores: NDArray[np.float64], errors: NDArray[np.float64] | None = None) -> list[Difference]:

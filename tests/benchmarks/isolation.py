@@ -34,7 +34,7 @@ def plateau(centre: Array, top: float) -> Response:
 def cliff(centre: Array, top: float) -> Response:
     def response(x: Array) -> Array:
         score = top - 0.8 * (centre[0] - x[:, 0]) - 0.3 * (x[:, 1] - centre[1]) ** 2
-        return np.where(x[:, 0] > centre[0], np.nan, score)
+        return np.asarray(np.where(x[:, 0] > centre[0], np.nan, score))
 
     return response
 
@@ -42,7 +42,7 @@ def cliff(centre: Array, top: float) -> Response:
 def ridge(centre: Array, top: float) -> Response:
     def response(x: Array) -> Array:
         along, across = x[:, 0] - x[:, 1] - centre[0] + centre[1], x[:, 0] + x[:, 1] - centre[0] - centre[1]
-        return top - 2.5 * across**2 - 0.1 * along**2
+        return np.asarray(top - 2.5 * across**2 - 0.1 * along**2)
 
     return response
 

@@ -103,6 +103,14 @@ def test_few_trials_are_said_to_be_few(store: Store) -> None:
     assert str(of.sentences[0]).startswith("too few trials have a score to compare the values of optimizer: sgd ")
 
 
+def test_many_failed_trials_leave_enough_with_a_score(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each value the latest trials are learned from; failed ones do not push them out."""
+    monkeypatch.setattr("hpsearch.search.scientific._MOST", 18)
+    of = scientific_values(store, [searched(store)])
+    assert of is not None
+    assert len(of.others) == 2
+
+
 def test_combinations_of_several_are_compared_and_no_function_of_the_users_is_run(store: Store) -> None:
     space = {
         **SPACE,
