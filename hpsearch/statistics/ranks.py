@@ -1,4 +1,4 @@
-"""Tests by ranks: whether scores differ between groups, and whether two things rise together."""
+"""A test by ranks: whether scores differ between groups."""
 
 from __future__ import annotations
 
@@ -20,30 +20,6 @@ def ranks(values: ArrayLike) -> NDArray[np.float64]:
     _, group, count = np.unique(np.asarray(values, dtype=float), return_inverse=True, return_counts=True)
     last = np.cumsum(count)
     return np.asarray((last - (count + 1) / 2.0)[group], dtype=float)
-
-
-def spearman(x: ArrayLike, y: ArrayLike) -> float:
-    """Return Spearman's rank correlation with average ranks for ties; 0 where either side is constant."""
-    rx, ry = ranks(x), ranks(y)
-    rx, ry = rx - rx.mean(), ry - ry.mean()
-    norm = math.sqrt(float(rx @ rx) * float(ry @ ry))
-    return float(np.clip(rx @ ry / norm, -1.0, 1.0)) if norm > 0 else 0.0
-
-
-def rise_p(correlation: float, n: int) -> float:
-    """Return the one-sided p-value of Spearman's correlation of n pairs: P(at least this high) without a relation.
-
-    Fisher's z = atanh(rho) has variance 1.06/(n - 3) (Fieller, Hartley & Pearson 1957), so fewer than 4 pairs
-    give 1. The least value is 1/n!, the probability of a perfect order.
-    """
-    if n < 4 or correlation <= -1.0:
-        return 1.0
-    if correlation == 0.0:
-        return 0.5
-    floor = math.exp(-math.lgamma(n + 1))
-    if correlation >= 1.0:
-        return floor
-    return max(0.5 * math.erfc(math.atanh(correlation) * math.sqrt((n - 3) / 2.12)), floor)
 
 
 def groups_p(group: NDArray[np.intp], values: ArrayLike, others: NDArray[np.float64] | None = None) -> float:
