@@ -3,12 +3,11 @@
 The best of many noisy scores is lucky in its seed and in the examples. Both are corrected for:
 
 - **Seeds.** A Gaussian process over all trials says what score is to be expected at each; its mean shrinks a single
-  score towards those of its neighbours by as much as the scores are noisy. It is followed only where it is among the
-  better two fifths of the scores: trials that are expected to lie lower, and failed ones, count as the last of these
-  (the *floor*), since how bad the bad ones are says little about the best, and costs the fit its length scales. A first
-  fit, of scores raised to the floor, chooses; the expected score is that of a second one, in which low scores stay
-  where high ones are expected (but for those so far below that no noise explains them), as raising them raises the
-  mean.
+  score towards those of its neighbours by as much as the scores are noisy. It follows the better two fifths of the
+  scores, and all that lie within a few times the noise of the best: trials that are expected below, and failed ones,
+  count as the last of these (the *floor*), since how bad the bad ones are says little about the best, and costs the fit
+  its length scales. Low scores stay where high ones are expected, as raising them would raise the mean, but for those
+  so far below that no noise explains them.
 - **Failures.** A setting that survived may fail with another seed. The trials that were chosen have survived by
   selection, so what their own survival says is left out: the probability is the one predicted from all other trials
   (leave-one-out; Rasmussen & Williams 2006, section 5.4.2).
@@ -30,7 +29,8 @@ from hpsearch.statistics.gaussian_process import GaussianProcess, fit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FOLLOWED = 0.4  # share of the scores that are followed
+FOLLOWED = 0.4  # share of the scores that are followed at least
+NEAR = 5  # times the noise: scores that near the best expected one are followed, however many they are
 FAR = 3  # times the noise: scores that far below the floor are not followed, whatever is expected
 RESAMPLES = 200  # halvings of the examples
 _COLUMNS = 4096  # examples that are smoothed at a time
@@ -103,10 +103,12 @@ def judge(
     lower = scores[scores < np.nanmax(scores)]
     if len(lower):  # where that many share the best score, they are followed
         floor = min(floor, float(lower.max()))
-    first = fit(points, np.where(failed, floor, np.fmax(scores, floor)), groups)
-    chosen_by = first.predict(points)[0]
-    noise = first.noise * _scale(_residuals(first), scores > floor)
-    floored = failed | (chosen_by <= floor) | (scores < floor - FAR * noise)
+    for _ in range(2):  # the second time with the noise that the first has seen
+        process = fit(points, np.where(failed, floor, np.fmax(scores, floor)), groups)
+        expected = process.predict(points)[0]
+        noise = process.noise * _scale(_residuals(process), scores > floor)
+        floor = min(floor, float(expected[~failed].max()) - NEAR * noise)
+    floored = failed | (expected <= floor) | (scores < floor - FAR * noise)
     process = fit(points, np.where(floored, floor, scores), groups)
     mean, sd = process.predict(points)
     residuals = np.where(floored, 0.0, _residuals(process))
@@ -116,7 +118,7 @@ def judge(
         of_failures = fit(points, failed.astype(np.float64), groups)
         # The prediction of a point from the others: y - (K^-1 y) / (K^-1) on the diagonal.
         failure = np.clip(failed - of_failures.weights / np.diag(of_failures.inverse), 0.0, 1.0)
-    utility = np.where(failed, -np.inf, chosen_by - failure * np.maximum(chosen_by - floor, 0.0))
+    utility = np.where(failed, -np.inf, mean - failure * np.maximum(mean - floor, 0.0))
     return Judged(process, floor, floored, mean, sd * scale, residuals, failure, utility)
 
 
