@@ -50,7 +50,8 @@ def ridge(centre: Array, top: float) -> Response:
 def modes(centre: Array, top: float) -> Response:
     def response(x: Array) -> Array:
         narrow = top - 6 * ((x[:, :2] - centre[:2]) ** 2).sum(axis=1)
-        return np.maximum(narrow, top - 0.02 - ((x[:, :2] - centre[2:]) ** 2).sum(axis=1))
+        wide = top - 0.02 - ((x[:, :2] - centre[2:]) ** 2).sum(axis=1)
+        return np.asarray(np.maximum(narrow, wide))
 
     return response
 
