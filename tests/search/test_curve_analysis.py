@@ -13,7 +13,7 @@ from made_stages import finish
 
 from hpsearch.objectives.kinds import KINDS
 from hpsearch.records import CURVES, VALIDATION_LOSS, Completed, Direction, Outcome, Stage, Trial
-from hpsearch.search.curve_analysis import BEST, CurveSigns, curve_signs, sentences
+from hpsearch.search.curve_analysis import BEST, CurveSigns, analyse, curve_signs, sentences
 from hpsearch.space import Float
 from hpsearch.store import NewStage, Store
 
@@ -103,6 +103,16 @@ def test_a_training_loss_that_rises_is_no_overfitting(store: Store) -> None:
     assert (of.unstable, of.overfitting[0]) == ((12, 60), 0)
     assert "unstable" in of.signs
     assert words(of)[0].startswith("the training loss of 12 of the best 12 trials rises at the end (60 of all 60): ")
+
+
+def test_where_training_goes_astray_nothing_is_said_of_overfitting() -> None:
+    rng, x = np.random.default_rng(5), np.linspace(0, 1, 40)
+    losses = np.exp(-8 * x) + 0.4 * np.maximum(0, x - 0.5) + rng.normal(0, 0.002, (12, 40))
+    training = np.exp(-8 * x) + rng.normal(0, 0.002, (12, 40))
+    training[:10] += 0.4 * np.maximum(0, x - 0.5)
+    of = analyse(losses, np.ones(12, dtype=bool), losses=losses, training=training)
+    assert (of.unstable[0], of.overfitting[0]) == (10, 2)
+    assert [sign for sign in of.signs if sign in ("unstable", "overfitting")] == ["unstable"]
 
 
 def test_scores_that_move_more_than_trials_can_be_told_apart(store: Store) -> None:

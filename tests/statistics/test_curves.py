@@ -61,6 +61,14 @@ def test_the_last_epochs_bring_something_nothing_or_little(rate: float, improvin
     assert np.mean([sign == (improving, saturated) for sign in signs]) >= 0.95
 
 
+@pytest.mark.parametrize("rate", [6.5, 12])
+def test_a_few_noisy_curves_are_not_taken_for_what_they_may_not_be(rate: float) -> None:
+    curves = noisy(approach(50, rate), 1000, 0.1)
+    of = [length(courses(curves[start : start + 5])) for start in range(0, 1000, 5)]
+    assert np.mean([one is not None and one.improving for one in of]) <= 0.06
+    assert np.mean([one is not None and one.saturated for one in of]) <= 0.06
+
+
 def test_curves_that_learned_nothing_and_too_few_curves_say_nothing_of_their_length() -> None:
     assert length(courses(noisy(np.zeros(50), 10, 0.01))) is None
     assert length(courses(noisy(approach(50, 3), 2, 0.01))) is None
