@@ -61,7 +61,7 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What is expected at N values, in the units of the score."""
+    """The expectation at N values, in the units of the score."""
 
     mean: NDArray[np.float64]  # (N,) the expected score, were it not to fail
     sd: NDArray[np.float64]  # (N,) standard deviation of that expectation; the noise of a single score is left out
