@@ -431,7 +431,8 @@ def _edge(name: str, made: NarrowedRange, at: Checklist, step: NextStep) -> Sent
     assert not isinstance(before, Categorical)
     side, bound = ("upper", before.high) if made.at_edge == "high" else ("lower", before.low)
     start = f"the best {name} lies at the {side} edge, {bound:.4g}, and the score still gets better towards it"
-    start += f" (by about {made.edges[0].gain:.2g} within a quarter of the range beyond it): "
+    gain = made.edges[0].gain
+    start += ": " if gain is None else f" (by about {gain:.2g} within a quarter of the range beyond it): "
     if not made.widens:
         return Sentence(f"{start}its limit allows no wider range")
     wider = describe(made.advised)

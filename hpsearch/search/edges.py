@@ -43,8 +43,8 @@ class Edge:
     side: Side  # the bound
     bound: float  # its value
     p: float  # one-sided p-value that the score does not rise at the bound
-    gain: float  # how much better the expected score gets within a quarter of the width beyond it
-    gain_error: float  # the standard error of that, if the response goes on as it is
+    # how much better the score gets within a quarter of the width beyond it, if the response goes on; None: not known
+    gain: float | None
     trials: int  # number of trials that the response is fitted to, the better ones
 
 
@@ -101,7 +101,7 @@ def find_edges(
     if _empty(parameter, side, x[:half]) <= BETTER_LEVEL or (better is not None and better.rising_p > FALL_LEVEL):
         return ()
     bound = parameter.high if side == "high" else parameter.low
-    return (Edge(side, bound, p, *fit.gain(_BEYOND), count),)
+    return (Edge(side, bound, p, fit.gain(_BEYOND), count),)
 
 
 def _with_ties(score: NDArray[np.float64], count: int) -> int:

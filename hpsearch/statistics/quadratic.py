@@ -47,12 +47,15 @@ class Response:
             return 0.0 if self.slope > 0 else 1.0
         return student_cdf(-self.slope / error, whole(self.freedom))
 
-    def gain(self, beyond: float) -> tuple[float, float]:
-        """Return how much better the best t in [0, beyond] is than t = 0, and the standard error of that."""
-        at = beyond if self.curvature * beyond >= -self.slope / 2 else -self.slope / (2 * self.curvature)
-        terms = np.array([at, at * at])
-        gained = float(terms @ [self.slope, self.curvature])
-        return gained, math.sqrt(max(float(terms @ self.covariance @ terms), 0.0))
+    def gain(self, beyond: float) -> float | None:
+        """Return how much better the best t in [0, beyond] is than t = 0; None where the rise does not level off.
+
+        Such a rise, that of a learning curve's foot say, ends somewhere that nothing tells.
+        """
+        if self.curvature >= 0:
+            return None
+        at = min(beyond, -self.slope / (2 * self.curvature))
+        return self.slope * at + self.curvature * at * at
 
 
 def response(

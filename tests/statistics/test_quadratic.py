@@ -13,11 +13,14 @@ def test_an_exact_response_gives_its_slope_and_its_gain_back() -> None:
     fit = response(t, [], 0.9 - 0.5 * (t - 0.2) ** 2)
     assert fit is not None
     assert (fit.slope, fit.curvature, fit.rising_p) == pytest.approx((0.2, -0.5, 0.0))
-    assert fit.gain(0.25)[0] == pytest.approx(0.02)  # at the turning point
-    assert fit.gain(0.1)[0] == pytest.approx(0.2 * 0.1 - 0.5 * 0.01)  # before it
+    assert fit.gain(0.25) == pytest.approx(0.02)  # at the turning point
+    assert fit.gain(0.1) == pytest.approx(0.2 * 0.1 - 0.5 * 0.01)  # before it
     falling = response(t, [], -0.5 * (t + 0.1) ** 2)
     assert falling is not None
     assert falling.rising_p == 1
+    steeper = response(t, [], (t + 1) ** 2)
+    assert steeper is not None
+    assert (steeper.rising_p, steeper.gain(0.25)) == (0, None)
 
 
 def test_the_slope_is_that_at_the_best_values_of_the_others() -> None:
