@@ -94,7 +94,7 @@ def test_a_trial_of_another_stage_is_named_with_it(store: Store) -> None:
     stages += [made_stages.make(store, lambda number, _: 0.7 - 0.001 * number, number=2)]
     seen = checklist(store, stages)
     assert (seen.stage, seen.best and seen.best.stage) == ("made/stage-02", "made/stage-01")
-    assert any(re.match(r"made/stage-01 trial \d+ is recommended: ", sentence) for sentence in advice(seen))
+    assert any(re.match(r"made/stage-0\d trial \d+ is recommended: ", sentence) for sentence in advice(seen))
     made_stages.confirm(store, stages[0], [0.9, 0.5])
     told = advice(checklist(store, stages))
     named = [sentence for sentence in told if re.search(r"\btrial \d", sentence)]
