@@ -26,7 +26,8 @@ def test_a_failing_stretch_is_no_place_for_the_best() -> None:
     of, further = np.zeros(60, dtype=int), np.linspace(0, 1, 80)[:, None]
     best = tuned(x, score, of, further, np.zeros(80, dtype=int), np.zeros(1, dtype=int), seed=0)
     assert best.shape == (1, 1000)
-    assert 0.55 < best.mean() < 0.68
+    assert 0.58 < best.mean() < 0.62
+    assert np.quantile(best, 0.95) < 0.65
 
 
 def test_differences_are_to_the_best_nearest_first_and_wider_with_more_groups() -> None:
