@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import edges as simulated
 import numpy as np
 import pytest
 from made_stages import as_number
@@ -126,3 +127,19 @@ def test_a_stray_twentieth_does_not_hide_an_edge() -> None:
     goodness[95] = 0.815  # among the best twenty, but far from the bound
     order = np.argsort(-goodness)
     assert [e.side for e in find_edges(Float(0, 1), x[order], goodness[order])] == ["high"]
+
+
+def _alarms(shape: str, at: float, trials: int, examples: int) -> float:
+    seen = [simulated.alarms(shape, at, trials, examples, seed=seed) for seed in range(60)]
+    return float(np.mean(["high" in of["x"] for of in seen]))
+
+
+@pytest.mark.parametrize("shape", ["bowl", "flat", "plateau", "cliff", "collapse", "ridge", "floor", "late"])
+def test_an_optimum_a_tenth_of_the_range_inside_is_no_edge(shape: str) -> None:
+    assert max(_alarms(shape, at, 100, 1000) for at in (0.8, 0.9)) <= 0.05
+
+
+@pytest.mark.parametrize("shape", ["bowl", "cliff", "ridge", "floor", "late", "linear"])
+def test_what_is_to_be_had_beyond_a_bound_is_seen(shape: str) -> None:
+    assert simulated.gain(shape, 1.2) >= 0.02
+    assert _alarms(shape, 1.2, 100, 1000) >= 0.9

@@ -570,3 +570,28 @@ def test_losses_of_trials_that_are_not_ranked_make_no_difference(
             return str(error)
 
     assert narrowed(np.where(beyond, np.nan, loss)) == narrowed(loss)
+
+
+def _found(search: int, *, effect: bool, ties: bool) -> list[bool]:
+    """Return about what there is evidence in 60 complete trials of 90; a constraint ties layers to units."""
+    rng = np.random.default_rng([29, search])
+    units, layers = rng.integers(8, 257, 600), rng.integers(1, 9, 600)
+    drawn = np.flatnonzero(units * layers <= 512)[:90]
+    units, layers, idle = units[drawn], layers[drawn], rng.random(90)
+    score = effect * np.log(units) + 0.3 * rng.standard_normal(90)
+    score = np.round(score) if ties else score
+    complete = np.argsort(-score, kind="stable")[:60]
+    columns = {"units": units[complete].tolist(), "layers": layers[complete].tolist(), "idle": idle[complete].tolist()}
+    space: Space = {"units": Int(8, 256), "layers": Int(1, 8), "idle": Float(0, 1)}
+    options: dict[str, Any] = {"top": 5, "direction": "maximize", "first_space": space, "pruned": 30}
+    made = narrow(space, trials(columns, score[complete].tolist()), constrained=("units", "layers"), **options).ranges
+    return [made[name].verdict != "none" for name in ("units", "layers", "idle")]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_false_evidence_is_no_more_than_its_level_with_pruning_ties_and_constraints(ties: bool) -> None:
+    nothing = np.mean([_found(search, effect=False, ties=ties) for search in range(60)], axis=0)
+    assert np.all(nothing <= 0.1)
+    units, layers, idle = np.mean([_found(search, effect=True, ties=ties) for search in range(60)], axis=0)
+    assert units >= 0.9
+    assert max(layers, idle) <= 0.12
