@@ -1,7 +1,7 @@
 """The plausible values of a stage's parameters: those that may be as good as the best ones, by the surrogate.
 
-With the k-th best trial by expected score as the mark, values are plausible while the probability that their expected
-score reaches the mark's is at least `LEVEL`. That is one statement about all parameters together: of two that
+Values are plausible while the probability that their expected score reaches the average of the k best trials', by
+expected score, is at least `LEVEL`. That is one statement about all parameters together: of two that
 compensate each other, the whole ridge is plausible; where little was tried, much is; of a parameter without effect,
 everything is; values that probably fail are not.
 """
@@ -58,19 +58,19 @@ def plausible(
         surrogate: Of these trials and others.
         space: The ranges.
         trials: The stage's finished trials, (N,) of each parameter, or the best `MOST` of them.
-        k: The mark is the k-th best of them.
+        k: Values are compared with the k best of them.
         fixed: Values of parameters that are the same in all of them.
         used_by: The conditions under which a parameter has an effect, by name.
     """
     tried = _encoded(surrogate, space, trials, fixed)
     expected = surrogate.at(tried)
     worth = np.where(expected.failure < FAILS, surrogate.sign * expected.mean, -np.inf)
-    best = np.argsort(-worth, kind="stable")[: max(k, 2)]
-    mark = tried[best[min(k, len(best)) - 1]]
+    best = np.argsort(-worth, kind="stable")[:k]
+    marks = tried[best]
     candidates = _candidates(space, {name: values[best] for name, values in trials.items()})
     points = _encoded(surrogate, space, candidates, fixed)
-    reaches = _reaches(surrogate, points, surrogate.at(points), mark)
-    count = int(_reaches(surrogate, tried, expected, mark).sum())
+    reaches = _reaches(surrogate, points, surrogate.at(points), marks)
+    count = int(_reaches(surrogate, tried, expected, marks).sum())
     result = {}
     for name, parameter in space.items():
         used = reaches & _has(candidates[name])
@@ -83,9 +83,9 @@ def plausible(
 
 
 def _reaches(
-    surrogate: Surrogate, points: NDArray[np.float64], expected: Prediction, mark: NDArray[np.float64]
+    surrogate: Surrogate, points: NDArray[np.float64], expected: Prediction, marks: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    gain, sd = surrogate.score.difference(points, mark)
+    gain, sd = surrogate.score.difference(points, marks)
     enough = gain >= NormalDist().inv_cdf(LEVEL) * sd
     if surrogate.failure is None:
         return np.asarray(enough)

@@ -45,15 +45,21 @@ class GaussianProcess:
         return self.mean + cross @ self.weights, np.sqrt(np.maximum(variance, 1e-12 * self.signal**2))
 
     def difference(
-        self, points: NDArray[np.float64], other: NDArray[np.float64]
+        self, points: NDArray[np.float64], others: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return how much higher the function is at M points, (M, C), than at another, (C,): the mean and deviation."""
-        both = np.vstack([points, other])
-        mean, sd = self.predict(both)
-        cross, last = self._kernel(both, self.points), self._kernel(both, both[-1:])[:, 0]
-        covariance = last - cross @ (self.inverse @ cross[-1])
-        variance = sd**2 + sd[-1] ** 2 - 2 * covariance
-        return (mean - mean[-1])[:-1], np.sqrt(np.maximum(variance, 1e-12 * self.signal**2))[:-1]
+        """Return how much higher the function is at M points, (M, C), than on average at K others, (K, C).
+
+        Returns:
+            The expected difference and its standard deviation, two times (M,).
+        """
+        mean, sd = self.predict(points)
+        cross, far = self._kernel(points, self.points), self._kernel(others, self.points)
+        average = far.mean(axis=0)  # (N,)
+        own = float(self._kernel(others, others).mean() - average @ self.inverse @ average)
+        shared = self._kernel(points, others).mean(axis=1) - cross @ (self.inverse @ average)
+        variance = sd**2 + own - 2 * shared
+        gain = mean - self.mean - float(average @ self.weights)
+        return gain, np.sqrt(np.maximum(variance, 1e-12 * self.signal**2))
 
     def smoother(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the weight of each value in the expected function at M points, (M, C): (M, N).

@@ -64,6 +64,17 @@ def test_samples_have_the_mean_and_deviation_of_predictions() -> None:
     np.testing.assert_allclose(drawn.std(axis=0), sd, rtol=0.08)
 
 
+def test_the_difference_from_an_average_is_that_of_joint_samples() -> None:
+    of, rng = fit(*noisy(40, 7)), np.random.default_rng(8)
+    new, others = rng.random((6, 3)), rng.random((3, 3))
+    gain, sd = of.difference(new, others)
+    drawn = of.sample(np.vstack([new, others]), 4000, rng=rng)
+    drawn = drawn[:, :6] - drawn[:, 6:].mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(drawn.mean(axis=0), gain, atol=4 * sd.max() / 60)
+    np.testing.assert_allclose(drawn.std(axis=0), sd, rtol=0.08)
+    assert of.difference(new[:1], new[:1])[0] == pytest.approx(0)
+
+
 def test_intervals_hold_the_function() -> None:
     inside = []
     for seed in range(40):
