@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hpsearch.space import Parameter, Space, Value
 
 LEVEL = 0.05
-FAILS = 0.5  # values that fail more often are not plausible, unless that itself is uncertain
+FAILS = 0.5  # values are plausible only while the probability that they fail less often is at least `LEVEL`, too
 GAP = 0.2  # of a range: with so wide a stretch between them plausible values are two groups
 MOST = 2048  # of a stage's trials: among more, the k best by expected score are among these
 _POINTS = 2048  # that fill the ranges evenly
@@ -85,11 +85,11 @@ def plausible(
 def _reaches(
     surrogate: Surrogate, points: NDArray[np.float64], expected: Prediction, marks: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
+    least = NormalDist().inv_cdf(LEVEL)
     gain, sd = surrogate.score.difference(points, marks)
-    enough = gain >= NormalDist().inv_cdf(LEVEL) * sd
     if surrogate.failure is None:
-        return np.asarray(enough)
-    return np.asarray(enough & (expected.failure - surrogate.failure.predict(points)[1] < FAILS))
+        return np.asarray(gain >= least * sd)
+    return np.asarray((gain >= least * sd) & (expected.failure + least * surrogate.failure.predict(points)[1] < FAILS))
 
 
 def _of(parameter: Parameter, values: NDArray[Any], count: int, tried: NDArray[Any]) -> Plausible:
