@@ -97,7 +97,7 @@ class Recommendation:
         ends = self.interval
         interval = "" if ends is None else f" (95 % interval {_number(ends.low)} to {_number(ends.high)})"
         words = [f"trained again, they are expected to reach {metric} {_number(self.expected)}{on}{interval}"]
-        if self.seed_sd is not None:
+        if self.seed_sd:  # 0: not seen beside the noise of the examples
             words.append(f"single trainings differ by {self.seed_sd:.2g} (standard deviation over seeds)")
         if self.failure is not None and self.failure > _RISKY:
             words.append(f"one training in {round(1 / self.failure)} may fail: trials with values like these did")
