@@ -77,7 +77,7 @@ def start(study: str | None, storage: str | None, output: Format, **request: Any
 @options.data_dir
 @options.output
 def refine(search: str | None, storage: str | None, output: Format, **request: Any) -> None:
-    """Run trials in the last ranges that a model of the scores of all trials so far proposes.
+    """Run trials in the last ranges that a model of the scores proposes.
 
     The last step of a search: after narrowing, before confirming. The same command goes on with a refinement.
     """

@@ -50,7 +50,7 @@ NOTHING: list[Any] = [
     ("start tiny.toml --jobs 99999", "from 1 to 1,024"),
     ("start tiny.toml --top 3", "--top 3 needs --stages"),
     ("check tiny.toml --trials=-5", "--trials -5"),
-    ("start --epochs 3", "No such option '--epochs' - see `hpsearch start --help`"),
+    ("start --momentum 3", "No such option '--momentum' - see `hpsearch start --help`"),
     ("start --lane 3", "No such option '--lane'. Did you mean '--lanes'? - see"),
     ("halt", "No such command 'halt' - see"),
     ("stop", "no database studies/hpsearch.db"),

@@ -267,7 +267,7 @@ def test_a_study_of_optunas_is_narrowed_and_goes_on_with_its_objective_as_it_is(
     assert [trial.params for trial in again] == texts
     plain = {"name": "theirs", "objective": {"function": "train:objective", "direction": "minimize"}}
     with closing(open_store(str(tmp_path / "ours.db"), write=True)) as store:
-        stage = adopt(store, store.stages("theirs")[1], parse(plain, source="a test"), NoData(), pruner=None)
+        stage = adopt(store, store.stages("theirs")[1], parse(plain, source="a test"), NoData())
     assert (stage.number, stage.defined_by_run) == (2, True)
     assert dict(stage.ranges) == {name: range_.after for name, range_ in ranges.items()}
 

@@ -14,9 +14,10 @@ from hpsearch.records import FOLDS, REPEATS, STD_ERROR, Completed, Stage
 from hpsearch.reports.report import gather
 from hpsearch.reports.sections import best_trials
 from hpsearch.reports.tables import status_table
+from hpsearch.search.adoption import Entrant
 from hpsearch.search.best import BestTrial, best_trial, ties_of
 from hpsearch.search.checklist import checklist
-from hpsearch.search.comparison import Entrant, PairedFolds, compare
+from hpsearch.search.comparison import PairedFolds, compare
 from hpsearch.search.confirmation import assess, best_settings, planned
 from hpsearch.search.progress import Watcher
 from hpsearch.statistics.folds import corrected_error, error_interval

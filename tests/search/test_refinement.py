@@ -22,7 +22,7 @@ from hpsearch.store import NewStage, Owner, Store, open_store
 from hpsearch.store.maintenance.check import check
 
 SPACE: Space = {"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}
-GP = pytest.param("gp", marks=pytest.mark.skipif(find_spec("torch") is None, reason="needs PyTorch"))
+GP = pytest.param("gp", marks=pytest.mark.skipif(find_spec("torch") is None, reason="needs torch (extra [examples])"))
 SAMPLERS = pytest.mark.parametrize("sampler", ["surrogate", "tpe", GP])
 
 

@@ -102,7 +102,7 @@ def test_stages_are_found_by_name_or_because_there_is_one_search(store: Store) -
 def test_narrowing_makes_the_next_stage_with_its_lineage(store: Store) -> None:
     first = started(store)
     finish(store, first, 12, failed=2)
-    narrowed = narrow_stage(store, store.stages(), top=4)
+    narrowed = narrow_stage(store, store.stages(), top=4, rule="order-statistics")
     first, second = store.stages()
     assert narrowed.stage == second == pick(store.stages(), None)
     assert (narrowed.parent, narrowed.finished, narrowed.replaced) == (first, 10, False)

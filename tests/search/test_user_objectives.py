@@ -104,7 +104,7 @@ def test_the_next_stage_samples_from_its_own_ranges_and_goes_on_after_a_stop(tmp
     job: dict[str, Any] = {"storage": str(storage), "study": write(tmp_path), "engine": "inline"}
     run(Job(**job))
     with closing(open_store(str(storage), write=True)) as store:
-        narrow_stage(store, store.stages("mine"), top=8)
+        narrow_stage(store, store.stages("mine"), top=8, rule="order-statistics")
     run(Job(**job, trials=5, stage=2))
     ((second, _),) = run(Job(**job, trials=12, stage=2))
     assert second.declared == {}
