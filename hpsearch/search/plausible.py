@@ -38,7 +38,7 @@ Table = dict[str, "NDArray[Any]"]  # values of each parameter, (N,)
 class Plausible:
     """The plausible values of one parameter."""
 
-    values: Sequence[Any]  # its lowest and highest, or its choices
+    values: Sequence[Any]  # its choices, or the values tried next below the lowest and above the highest
     trials: int  # number of trials with plausible values of all parameters
     gap: tuple[float, float] | None = None  # the widest stretch inside without any
 
@@ -78,7 +78,7 @@ def plausible(
         if condition is not None and condition.name in candidates:
             used &= np.array([value in condition.values for value in candidates[condition.name].tolist()], dtype=bool)
         if used.any():
-            result[name] = _of(parameter, candidates[name][used], count, trials[name])
+            result[name] = _of(parameter, candidates[name][used], count, _tried(surrogate, name, parameter))
     return result
 
 
@@ -92,20 +92,36 @@ def _reaches(
     return np.asarray((gain >= least * sd) & (expected.failure + least * surrogate.failure.predict(points)[1] < FAILS))
 
 
-def _of(parameter: Parameter, values: NDArray[Any], count: int, tried: NDArray[Any]) -> Plausible:
+def _tried(surrogate: Surrogate, name: str, parameter: Parameter) -> NDArray[np.float64]:
+    """Return what was tried of a parameter in any trial, failed ones too, on its transformed scale; none of choices."""
+    space = surrogate.encoding.space
+    own = delivered_as(name, parameter)
+    within = space[own]
+    if isinstance(within, Categorical):
+        return np.empty(0)
+    low, high = to_scale(within, within.low), to_scale(within, within.high)
+    return np.asarray(
+        low + (high - low) * surrogate.points[:, surrogate.encoding.groups == list(space).index(own)][:, 0]
+    )
+
+
+def _of(parameter: Parameter, values: NDArray[Any], count: int, tried: NDArray[np.float64]) -> Plausible:
     if isinstance(parameter, Categorical):
         known = set(values.tolist())
         return Plausible([choice for choice in parameter.choices if choice in known], count)
-    numbers = np.unique(values.astype(float))
-    scale = np.log10(numbers) if parameter.log else numbers
+    scale = np.unique(np.log10(values.astype(float)) if parameter.log else values.astype(float))
+    low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
     gap = None
-    if len(numbers) > 1:
+    if len(scale) > 1:
         at = int(np.argmax(np.diff(scale)))
-        width = to_scale(parameter, parameter.high) - to_scale(parameter, parameter.low)
-        between = (tried.astype(float) > numbers[at]) & (tried.astype(float) < numbers[at + 1])
-        if scale[at + 1] - scale[at] > GAP * width and between.any():
-            gap = float(numbers[at]), float(numbers[at + 1])
-    return Plausible([float(numbers[0]), float(numbers[-1])], count, gap)
+        before, after = float(scale[at]), float(scale[at + 1])
+        if after - before > GAP * (high - low) and np.any((tried > before) & (tried < after)):
+            gap = from_scale(parameter, before), from_scale(parameter, after)
+    # Nothing is known between an end and the next value that was tried.
+    first = tried[tried < scale[0]].max(initial=low)
+    last = tried[tried > scale[-1]].min(initial=high)
+    ends = [from_scale(parameter, float(max(first, low))), from_scale(parameter, float(min(last, high)))]
+    return Plausible(ends, count, gap)
 
 
 def _has(values: NDArray[Any]) -> NDArray[np.bool_]:
