@@ -381,7 +381,7 @@ class Search:
 
         Args:
             trials: Finished trials that the refinement is to have.
-            stage: Number of the stage to refine, or of its refinement. None: the latest that has trials.
+            stage: Number of the stage to refine, or of its refinement. None: the latest.
             sampler: ``surrogate``, by the search's own model of its scores; ``tpe`` or ``gp``, Optuna's tree-structured
                 Parzen estimator or Gaussian process (needs PyTorch and SciPy). None: ``surrogate``, or that of the
                 refinement.

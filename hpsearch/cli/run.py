@@ -59,7 +59,7 @@ def start(study: str | None, storage: str | None, output: Format, **request: Any
 @click.command()
 @options.search_or_stage
 @click.option("--trials", type=int, default=TRIALS, help="Finished trials that the refinement is to have.")
-@click.option("--stage", type=int, help="Number of the stage to refine. [default: the latest that has trials]")
+@click.option("--stage", type=int, help="Number of the stage to refine. [default: the latest]")
 @click.option(
     "--sampler",
     help="surrogate: by the search's own model of its scores; tpe, gp: Optuna's tree-structured Parzen estimator and "

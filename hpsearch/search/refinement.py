@@ -22,7 +22,6 @@ from hpsearch.search.stage import (
     check_counts,
     compares,
     kept_study,
-    latest_with_trials,
     made_from,
     no_study_file,
     params_at,
@@ -71,12 +70,12 @@ def refine_stage(
     Args:
         store: The database.
         stages: The search's stages.
-        number: Number of the stage to refine, or of a refinement to go on with. None: the latest that has trials.
+        number: Number of the stage to refine, or of a refinement to go on with. None: the latest.
         sampler: One of `SAMPLERS`. None: that of the refinement, or the first of them for a new one.
         batch: Trials that are sampled together. None: likewise, or `BATCH`.
 
     Raises:
-        NotEnoughTrials: The stage has no trial with a score.
+        NotEnoughTrials: No trial in the stage's ranges has a score that compares.
         StageConflict: The stage was run elsewhere or declares its parameters itself, or its refinement was begun with
             another sampler or batch.
         MissingExtra: A package that the sampler needs is not installed.
@@ -84,7 +83,7 @@ def refine_stage(
     check_counts(batch=batch)
     if sampler is not None:
         check_sampler(sampler)
-    parent = pick(stages, number) if number is not None else latest_with_trials(store, stages)
+    parent = pick(stages, number)
     begun = [of for of in stages if of.refinement and parent.number in (of.number, of.parent)]
     if begun:
         return _as_asked(begun[-1], sampler, batch)
@@ -95,8 +94,8 @@ def refine_stage(
             f"the trials of {parent.name} declare their parameters while they run, and a refinement needs ranges; give "
             "the study file a [space]"
         )
-    best = store.columns(parent, top=1)
-    if not best["number"]:
+    past = past_trials(store, parent, store.counts(parent).rows)
+    if all(trial.score is None for trial in past):
         raise unscored(store, parent.search, parent.name)
     sampler = sampler or SAMPLERS[0]
     check_installed(sampler)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"([^/]+)/(stage|confirm)-(\d{1,6})")
 _TRIAL = re.compile(r"([^/]+/stage-\d{1,6})/(\d{1,9})")
 # The least and most allowed; ``top`` and ``repeats`` are a confirmation's, whose plan is one attribute.
-_ALLOWED = {"jobs": (1, 1024), "stages": (1, 1000), "top": (1, 200), "repeats": (2, 1000)}
+_ALLOWED = {"jobs": (1, 1024), "stages": (1, 1000), "top": (1, 200), "repeats": (2, 1000), "batch": (1, 1000)}
 
 
 def check_counts(**counts: int | None) -> None:

@@ -7,6 +7,7 @@ values, and values near the best trials; conditions, steps and constraints hold 
 
 from __future__ import annotations
 
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hpsearch.search.refinement import Scored
     from hpsearch.search.surrogate import Surrogate
 
-_RANDOM, _NEAR = 300, 300  # candidates of each kind
+_CANDIDATES = 300  # of each kind, at least
 _BEST = 10  # trials near which the others lie
 _REACH = 0.1  # standard deviation of a step from such a trial, as a share of the range
 _MOVED = 0.6  # share of the values that a step changes
@@ -46,7 +47,7 @@ def propose(stage: Stage, past: Sequence[Scored], *, first: int, count: int) -> 
         return None
     seed = draw_seed(stage.seed, first, "refine")
     rng = np.random.default_rng(seed)
-    candidates = _candidates(stage, past, known, seed=seed, rng=rng)
+    candidates = _candidates(stage, past, known, count, seed=seed, rng=rng)
     points = _points(stage, known, candidates)
     drawn = known.score.sample(points, count, rng=rng)  # (count, C), higher is better
     drawn -= np.where(known.at(points).failure > _FAILS, 1e3 * known.score.signal, 0.0)
@@ -78,23 +79,33 @@ def _columns(space: Mapping[str, Parameter], rows: Sequence[Mapping[str, Value]]
 
 
 def _candidates(
-    stage: Stage, past: Sequence[Scored], known: Surrogate, *, seed: int, rng: np.random.Generator
+    stage: Stage, past: Sequence[Scored], known: Surrogate, count: int, *, seed: int, rng: np.random.Generator
 ) -> list[dict[str, Value]]:
-    """Return random values, and values near the trials of which the surrogate expects most."""
+    """Return random values, and values near the trials of which the surrogate expects most: at least ``count``.
+
+    No values are tried twice, unless the space has too few of them: then the best are tried again.
+    """
     random, constraints = RandomSampler(), constraints_of(stage)
-    candidates = [random.params(stage, (seed << 20) + number) for number in range(_RANDOM)]
+    size = max(_CANDIDATES, count)
+    proposed = [random.params(stage, (seed << 20) + number) for number in range(size)]
     scored = [trial.params for trial in past if trial.score is not None]
     expected = known.score.predict(_points(stage, known, scored))[0]
-    best = [scored[i] for i in np.argsort(-expected, kind="stable")[:_BEST].tolist()]
-    seen = {tuple(trial.params.items()) for trial in past}  # no values are tried twice
-    for number in range(_NEAR):
+    order = np.argsort(-expected, kind="stable").tolist()
+    best = [scored[i] for i in order[:_BEST]]
+    for number in range(size):
         params = best[number % len(best)]
         given = {name: _near(stage.space[name], value, rng) for name, value in params.items()}
-        values = fill_in(stage, (seed << 20) + _RANDOM + number, given)
-        if tuple(values.items()) not in seen and (constraints is None or constraints.hold(values)):
-            seen.add(tuple(values.items()))
-            candidates.append(values)
-    return candidates
+        values = fill_in(stage, (seed << 20) + size + number, given)
+        if constraints is None or constraints.hold(values):
+            proposed.append(values)
+    tried = {_key(trial.params) for trial in past}
+    new = {_key(values): values for values in proposed if _key(values) not in tried}
+    again = cycle({_key(scored[i]): scored[i] for i in order}.values())
+    return [*new.values(), *islice(again, max(count - len(new), 0))]
+
+
+def _key(params: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+    return tuple(params.items())
 
 
 def _near(parameter: Parameter, value: Value, rng: np.random.Generator) -> Value:

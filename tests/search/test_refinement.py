@@ -15,7 +15,7 @@ import tiny
 from hpsearch import BadArgument, Float, MissingExtra, NotEnoughTrials, Search, StageConflict
 from hpsearch.records import Completed, Failed, Outcome, Stage, Trial
 from hpsearch.samplers import RandomSampler
-from hpsearch.search import refinement
+from hpsearch.search import refinement, thompson
 from hpsearch.search.refinement import Proposals, Scored, propose, refine_stage
 from hpsearch.space import Categorical, Int, Space, Value, contains, space_to_dict
 from hpsearch.store import NewStage, Owner, Store, open_store
@@ -131,6 +131,38 @@ def test_trials_of_one_range_are_those_of_a_range_for_each_value(store: Store) -
     assert {tuple(trial.params) for trial in past} == {("kind", "rate[a]"), ("kind", "rate[b]")}
 
 
+def test_a_narrowed_stage_without_trials_is_refined_in_its_own_ranges(store: Store) -> None:
+    parent = first_stage(store)
+    run(store, parent, 20)
+    narrower = {"x": Float(0.2, 0.5), "y": Float(0.0, 1.0)}
+    store.create_stage(replace(first_fields(parent), number=2, parent=1, seed=8, space=narrower))
+    made = refine_stage(store, store.stages(), batch=4)
+    assert (made.number, made.parent, made.space) == (3, 2, narrower)
+    run(store, made, 4)
+    assert all(0.2 <= x <= 0.5 for x, _ in params_of(store, made))
+
+
+def test_no_values_are_tried_twice_as_long_as_there_are_others() -> None:
+    space: Space = {"a": Int(0, 3), "b": Int(0, 3)}
+    stage = Stage("own", 2, "maximize", 3, space, {}, study_id=1)
+    past = [Scored({"a": a, "b": b}, float(a - b)) for a in range(4) for b in range(4) if a != b]  # 12 of 16
+    assert sorted(tried(stage, past, 4)) == [(i, i) for i in range(4)]
+    every = [*past, *(Scored({"a": i, "b": i}, 0.0) for i in range(4))]
+    assert len(set(tried(stage, every, 16))) == 16
+    assert len(tried(stage, every, 40)) == 40
+
+
+def tried(stage: Stage, past: list[Scored], count: int) -> list[tuple[Value, ...]]:
+    return [tuple(values.values()) for values in propose(stage, past, sampler="surrogate", first=0, count=count)]
+
+
+def test_a_large_batch_has_values_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thompson, "_CANDIDATES", 5)
+    stage = Stage("own", 2, "maximize", 3, SPACE, {}, study_id=1)
+    past = [Scored({"x": i / 20, "y": i / 20}, float(i)) for i in range(20)]
+    assert len(set(tried(stage, past, 40))) == 40
+
+
 def first_fields(stage: Stage) -> NewStage:
     names = ("search", "number", "direction", "seed", "space", "study_file")
     return NewStage(**{name: getattr(stage, name) for name in names})
@@ -207,8 +239,8 @@ def test_refusals_name_the_way_out(store: Store, monkeypatch: pytest.MonkeyPatch
     run(store, parent, 12)
     with pytest.raises(BadArgument, match="sampler=cmaes: no such sampler"):
         refine_stage(store, stages, sampler="cmaes")
-    with pytest.raises(BadArgument, match="batch=0"):
-        refine_stage(store, stages, batch=0)
+    with pytest.raises(BadArgument, match="batch=1001: give a number from 1 to 1,000"):
+        refine_stage(store, stages, batch=1001)
     monkeypatch.setattr(refinement, "find_spec", lambda name: None if name == "torch" else object())
     with pytest.raises(MissingExtra, match=r"needs torch; pip install 'hpsearch\[gp\]', or use sampler=surrogate"):
         refine_stage(store, stages, sampler="gp")
