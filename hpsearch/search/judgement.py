@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.search.stage import known_confirmation
+from hpsearch.search.stage import compares, known_confirmation
 from hpsearch.search.surrogate import surrogate_of
 from hpsearch.space import Categorical, delivered
 from hpsearch.statistics.retraining import Judged, judge
@@ -64,9 +64,9 @@ def judge_trials(store: Store, stages: Sequence[Stage], *, like: Stage, confirma
         return None
     trials, points, scores = [*surrogate.trials], [surrogate.points], [surrogate.sign * surrogate.scores]
     settings = [(stage.name, number) for stage, number in trials]
-    names = {stage.name for stage, _ in trials}
     for stage in stages:
-        confirmation = known_confirmation(store, stage) if confirmations and stage.name in names else None
+        same = confirmations and compares(stage, like) and stage.fingerprint == like.fingerprint
+        confirmation = known_confirmation(store, stage) if same else None
         if confirmation is not None:
             numbers, of, its = _repeats(store, confirmation)
             trials += [(confirmation, number) for number in numbers]

@@ -20,7 +20,7 @@ from hpsearch.records import HITS, Sentence, Stage, draw_seed
 from hpsearch.search.best import Covers, Overview, best_trial, overview
 from hpsearch.search.confirmation import assess
 from hpsearch.search.judgement import Judgement, judge_trials
-from hpsearch.search.noise import folds_of
+from hpsearch.search.noise import folds_of, score_bounds
 from hpsearch.search.stage import (
     actions_for,
     best_of,
@@ -136,7 +136,7 @@ def recommend(store: Store, stages: Sequence[Stage], *, among: Sequence[Stage] |
         repeated = {judgement.settings[i]: i for i in judgement.repeats()}
         rivals = [repeated[state.stage, of.trial] for of in state.ranking]
         at = rivals[0]
-    return _made(store, judgement, at, rivals, state, (like.name, columns["number"][0]))
+    return _made(store, stages, judgement, at, rivals, state, (like.name, columns["number"][0]))
 
 
 def _first(store: Store, judgement: Judgement, names: Collection[str]) -> int | None:
@@ -206,6 +206,7 @@ def _by_score(store: Store, among: Sequence[Stage]) -> Recommendation:
 
 def _made(
     store: Store,
+    stages: Sequence[Stage],
     judgement: Judgement,
     at: int,
     rivals: Sequence[int],
@@ -214,7 +215,7 @@ def _made(
 ) -> Recommendation:
     """Return the recommendation of one of the settings that might have been chosen, which are rows of the judgement."""
     name, number = judgement.settings[at]
-    of = next(stage for stage, _ in judgement.trials if stage.name == name)
+    of = next(stage for stage in stages if stage.name == name)
     params, score = _row(store, of, number)
     outlook = _outlook(store, judgement, at, rivals, of)
     repeats = sum(setting == (name, number) for setting in judgement.settings)
@@ -287,7 +288,8 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
     expected, variance, noise = float(judged.mean[at]), float(judged.sd[at]) ** 2, judged.noise(at)
     which = np.array([at, *(other for other in rivals if other != at)])
     utility, examples = judged.utility[which], kinds.examples(of)
-    if examples is not None and 0 <= expected <= 1:
+    if examples is not None and 0 <= judgement.scores[at] <= 1:
+        expected = min(max(expected, 0.0), 1.0)
         hits = _hits(store, judgement, examples)
         shared = within = expected * (1 - expected) / examples  # the most that either can be
         if hits is not None:
@@ -297,6 +299,7 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
             own = np.clip(smoothed[0], 0.0, 1.0)  # (V,) the probability of each hit
             shared, within = float(own.var()) / examples, float((own * (1 - own)).mean()) / examples
         expected = min(max(expected, 0.0), 1.0)
+        shared = max(shared, 1 / (examples + 1) ** 2)  # one example of doubt, where all of them are hit
         interval = share_interval(expected, variance + shared, MOST_FREEDOM, examples)
         return _Outlook(expected, interval, "seeds and examples", math.sqrt(max(noise**2 - within, 0.0)))
     covers: Covers = "seeds"
@@ -309,8 +312,12 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
         shared, covers = corrected_error(smoothed[0].tolist(), ratio) ** 2, "seeds and examples"
         total = variance + shared
         freedom = (values.shape[1] - 1) * (total / shared) ** 2 if shared > 0 else freedom
-    ends = error_interval(sign * expected, math.sqrt(variance + shared), freedom)
-    return _Outlook(sign * expected, ends, covers, noise)
+    least, most = score_bounds(of)
+    if not least <= sign * judgement.scores[at] <= most:  # another score with the name of a known one
+        least, most = -math.inf, math.inf
+    expected = min(max(sign * expected, least), most)
+    ends = error_interval(expected, math.sqrt(variance + shared), freedom)
+    return _Outlook(expected, Interval(max(ends.low, least), min(ends.high, most)), covers, noise)
 
 
 def _numbers(judgement: Judgement) -> dict[str, tuple[Stage, list[int]]]:

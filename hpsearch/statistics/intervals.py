@@ -61,7 +61,8 @@ def share_interval(share: float, variance: float, freedom: float, examples: int)
     """
     t = student_quantile(0.5 + LEVEL / 2, whole(freedom))
     own = share * (1 - share)
-    effective = own / variance if variance > 0 and own > 0 else examples
+    least = examples / (examples + 1) ** 2  # of a share of one example: nearer to an end its own says nothing
+    effective = max(own / variance, min(least / variance, examples)) if variance > 0 else examples
     shrink = 1 + t * t / effective
     centre = (share + t * t / (2 * effective)) / shrink
     half = t / shrink * math.sqrt(own / effective + (t / (2 * effective)) ** 2)

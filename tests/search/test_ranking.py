@@ -166,6 +166,12 @@ def test_an_interval_stays_within_0_and_1_and_has_a_width() -> None:
         assert found.high - found.low > 0.01
 
 
+@pytest.mark.parametrize("share", [0.995, 0.999, 0.9999, 1.0])
+def test_an_interval_near_1_is_as_wide_as_that_of_so_many_examples(share: float) -> None:
+    """The share's own variance says little there: p (1 - p) by the variance would be as many examples as 0.01."""
+    assert 0.95 < share_interval(share, 0.0035**2, 1000, 100).low < 0.985
+
+
 def test_too_few_repeats_say_nothing() -> None:
     first, second = ranked([repeats(1, [0.8]), repeats(2, [0.7])])
     assert (first.interval, first.p, second.p, second.distinguishable) == (None,) * 4

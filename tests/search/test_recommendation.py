@@ -164,3 +164,41 @@ def test_spaces_that_differ_from_stage_to_stage_are_learned_from_together(store:
     of = recommended(store, first, second)
     assert of.trials == 80
     assert abs(place(of.params)) < 0.3
+
+
+def test_a_search_with_nearly_no_error_is_expected_to_have_one_on_new_examples(store: Store) -> None:
+    def easy(number: int, params: Mapping[str, Value]) -> float:
+        return min(1.04 - 0.15 * place(params) ** 2 + 0.01 * math.sin(7.1 * number), 1.0)
+
+    of = recommended(store, made_stages.make(store, easy, trials=60))
+    assert of.score == 1
+    assert of.expected <= 1
+    assert of.interval is not None
+    assert 0.94 < of.interval.low < 0.985
+    assert of.interval.high <= 1
+    assert of.covers == "seeds and examples"
+
+
+def test_scores_on_folds_are_expected_within_what_they_can_be(store: Store) -> None:
+    stage = made_stages.make(store, [], trials=0, metric="r2", images=0)
+
+    def outcome(trial: Trial) -> Completed:
+        score = min(1.04 - 0.15 * place(trial.params) ** 2, 1.0)
+        return Completed(trial.number, score, (), {FOLDS: [score] * 5})
+
+    made_stages.finish(store, stage, 60, outcome)
+    of = recommended(store, stage)
+    assert of.interval is not None
+    assert of.expected <= of.interval.high <= 1
+
+
+def test_a_confirmation_counts_whose_stage_is_too_poor_to_learn_from(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpsearch.search.surrogate.MOST", 10)
+    first = made_stages.make(store, hill, trials=40)
+    second = made_stages.make(store, [0.2, 0.21, 0.2, 0.2], trials=4, number=2)
+    made_stages.confirm(store, second, [0.21, 0.2])
+    of = recommended(store, first, second, made_stages.make(store, [0.3] * 4, trials=4, number=3))
+    assert of.stage in (first.name, second.name)
+    assert recommend(store, store.stages(), among=[second]) is not None
