@@ -81,12 +81,13 @@ def _key(figure: Action, names: Sequence[str]) -> str:
 
 def sentence(advice: str, material: Material) -> str:
     """Return advice as a sentence; a parameter's name is written as it is."""
-    first = advice.split(" ", 1)[0].rstrip(",")
+    first = advice.split(" ", 1)[0].rstrip(",:")
     of_search = material.stages[0].stage.space.values()
     named = any(first in stage.stage.space or first == stage.stage.name for stage in material.stages)
+    named = named or first in material.checklist.ranges  # those of each value have names that no stage has yet
     named = named or any(isinstance(of, Categorical) and first in of.choices for of in of_search)
     begun = advice if named else advice[:1].upper() + advice[1:]
-    return begun if begun.endswith(".") else f"{begun}."
+    return begun if begun.endswith((".", "\N{HORIZONTAL ELLIPSIS}")) else f"{begun}."
 
 
 def scientific(material: Material) -> Section | None:
@@ -211,7 +212,7 @@ def failures(material: Material) -> Section | None:
         for stage in material.stages:
             where = infeasible_of(stage.stage, {str(name): cells.tolist() for name, cells in stage.trials.items()})
             if where is not None and where.threshold is not None:
-                sentences.append(f"{where.sentence}.")
+                sentences.append(sentence(str(where.sentence), material))
     if pruned:
         sentences.append(
             f"{pruned:,} of {total} were pruned because others were better by then; they count as beaten and are not "
@@ -463,8 +464,18 @@ def _history(material: Material) -> PageFigure | None:
         caption = "Where the line stays flat, more of the same trials brought nothing better."
         which = "corrected for selection" if corrected else "not corrected for selection"
         caption += f" The band is the 95 % interval of the best trial's score, {which}." if ends else ""
+        caption += _lengths(material)
     figure = figures.search_history(material.stages, interval=ends, corrected=corrected)
     return _figure("history", "Every trial, and the best so far", caption, figure)
+
+
+def _lengths(material: Material) -> str:
+    """Return a sentence where the stages train for other numbers of epochs; none where they do not."""
+    epochs = {stage.label: trained_epochs(stage.stage) for stage in material.stages}
+    if len(set(epochs.values())) == 1:
+        return ""
+    each = ", ".join(f"{label} {count or 'no'}" for label, count in epochs.items())
+    return f" The stages train for different numbers of epochs ({each}), so their scores do not compare."
 
 
 def _by_stage(material: Material) -> PageFigure | None:
@@ -475,7 +486,8 @@ def _by_stage(material: Material) -> PageFigure | None:
     return _figure(
         "scores-by-stage",
         "Scores by stage",
-        f"A box holds the middle half of a stage's scores, with the median across: narrowing works where it {goes}.",
+        f"A box holds the middle half of a stage's scores, with the median across: narrowing works where it {goes}."
+        + _lengths(material),
         figures.scores_by_stage(material.stages),
         table=table,
     )
@@ -579,8 +591,10 @@ def _isolation(material: Material) -> PageFigure | None:
 
 def _where(best: pd.DataFrame, name: str, stage: StageTrials) -> str:
     values = best[f"param:{name}"].dropna().tolist()
-    if not values:
+    if best.empty:
         return "no trial has a score"
+    if not values:
+        return f"none of the best {len(best)} trials has it"
     if isinstance(stage.stage.space[name], Categorical):
         chosen = ", ".join(shown(value) for value in dict.fromkeys(values))
         return f"the best {len(values)} have {chosen}" if len(values) > 1 else f"the best has {chosen}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 
 import numpy as np
@@ -115,3 +116,8 @@ def test_the_figure_shows_the_shares_and_the_marks() -> None:
 def test_rows_of_other_ranges_are_refused() -> None:
     with pytest.raises(BadInput, match="other ranges"):
         importance(made_stage(made_trials(30), {**SPACE, "hidden": Categorical(("1000", "2000"))}))
+
+
+def test_notes_are_told_apart() -> None:
+    figure = importances(replace(importance(made_stage(60)), notes=("only 60 trials", "nothing mattered")))
+    assert any("only 60 trials; nothing mattered" in str(note.text) for note in figure.layout.annotations)

@@ -23,7 +23,8 @@ from hpsearch.reports.figures.saving import narrowed, script_json
 from hpsearch.reports.figures.style import DARK, FAINT, GRID, KEY, PALETTE, PAPER, SCALE
 from hpsearch.reports.page import Page, to_html, to_markdown
 from hpsearch.reports.report import report
-from hpsearch.reports.sections import ends
+from hpsearch.reports.sections import ends, sentence
+from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.space import Categorical
 from hpsearch.statistics import Interval
 
@@ -321,3 +322,28 @@ def test_the_report_says_where_trials_fail_and_shows_budget_and_isolation() -> N
     assert table is not None
     assert {*table.columns["parameter"]} == {"lr", "weight_decay"}
     assert all(" to " in str(cell) for cell in table.columns["95 % interval"])
+
+
+def test_stages_of_other_epochs_are_not_said_to_compare() -> None:
+    longer = {**STUDY_FILE, "training": {**STUDY_FILE["training"], "epochs": 100}}
+    page = report(material([THREE[0], (stage(2, study_file=longer), trials(60))]))
+    captions = {figure.key: figure.caption for figure in figures(page)}
+    words = "different numbers of epochs (stage 1 50, stage 2 100), so their scores do not compare."
+    assert all(words in captions[key] for key in ("history", "scores-by-stage"))
+    assert not [figure for figure in figures(made("three stages")) if "numbers of epochs" in figure.caption]
+
+
+def test_a_parameter_that_none_of_the_best_has_is_said_to_be_that() -> None:
+    frame = trials(60)
+    low = frame["score"] < frame["score"].quantile(0.6)
+    frame = frame.assign(**{"param:lr": frame["param:lr"].where(low)})
+    page = report(material([(stage(), frame)]))
+    (caption,) = [figure.caption for figure in figures(page) if figure.title.endswith(" by lr")]
+    assert caption.startswith("Stage 1: none of the best 5 trials has it.")
+
+
+def test_names_and_ends_of_sentences() -> None:
+    of = material(THREE, ranges={"lr[sgd]": NarrowedRange(LR, LR, 5, 0.001)})
+    assert sentence("lr[sgd]: too few", of) == "lr[sgd]: too few."
+    assert sentence("trials are few", of) == "Trials are few."
+    assert sentence("loss became nan in epoch \N{HORIZONTAL ELLIPSIS}", of).endswith("epoch \N{HORIZONTAL ELLIPSIS}")

@@ -88,6 +88,9 @@ def test_an_objective_of_one_s_own_is_given_its_epochs_as_a_fixed_parameter() ->
     stage = NewStage("own", 1, "maximize", 0, study.space, study.to_dict())
     assert kinds.trained_epochs(stage) == 9
     assert kinds.trained_epochs(replace(stage, study_file=without.to_dict())) is None
+    # The length of its curves is no number of epochs that it could be given.
+    of_curves = {**FUNCTION, "objective": {**FUNCTION["objective"], "epochs": 30}}
+    assert kinds.trained_epochs(replace(stage, study_file=parse(of_curves, source="own").to_dict())) is None
 
 
 def test_the_longest_trials_go_first_whatever_their_scores() -> None:

@@ -59,9 +59,9 @@ class UserKind:
         return epochs if isinstance(epochs, int) else None
 
     def trained_epochs(self, plain: Mapping[str, Any]) -> int | None:
-        """Return the fixed parameter of that name, which the objective is given; without one, the curve's length."""
+        """Return the fixed parameter of that name, which the objective is given; None: it has none."""
         fixed = plain.get("fixed", {}).get("epochs")
-        return fixed if type(fixed) is int else self.epochs(plain)
+        return fixed if type(fixed) is int else None
 
     def with_epochs(self, plain: Mapping[str, Any], epochs: int) -> dict[str, Any]:
         if type(plain.get("fixed", {}).get("epochs")) is not int:

@@ -170,7 +170,7 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     marks = {name: min(importance.chance[name], 1.0) for name in names}
     left = "; ".join(f"{words(name)}: {reason}" for name, reason in importance.left_out.items())
     notes = [*importance.notes, *([f"not judged: {left}"] if left else [])]
-    lines = [line for note in notes for line in wrap(note, 100)]
+    lines = wrap("; ".join(notes), 100)
     figure = style.empty_figure(title=title, key=style.BREAK.join(lines) or None, legend=True)
     longest = max(*shares.values(), *marks.values())
     clear = importance.above_chance
