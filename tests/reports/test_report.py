@@ -23,7 +23,8 @@ from hpsearch.reports.figures.saving import narrowed, script_json
 from hpsearch.reports.figures.style import DARK, FAINT, GRID, KEY, PALETTE, PAPER, SCALE
 from hpsearch.reports.page import Page, to_html, to_markdown
 from hpsearch.reports.report import report
-from hpsearch.reports.sections import ends, sentence
+from hpsearch.reports.sections import ends
+from hpsearch.reports.sections import sentence as as_sentence
 from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.space import Categorical
 from hpsearch.statistics import Interval
@@ -344,6 +345,6 @@ def test_a_parameter_that_none_of_the_best_has_is_said_to_be_that() -> None:
 
 def test_names_and_ends_of_sentences() -> None:
     of = material(THREE, ranges={"lr[sgd]": NarrowedRange(LR, LR, 5, 0.001)})
-    assert sentence("lr[sgd]: too few", of) == "lr[sgd]: too few."
-    assert sentence("trials are few", of) == "Trials are few."
-    assert sentence("loss became nan in epoch \N{HORIZONTAL ELLIPSIS}", of).endswith("epoch \N{HORIZONTAL ELLIPSIS}")
+    assert as_sentence("lr[sgd]: too few", of) == "lr[sgd]: too few."
+    assert as_sentence("trials are few", of) == "Trials are few."
+    assert as_sentence("loss became nan in epoch \N{HORIZONTAL ELLIPSIS}", of).endswith("epoch \N{HORIZONTAL ELLIPSIS}")
