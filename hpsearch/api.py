@@ -521,7 +521,7 @@ class Search:
             source: The best by their scores (``trials``), or by their means in the confirmation (``confirm``).
             stage: Number of the stage to narrow. None: the latest that has trials.
             expand: Widen a range whose edge the score still improves towards.
-            rule: ``surrogate``: ranges hold all values that may be as good as the last of the best, by a surrogate over
+            rule: ``surrogate``: ranges hold all values that may be as good as the best on average, by a surrogate over
                 all trials. ``order-statistics``: only where the best trials lie.
             regardless: Narrow ranges without evidence too.
             branch: Narrow an earlier stage although a later one has trials.

@@ -21,6 +21,7 @@ from hpsearch.search.range_analysis import (
     NarrowedRange,
     Narrowing,
     narrow,
+    used_count,
     used_trials,
 )
 from hpsearch.search.stage import (
@@ -193,9 +194,8 @@ def _analysed(
     constraints = constraints_of(stage)
     constrained = set() if constraints is None else constraints.names
     used_by = {name: natural.used_by for name, natural in known.items() if natural.used_by is not None}
-    values = None
+    k, values = used_count(len(trials), pruned, top, quantile), None
     if rule == "surrogate":
-        k = used_trials(len(trials), pruned, top, quantile)
         values = _plausible(store, stages, stage, part, trials, k, used_by=used_by)
 
     def narrowed(expand: bool) -> Narrowing:

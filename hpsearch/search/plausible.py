@@ -30,7 +30,9 @@ FAILS = 0.5  # values are plausible only while the probability that they fail le
 GAP = 0.2  # of a range: with so wide a stretch between them plausible values are two groups
 MOST = 2048  # of a stage's trials: among more, the k best by expected score are among these
 _POINTS = 2048  # that fill the ranges evenly
-_SWEEP = 32  # values of each parameter at the best trials
+_SWEEP = 32  # values of each parameter at each of the best trials
+_SWEPT = 50  # the best of these
+_MARKS = 200  # of the k best, evenly: their average tells that of all
 Table = dict[str, "NDArray[Any]"]  # values of each parameter, (N,)
 
 
@@ -66,8 +68,9 @@ def plausible(
     expected = surrogate.at(tried)
     worth = np.where(expected.failure < FAILS, surrogate.sign * expected.mean, -np.inf)
     best = np.argsort(-worth, kind="stable")[:k]
-    marks = tried[best]
-    candidates = _candidates(space, {name: values[best] for name, values in trials.items()})
+    marks = tried[best[np.linspace(0, len(best) - 1, min(len(best), _MARKS)).astype(int)]]
+    lacking = [name for name, values in trials.items() if space[name].when is None and not _has(values).all()]
+    candidates = _candidates(space, {name: values[best[:_SWEPT]] for name, values in trials.items()}, lacking)
     points = _encoded(surrogate, space, candidates, fixed)
     reaches = _reaches(surrogate, points, surrogate.at(points), marks)
     count = int(_reaches(surrogate, tried, expected, marks).sum())
@@ -141,16 +144,21 @@ def _encoded(
     return surrogate.encoding.points({name: known.get(name, nothing) for name in surrogate.encoding.space})
 
 
-def _candidates(space: Space, best: Mapping[str, NDArray[Any]]) -> Table:
-    """Return values that fill the ranges evenly, and those of the best trials with one parameter varied."""
+def _candidates(space: Space, best: Mapping[str, NDArray[Any]], lacking: Sequence[str]) -> Table:
+    """Return values that fill the ranges evenly, and those of the best trials with one parameter varied.
+
+    Some trials are ``lacking`` parameters under no condition that is known: only trials that have one say when it is.
+    """
     names = list(space)
     shares = _even(_POINTS, len(names))
     spread = {name: _at(space[name], shares[:, i]) for i, name in enumerate(names)}
+    spread |= {name: np.full(_POINTS, np.nan) for name in lacking}
     count = len(best[names[0]])
     parts = [spread]
     for name in names:
         line = {other: np.repeat(best[other], _SWEEP) for other in names}
-        line[name] = np.tile(_at(space[name], np.linspace(0, 1, _SWEEP)), count)
+        line[name] = np.tile(_at(space[name], np.linspace(0, 1, _SWEEP)), count).astype(object)
+        line[name][np.repeat(~_has(best[name]), _SWEEP)] = np.nan
         parts.append(line)
     table = {name: np.concatenate([np.asarray(part[name], dtype=object) for part in parts]) for name in names}
     for name in in_order(space):

@@ -156,9 +156,6 @@ class NarrowedRange:
     # p-value that the parameter does not matter, of two tests: that ``top`` trials, and the ``equal`` ones, lie this
     # close together, and that the scores of all differ as much; None where fewer than two of the best trials used it
     evidence: float | None
-    # smallest value among them; None for a categorical parameter, or where nothing rests on them
-    lowest: float | None = None
-    highest: float | None = None  # largest value among them; None likewise
     kept: float = 1.0  # new width as a share of the old one, on the transformed scale (of choices: their number)
     expanded: bool = False  # whether a bound moved outwards
     edges: tuple[Edge, ...] = ()  # the bounds towards which the score still rises
@@ -255,7 +252,7 @@ def narrow(
         BadInput: Both or neither of ``top`` and ``quantile``, or one out of its range.
         NotEnoughTrials: Fewer completed trials than are to be used.
     """
-    k = _count(len(trials), pruned, top, quantile)
+    k = used_count(len(trials), pruned, top, quantile)
     ranked = trials.best_first(direction)
     if leaders is not None:
         ranked = ranked.led_by([*leaders])
@@ -397,7 +394,13 @@ def used_trials(complete: int, pruned: int, top: int | None, quantile: float | N
     return (top or 0) if quantile is None else max(2, math.ceil(quantile * (complete + pruned)))
 
 
-def _count(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
+def used_count(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
+    """Return how many of the best trials are used.
+
+    Raises:
+        BadInput: Both or neither of ``top`` and ``quantile``, or one out of its range.
+        NotEnoughTrials: Fewer trials are complete.
+    """
     if (top is None) == (quantile is None):
         raise BadInput("{} and {}: give one of them", Argument("top", top), Argument("quantile", quantile))
     if top is not None:
@@ -469,12 +472,11 @@ def _narrow_range(
     new: Float | Int
     if isinstance(old, Int):
         new = replace(old, low=int(ends[0]), high=int(ends[1]))
-        lowest, highest = int(lowest), int(highest)
     else:
         new = replace(old, low=ends[0], high=ends[1])
     kept = (to_scale(new, new.high) - to_scale(new, new.low)) / (high - low)
     moved = new.low < old.low or new.high > old.high
-    return NarrowedRange(old, new, count, None, lowest, highest, kept, moved, edges, stopped)
+    return NarrowedRange(old, new, count, None, kept, moved, edges, stopped)
 
 
 def _value_at(old: Float | Int, position: float, side: Side) -> float:

@@ -162,7 +162,7 @@ def test_the_estimate_by_hand() -> None:
     result = one(Float(0, 1), [0.5, 0.3, 0.4, 0.45, 0.35, 0.9, 0.1])
     assert [numeric(result).low, numeric(result).high] == pytest.approx([0.25, 0.55])
     r = result.ranges["x"]
-    assert [r.lowest, r.highest, r.kept] == pytest.approx([0.3, 0.5, 0.3])
+    assert r.kept == pytest.approx(0.3)
     assert r.spread == pytest.approx(5 * 0.2**4 - 4 * 0.2**5)
 
 
@@ -305,8 +305,7 @@ def test_a_narrowing_is_plain_data() -> None:
     assert plain["ranges"]["lr"]["edges"][0]["side"] == "high"
     assert plain["space"]["lr"]["limit"] == [1e-9, 1.0]
     assert plain["rule"]["top"] == 5
-    # As databases of 0.2 have it.
-    kept = "before after top evidence lowest highest kept expanded edges stopped sentences"
+    kept = "before after top evidence kept expanded edges stopped sentences"
     assert set(plain["ranges"]["lr"]) == set(kept.split())
 
 
@@ -411,7 +410,6 @@ def test_only_the_best_trials_that_use_it_make_its_range() -> None:
     single = one(Float(0.0, 0.99), [0.8, 0.9, 0.85, *np.linspace(0, 0.7, 20)], top=3)
     alone = single.ranges["x"]
     assert (made.after, made.evidence, made.top, made.edges) == (alone.after, alone.evidence, 3, alone.edges)
-    assert (made.lowest, made.highest) == (0.8, 0.9)
     assert sentences(result, "momentum")[0] == sentences(single)[0].replace(
         "the top 3", "of the best 5 the 3 that use it"
     ).replace("as if x", "as if momentum")
@@ -439,7 +437,7 @@ def test_of_fewer_than_two_the_range_is_kept(users: int, says: str) -> None:
     narrowing = mixed(optimizers, [0.5] * 25, expand=True)
     made = narrowing.ranges["momentum"]
     assert made.after == made.before == narrowing.space["momentum"]
-    assert (made.evidence, made.lowest, made.highest, made.kept, made.top) == (None, None, None, 1.0, users)
+    assert (made.evidence, made.kept, made.top) == (None, 1.0, users)
     where = "(optimizer momentum, nesterov)"
     assert sentences(narrowing, "momentum") == [f"{says} of the best 5 trials used momentum {where}: range kept"]
     assert narrowing.used == (0, 1, 2, 3, 4)

@@ -13,6 +13,7 @@ from hpsearch.search.plausible import Plausible, plausible
 from hpsearch.search.range_analysis import Finished, Narrowing, narrow
 from hpsearch.search.surrogate import fit
 from hpsearch.space import Categorical, Float, Space
+from hpsearch.statistics.gaussian_process import GaussianProcess
 
 SPACE: Space = {"a": Float(0.0, 1.0), "b": Float(0.0, 1.0), "dummy": Float(0.0, 1.0)}
 Table = dict[str, NDArray[Any]]
@@ -123,3 +124,33 @@ def test_a_conditional_parameter_is_narrowed_by_the_trials_that_have_it() -> Non
     assert values["kind"].values == ["x"]
     low, high = values["depth"].values
     assert low < 0.2 < high < 0.6
+
+
+def test_a_parameter_that_some_trials_lack_is_varied_only_where_trials_have_it() -> None:
+    # As functions that suggest their values make them: the conditions are not known.
+    space: Space = {"kind": Categorical(("x", "y")), "depth": Float(0.0, 1.0)}
+    rng = np.random.default_rng(0)
+    kinds = np.array(["x", "y"], dtype=object)[rng.integers(2, size=120)]
+    depth = np.where(kinds == "x", rng.random(120), np.nan)
+    scores = np.where(kinds == "x", 0.9 - (depth - 0.2) ** 2, 0.87) + 0.01 * rng.normal(size=120)
+    table: Table = {"kind": kinds, "depth": depth}
+    of = fit(space, [None] * 120, scores, table, sign=1.0)  # type: ignore[list-item]
+    assert of is not None
+    low, high = plausible(of, space, table, 5, fixed={}, used_by={})["depth"].values
+    assert low < 0.2 < high < 0.7
+
+
+def test_of_many_best_trials_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, scores = made(lambda t: 0.9 - (t["a"] - 0.3) ** 2, seed=0, trials=1500)
+    of = fit(SPACE, [None] * 1500, scores, table, sign=1.0)  # type: ignore[list-item]
+    assert of is not None
+    sizes, difference = [], GaussianProcess.difference
+
+    def counted(self: GaussianProcess, points: NDArray[Any], marks: NDArray[Any]) -> Any:
+        sizes.append(len(points) * len(marks))
+        return difference(self, points, marks)
+
+    monkeypatch.setattr(GaussianProcess, "difference", counted)
+    low, high = plausible(of, SPACE, table, 1000, fixed={}, used_by={})["a"].values
+    assert low < 0.3 < high < 1
+    assert max(sizes) < 2_000_000

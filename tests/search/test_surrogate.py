@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from made_stages import SPACE, as_number, make
 
-from hpsearch.search import surrogate
+from hpsearch.errors import BadInput
+from hpsearch.search import narrowing, surrogate
 from hpsearch.search.surrogate import Encoding, fit, surrogate_of
 from hpsearch.space import Categorical, Float
 from hpsearch.store import open_store
@@ -80,3 +81,14 @@ def test_choices_are_one_apart_and_a_missing_number_is_in_the_middle() -> None:
     assert np.linalg.norm(points[0, :3] - points[1, :3]) == pytest.approx(1)
     assert np.linalg.norm(points[0, :3] - points[2, :3]) == pytest.approx(1)
     assert encoding.groups.tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("options", "problem"), [({"top": 0}, "at least 2"), ({}, "give one of them")])
+def test_how_many_trials_to_use_is_checked_before_anything_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, int], problem: str
+) -> None:
+    monkeypatch.setattr(narrowing, "surrogate_of", lambda *_, **__: pytest.fail("learned"))
+    with closing(open_store(str(tmp_path / "a.db"), create=True)) as store:
+        stage = make(store, [0.5] * 12, trials=12)
+        with pytest.raises(BadInput, match=problem):
+            narrowing.analyse_ranges(store, [stage], stage, **options)  # type: ignore[arg-type]
