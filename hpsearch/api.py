@@ -14,7 +14,7 @@ from hpsearch.exchange import trackers
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
-from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
+from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, OF_SAMPLES, PlotKind, PlotRequest, tables
 from hpsearch.search.baseline import Baseline, clear_baseline, known_baseline, set_baseline
 from hpsearch.search.baseline import baselines as baselines_of
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
@@ -894,7 +894,8 @@ class Search:
             plotting().check_path(out)
         with closing(open_store(self.storage)) as store:
             stages = stages_of(store, name)
-            chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
+            among = [of for of in stages if of.refinement is None] if request.kind in OF_SAMPLES else stages
+            chosen = latest_with_trials(store, among) if number is None else pick(stages, number)
             figure = plots.plot(store, stages, request, stage=chosen, alone=number is not None)
         single = number is not None or request.kind in OF_ONE_STAGE
         return Plot(

@@ -51,6 +51,7 @@ OF_ONE_STAGE = frozenset(
     }
 )
 OF_ALL_STAGES = frozenset({PlotKind.lineage, PlotKind.stages})  # kinds to which one stage makes no sense
+OF_SAMPLES = frozenset({PlotKind.importance, PlotKind.budget})  # kinds that take the trials for a sample of the ranges
 MOST_CURVES = 20  # learning curves of a figure: more panels than that cannot be read
 
 

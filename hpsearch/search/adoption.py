@@ -18,8 +18,8 @@ from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import SECONDS, Action, Sentence, Stage, draw_seed
 from hpsearch.search.baseline import baseline_of
-from hpsearch.search.best import MOST, Choice, Confirmed, choose, choose_trial
-from hpsearch.search.confirmation import LEAST_TO_COMPARE, assess, repeats_of
+from hpsearch.search.best import MOST, TOP, Choice, Confirmed, choose, choose_trial
+from hpsearch.search.confirmation import LEAST_TO_COMPARE, assess, repeats_of, settings_to_confirm
 from hpsearch.search.noise import hits_of
 from hpsearch.search.stage import actions_for, best_of, compares, known_confirmation, params_at
 from hpsearch.space import delivered
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Verdict: TypeAlias = Literal["adopt", "keep", "undecided"]
 _MORE = 1.1  # so many times a number is more of it; of seconds, which vary, more
 _MORE_SECONDS = 1.5
+_LEAST_SECONDS = 0.1  # of a trial; fewer cost nothing that matters
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,36 +270,48 @@ def _recommendation(
         worth = f", if that is worth {more}" if more else f", with {less}" if less else ""
         if gain is not None:
             return Sentence(f"adopt {values}: better by {_words(of)}{worth}"), None
-        action = _confirm(a if a.confirmed is None else b)
-        again = "" if action is None else "; {} tells how much of that training again leaves"
-        text = f"adopt {values}: the best single score is better by {_words(of)}{worth}{again}"
-        return Sentence(text, () if action is None else (action,)), action
+        again = [*_confirmed_by(a if a.confirmed is None else b)]
+        text = f"adopt {values}: the best single score is better by {_words(of)}{worth}"
+        text += "; {} tells how much of that training again leaves" if again else ""
+        return Sentence(text, tuple(again)), again[0] if again else None
     if verdict == "keep":
         return Sentence(f"keep {a.label}: {values} are worse, by {_words(of, -1)}"), None
     start = f"keep {a.label} for now: "
-    start += "nothing tells yet" if of is None else f"a gain of {_words(of)} may be chance"
+    unknown = f"its values and those of {b.label} have not both been confirmed"
+    start += unknown if of is None else f"a gain of {_words(of)} may be chance"
     end = f"; {b.label} has {less}, and is worse by {-of.interval.low:.2g} at most" if of and less else ""
-    action = None
+    actions: list[Action] = []
     if gain is None:
         lacking = a if a.confirmed is None else b
-        action = _confirm(lacking)
-        start += f"; {{}} trains the best of {lacking.label} again with other seeds" if action else ""
+        actions = [*_confirmed_by(lacking)]
+        trained = f"the best of {lacking.label}" if lacking.entrant.trial is None else lacking.name
+        start += f"; {{}} trains {trained} again with other seeds" if actions else ""
     elif gain.mean > 0 and a.confirmed is not None and b.confirmed is not None:
         repeats = gain.repeats(min(a.confirmed.repeats, b.confirmed.repeats), b.choices)
-        action = None if repeats is None else _confirm(b, repeats=repeats)
         if repeats is None:
             start += "; more repeats would not tell, more validation examples would"
-        elif action is not None:
-            start += f"; if it is that large, {repeats} repeats of both would tell ({{}})"
-    return Sentence(start + end, () if action is None else (action,)), action
+        else:
+            for side in (a, b):
+                if side.confirmed is not None and side.confirmed.repeats < repeats:
+                    actions += [of for of in _confirmed_by(side, repeats=repeats) if of not in actions]
+            commands = " and ".join("{}" for _ in actions)
+            start += f"; if it is that large, {repeats} repeats of both would tell ({commands})" if actions else ""
+    return Sentence(start + end, tuple(actions)), actions[0] if actions else None
 
 
-def _confirm(side: _Side, **arguments: Any) -> Action | None:
-    """Return what trains the values of a side again; None where they cannot be."""
-    stage = side.choice.stage
+def _confirmed_by(side: _Side, **arguments: Any) -> Iterator[Action]:
+    """Yield what trains the values of a side again; nothing where nothing does."""
+    stage, store = side.choice.stage, side.entrant.store
     if kinds.foreign(stage):
-        return None
-    return actions_for(side.entrant.store, stage.search)("confirm", stage=stage.number, **arguments)
+        return
+    if side.state is not None and len(side.state.ranking) > TOP:
+        arguments["top"] = len(side.state.ranking)
+    baseline = baseline_of(store, [stage])
+    if side.entrant.trial is not None and (baseline is None or baseline.name != side.name):
+        settings = settings_to_confirm(store, store.stages(stage.search), stage, arguments.get("top", TOP))
+        if all(setting.trial != side.choice.trial for setting in settings):
+            return
+    yield actions_for(store, stage.search)("confirm", stage=stage.number, **arguments)
 
 
 def _words(of: Difference | None, sign: int = 1) -> str:
@@ -315,6 +328,8 @@ def _costs(complexity: Mapping[str, tuple[float, float]]) -> tuple[str, str]:
     for name, (before, after) in complexity.items():
         enough = _MORE_SECONDS if name == "seconds a trial" else _MORE
         if min(before, after) <= 0 or max(before, after) < enough * min(before, after):
+            continue
+        if name == "seconds a trial" and max(before, after) < _LEAST_SECONDS:
             continue
         size = duration(after) if name == "seconds a trial" else f"{after:,.0f}"
         (more if after > before else less).append(f"{after / before:.2g} times the {name} ({size})")

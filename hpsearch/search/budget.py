@@ -74,10 +74,10 @@ def stage_tail(stage: Stage, scores: ArrayLike, finished: int) -> Tail | None:
 
 
 def forecast_words(of: Forecast, direction: Direction) -> str:
-    """Return the gain of a forecast in words: ``+0.003 (0.000 to 0.008)``."""
-    sign, digits = "+" if direction == "maximize" else "-", decimals(of.interval.high)
-    low, high = of.interval.low, of.interval.high
-    return f"{sign}{of.gain:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    """Return the change of the best score by a forecast: ``+0.003 (0.000 to 0.008)``, ``-0.003 (-0.008 to 0.000)``."""
+    sign, digits = 1.0 if direction == "maximize" else -1.0, decimals(of.interval.high)
+    low, high = sorted(sign * end for end in (of.interval.low, of.interval.high))
+    return f"{sign * of.gain:+.{digits}f} ({low:z.{digits}f} to {high:z.{digits}f})"
 
 
 def decimals(value: float) -> int:

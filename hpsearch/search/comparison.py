@@ -12,8 +12,10 @@ from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, SECONDS, Direction, Stage
 from hpsearch.search.adoption import Adoption, Entrant, decide
+from hpsearch.search.best import choose_trial
 from hpsearch.search.noise import folds_of, noise_of
-from hpsearch.search.stage import best_of
+from hpsearch.search.stage import best_of, compares
+from hpsearch.space import delivered_as
 from hpsearch.statistics.budget import expected_best
 from hpsearch.statistics.comparisons import mann_whitney, superiority
 from hpsearch.statistics.folds import corrected_error, upper_p
@@ -24,7 +26,7 @@ from hpsearch.study_file import differences
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -53,7 +55,7 @@ class Side:
     best: float
     # the 95 % interval of that score; None where its noise is not known
     interval: Interval | None
-    # lowest, first quartile, median, third quartile and highest of the scores
+    # lowest, first quartile, median, third quartile and highest of the scores that compare with the best one
     quartiles: tuple[float, float, float, float, float]
 
     @property
@@ -123,12 +125,12 @@ def _p(p: float) -> str:
 
 def compare(a: Entrant, b: Entrant) -> Comparison:
     """Compare two searches, stages or trials. NotEnoughTrials if one of them has no trial with a score."""
-    scores_a, scores_b = (_scores(entrant) for entrant in (a, b))
-    side_a, side_b = _side(a, scores_a), _side(b, scores_b)
+    side_a, side_b = _side(a), _side(b)
+    scores_a, scores_b = (_scores(entrant, sampled=True) for entrant in (a, b))
     sentences = []
     p = share = size = expected = paired = None
     comparable = (side_a.metric, side_a.direction) == (side_b.metric, side_b.direction)
-    if comparable and a.trial is None and b.trial is None:
+    if comparable and a.trial is None and b.trial is None and scores_a.size and scores_b.size:
         sign = 1.0 if side_a.direction == "maximize" else -1.0
         p = mann_whitney(scores_a, scores_b)
         share = superiority(sign * scores_b, sign * scores_a)
@@ -143,7 +145,7 @@ def compare(a: Entrant, b: Entrant) -> Comparison:
         paired = _paired(a, b, side_a, side_b)
         if paired is not None:
             sentences.append(paired.sentence())
-    remarks = [*_obstacles(a.stages, b.stages)]
+    remarks = [*_obstacles(a, b)]
     remarks += [
         f"{name} pruned {side.pruned} of {counted(side.finished, 'trial')}; they are left out, so the scores of "
         f"{name} look better than they are"
@@ -163,6 +165,7 @@ def _best(entrant: Entrant) -> tuple[Stage, Columns]:
     """Return the stage of the trial that stands for a side, and its columns."""
     store, stages = entrant.store, entrant.stages
     if entrant.trial is not None:
+        choose_trial(store, stages, number=stages[0].number, trial=entrant.trial)  # raises without a score
         return stages[0], store.columns(stages[0], states=("COMPLETE",), numbers=(entrant.trial,))
     best = best_of(store, stages)
     if best is None:
@@ -172,13 +175,16 @@ def _best(entrant: Entrant) -> tuple[Stage, Columns]:
     return best
 
 
-def _scores(entrant: Entrant) -> NDArray[np.float64]:
+def _scores(entrant: Entrant, *, sampled: bool = False) -> NDArray[np.float64]:
+    """Return the scores that compare with the best one; with ``sampled`` without those that a refinement proposed."""
+    stage, best = _best(entrant)
     if entrant.trial is not None:
-        return np.array(_best(entrant)[1]["score"])
-    return np.concatenate([entrant.store.scores(stage)["score"] for stage in entrant.stages])
+        return np.array(best["score"])
+    same = [of for of in entrant.stages if compares(of, stage) and not (sampled and of.refinement)]
+    return np.concatenate([np.zeros(0), *(entrant.store.scores(of)["score"] for of in same)])
 
 
-def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
+def _side(entrant: Entrant) -> Side:
     store, stages = entrant.store, entrant.stages
     stage, top = _best(entrant)
     score, noise = top["score"][0], noise_of(store, stage, {HITS: [None], **top})
@@ -190,7 +196,7 @@ def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
         counts, stored = [Counts(complete=1)], top["seconds"]
         epochs = sum(map(len, store.points(stage, top["number"]).values()))
     seconds = [float(value) for value in stored if type(value) in (int, float) and math.isfinite(value)]
-    lowest, lower, median, upper, highest = np.quantile(scores, (0, 0.25, 0.5, 0.75, 1)).tolist()
+    lowest, lower, median, upper, highest = np.quantile(_scores(entrant), (0, 0.25, 0.5, 0.75, 1)).tolist()
     return Side(
         name=entrant.name,
         where=store.where,
@@ -234,9 +240,9 @@ def _paired(a: Entrant, b: Entrant, side_a: Side, side_b: Side) -> Paired | Pair
     return Paired(data[0][1], only_a, only_b, mcnemar(only_a, only_b))
 
 
-def _obstacles(a: Sequence[Stage], b: Sequence[Stage]) -> Iterator[str]:
+def _obstacles(a: Entrant, b: Entrant) -> Iterator[str]:
     """Yield differences between two searches beside their results, the most serious first."""
-    first, second = a[0], b[0]
+    first, second = _best(a)[0], _best(b)[0]
     if first.metric != second.metric:
         yield f"not comparable: A is ranked by {first.metric} and B by {second.metric}; no test was made"
     elif first.direction != second.direction:
@@ -248,16 +254,16 @@ def _obstacles(a: Sequence[Stage], b: Sequence[Stage]) -> Iterator[str]:
     elif first.fingerprint != second.fingerprint:
         sizes = [f"{of.sizes.get('train', '?')} + {of.sizes.get('validation', '?')} examples" for of in (first, second)]
         yield f"not comparable: the data differ ({sizes[0]} in A, {sizes[1]} in B); a difference may be the data's"
-    epochs = [kinds.epochs(stage) for stage in (first, second)]
+    epochs = [kinds.trained_epochs(stage) for stage in (first, second)]
     if None not in epochs and epochs[0] != epochs[1]:
         yield f"the budgets differ: a trial of A trains for {epochs[0]} epochs, one of B for {epochs[1]}"
-    for name, stages in (("A", a), ("B", b)):
+    for name, stages in (("A", a.stages), ("B", b.stages)):
         if len(stages) > 1:
             yield f"{name} is {len(stages)} stages together; name one (such as {stages[-1].name}) to compare its ranges"
-    for name, stage, other in (("A", first, second), ("B", second, first)):
-        only = [parameter for parameter in stage.space if parameter not in other.space]
-        if only:
-            yield f"only {name} searches {', '.join(only)}"
+    own, others = ({delivered_as(name, of): None for name, of in stage.space.items()} for stage in (first, second))
+    for label, ours, theirs in (("A", own, others), ("B", others, own)):
+        if only := [name for name in ours if name not in theirs]:
+            yield f"only {label} searches {', '.join(only)}"
     if kinds.trainable(first) and kinds.trainable(second):
         changed = [
             text

@@ -64,7 +64,7 @@ from hpsearch.statistics.intervals import (
 )
 from hpsearch.store import Store, open_store
 from hpsearch.store.queries import html
-from hpsearch.store.schema import PLAN_KEY
+from hpsearch.store.schema import BASELINE, PLAN_KEY
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -279,22 +279,27 @@ def settings_to_confirm(store: Store, stages: Sequence[Stage], stage: Stage, top
 
     The expected score is told by the trials around (`hpsearch.search.judgement`), which do not see a narrow peak; the
     own one is lucky, but sees it. The trials of this stage and of earlier ones take part, and no repeats, so that a
-    confirmation that was broken off goes on with the same settings.
+    confirmation that was broken off goes on with the same settings. The baseline comes first, if it is of this stage.
     """
     earlier = [other for other in stages if other.number <= stage.number]
-    by_score = best_settings(store, stage, top)
+    by_score, by_expected = best_settings(store, stage, top), list[Setting]()
     judgement = judge_trials(store, earlier, like=stage, confirmations=False)
-    if judgement is None:
-        return by_score
-    numbers = [judgement.trials[at][1] for at in judgement.best_first({stage.name})]
+    if judgement is not None:
+        by_expected = _settings(store, stage, [judgement.trials[at][1] for at in judgement.best_first({stage.name})])
+    in_turn = (setting for pair in zip_longest(by_expected, by_score) for setting in pair if setting)
+    kept = store.study_attribute(stage, BASELINE)
+    baseline = [] if kept is None else _settings(store, stage, [kept["trial"]])
+    return [*{setting.trial: setting for setting in (*baseline, *in_turn)}.values()][:top]
+
+
+def _settings(store: Store, stage: Stage, numbers: Sequence[int]) -> list[Setting]:
+    """Return the values of trials in this order, without those whose values lie outside the stage's ranges."""
     columns = store.columns(stage, states=("COMPLETE",), numbers=numbers)
     known = {
         number: Setting(number, params_at(stage, columns, at), columns["score"][at])
         for at, number in enumerate(columns["number"])
     }
-    by_expected = [known[number] for number in numbers if _fits(stage, known[number])]
-    both = {setting.trial: setting for pair in zip_longest(by_expected, by_score) for setting in pair if setting}
-    return [*both.values()][:top]
+    return [known[number] for number in numbers if number in known and _fits(stage, known[number])]
 
 
 def _fits(stage: Stage, setting: Setting) -> bool:

@@ -96,6 +96,7 @@ class ScientificValues:
 
 def scientific_values(store: Store, stages: Sequence[Stage]) -> ScientificValues | None:
     """Return the comparison of the scientific values of a search's stages; None without scientific parameters."""
+    stages = [stage for stage in stages if stage.refinement is None] or stages  # a model chose its values
     like = latest_with_trials(store, stages)
     names = tuple(scientific(like.space))
     if not names:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hpsearch.store.queries import Columns
 
 _NAME = re.compile(r"([^/]+)/(stage|confirm)-(\d{1,6})")
-_TRIAL = re.compile(r"([^/]+/stage-\d{1,6})/(\d{1,9})")
+_TRIAL = re.compile(r"([^/]+/stage-\d{1,6})/(.*)")
 # The least and most allowed; ``top`` and ``repeats`` are a confirmation's, whose plan is one attribute.
 _ALLOWED = {"jobs": (1, 1024), "stages": (1, 1000), "top": (1, 200), "repeats": (2, 1000), "batch": (1, 1000)}
 
@@ -76,7 +76,11 @@ def resolve_stage(
 def resolve_trial(name: str | None) -> tuple[str | None, int | None]:
     """Return the stage and the number of a trial's name, ``mnist/stage-02/7``; of another name itself and None."""
     match = _TRIAL.fullmatch(name or "")
-    return (name, None) if match is None else (match[1], int(match[2]))
+    if match is None:
+        return name, None
+    if not re.fullmatch(r"\d{1,9}", match[2]):
+        raise BadInput(f"{name}: a trial is named by its number, such as {match[1]}/7")
+    return match[1], int(match[2])
 
 
 def is_confirmation(name: str | None) -> bool:

@@ -13,7 +13,7 @@ from commands import CONFIRM, START, TINY, Cli, Made
 
 from hpsearch.records import NewStage, PastTrials
 from hpsearch.search.comparison import Paired
-from hpsearch.space import Float
+from hpsearch.space import Categorical, Float, Space
 from hpsearch.statistics.hits import pack
 from hpsearch.store import open_store
 
@@ -28,6 +28,7 @@ STAGE = NewStage(
     fingerprint="ab12",
     sizes={"train": 60, "validation": 40},
 )
+FUNCTION = {"objective": {"metric": "validation_accuracy", "function": "a:b", "direction": "maximize"}}
 TWO = replace(STAGE, search="two")
 A = [0.1, 0.2, 0.3, 0.4, 0.5]
 ONE_AND_TWO = "one two --storage a.db"
@@ -123,6 +124,7 @@ def test_two_databases(cli: Cli) -> None:
         ({"fingerprint": "cd34"}, "not comparable: the data differ", True),
         ({"fingerprint": ""}, "the data of B are not known", True),
         ({"study_file": {**STAGE.study_file, "training": {"epochs": 5}}}, "trains for 2 epochs, one of B for 5", True),
+        ({"study_file": {**FUNCTION, "fixed": {"epochs": 5}}}, "trains for 2 epochs, one of B for 5", True),
         ({"space": {"lr": Float(0.001, 1), "momentum": Float(0, 0.9)}}, "only B searches momentum", True),
     ],
 )
@@ -148,6 +150,45 @@ def test_a_search_of_several_stages_is_all_of_them(cli: Cli) -> None:
     assert (plain["a"]["complete"], plain["a"]["best_stage"]) == (6, "one/stage-02")
     assert (plain["b"]["complete"], plain["b"]["name"]) == (5, "one/stage-01")
     assert any("A is 2 stages together" in remark for remark in plain["remarks"])
+
+
+def test_random_trials_are_those_that_no_model_proposed_and_whose_scores_compare(cli: Cli) -> None:
+    longer = {**STAGE.study_file, "training": {"epochs": 5}}
+    stages = [replace(STAGE, number=n, parent=1, study_file=longer) for n in (2, 3)]
+    stages[1] = replace(stages[1], rule={"refine": {"sampler": "tpe", "batch": 8}})
+    plain = compared(
+        cli,
+        (STAGE, past(A)),
+        (stages[0], past([0.6, 0.7])),
+        (stages[1], past([0.9] * 4)),
+        line="one one/stage-01 --storage a.db",
+    )
+    assert plain["superiority"] == 0.0
+    assert plain["drawn"] == 2
+    assert plain["a"]["quartiles"][0] == 0.6
+    assert any("a trial of A trains for 5 epochs, one of B for 2" in remark for remark in plain["remarks"])
+
+
+def test_ranges_for_each_value_are_of_one_parameter(cli: Cli) -> None:
+    opt = Categorical(("a", "b"))
+    both: Space = {"opt": opt, "lr": Float(0.001, 1)}
+    apart: Space = {"opt": opt, **{f"lr[{of}]": Float(0.001, 1, when={"opt": (of,)}) for of in "ab"}}
+    of_both, of_apart = (replace(of, space=space) for of, space in ((STAGE, both), (TWO, apart)))
+    rows = past(A)
+    columns = replace(rows, params={"opt": ["a"] * 5, "lr": [0.1] * 5})
+    others = replace(rows, params={"opt": ["a"] * 5, "lr[a]": [0.1] * 5, "lr[b]": [None] * 5})
+    plain = compared(cli, (of_both, columns), (of_apart, others))
+    assert not any("searches" in remark for remark in plain["remarks"])
+
+
+def test_of_trials_it_says_which_is_wrong(cli: Cli) -> None:
+    write((STAGE, past(A, failed=1)))
+    for trial in (5, 99):
+        says = f"one/stage-01 has no trial {trial} with a score"
+        cli.refused(f"compare one/stage-01/{trial} one --storage a.db", says=says)
+    cli.refused(
+        "compare one/stage-01/x one --storage a.db", says="a trial is named by its number, such as one/stage-01/7"
+    )
 
 
 def test_a_real_search_with_itself(searched: Cli) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from commands import START, Cli
 
@@ -19,6 +21,8 @@ def test_a_refinement_is_shown_as_what_it_is_and_exported(searched: Cli) -> None
     assert "stage-01 (refined)" in searched.ok("status")
     assert "refined by surrogate, in batches of 2" in searched.ok("report --format md --out -")
     assert "narrow" not in searched.ok("checklist").splitlines()[-1]
+    searched.ok("plot budget")
+    assert Path("tiny-stage-01-budget.html").exists()
     values = searched.csv("trials --stage 2")
     searched.ok("export --out all.json")
     searched.ok("import all.json --storage copy.db")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 
 from hpsearch.errors import BadInput, NotEnoughTrials, UnknownSearch
 from hpsearch.records import Action, Stage
-from hpsearch.search.adoption import Adoption, Entrant, adoption, decide
+from hpsearch.search.adoption import Adoption, Entrant, _costs, adoption, decide
 from hpsearch.search.baseline import baseline_of, baselines, clear_baseline, known_baseline, set_baseline
+from hpsearch.search.confirmation import settings_to_confirm
 from hpsearch.store import Store
 
 
@@ -59,7 +61,10 @@ def test_a_small_gain_may_be_chance_and_more_repeats_would_tell(store: Store) ->
     made = decided(store, (0.9, 0.9), (0.85, 0.852))
     assert made.verdict == "undecided"
     assert str(made.sentences[0]).startswith("keep A for now: a gain of 0.00")
-    assert "repeats of both would tell (confirm(stage=2, repeats=" in str(made.sentences[0])
+    assert re.search(
+        r"(\d+) repeats of both would tell \(confirm\(stage=1, repeats=\1\) and confirm\(stage=2, repeats=\1\)\)",
+        str(made),
+    )
     assert made.action is not None
     assert made.action.arguments["repeats"] > 6
 
@@ -156,7 +161,8 @@ def test_a_search_is_weighed_against_its_baseline(store: Store) -> None:
     single = adoption(store, [second])
     assert single is not None
     assert (single.verdict, single.searched) == ("undecided", None)  # one trial is no search
-    assert str(single.sentences[0]).startswith("keep the baseline for now: nothing tells yet; confirm(stage=2) trains")
+    assert str(single.sentences[0]).startswith("keep the baseline for now: its values and those of this search ")
+    assert "have not both been confirmed; confirm(stage=2) trains the best of this search again" in str(single)
     made_stages.confirm(store, second, [0.88, 0.87])
     better = adoption(store, [second])
     assert better is not None
@@ -174,7 +180,22 @@ def test_a_baseline_without_repeats_of_its_own_decides_nothing(store: Store) -> 
     made = adoption(store, [second])
     assert made is not None
     assert made.verdict == "undecided"
-    assert "confirm(stage=1) trains the best of the baseline again" in str(made)
+    assert f"confirm(stage=1) trains made/stage-01/{worst} again" in str(made)
+    assert settings_to_confirm(store, [first], first, 1)[0].trial == worst  # so it does
+
+
+def test_no_confirmation_is_offered_that_would_train_other_values(store: Store) -> None:
+    first, second = (made_stages.make(store, bowl(0.9), number=n, images=400) for n in (1, 2))
+    made_stages.confirm(store, second, [0.88, 0.87])
+    ranked = store.columns(first, top=50)["number"]
+    for trial, offered in ((ranked[0], True), (ranked[-1], False)):
+        made = decide(entrant(store, first, trial), entrant(store, second))
+        assert ("confirm(stage=1)" in str(made)) == offered == (made.action is not None)
+
+
+def test_seconds_that_cost_nothing_are_not_named() -> None:
+    assert _costs({"seconds a trial": (0.001, 0.01)}) == ("", "")
+    assert _costs({"seconds a trial": (1.0, 2.0)}) == ("2 times the seconds a trial (2 s)", "")
 
 
 def test_without_trials_there_is_nothing_to_decide(store: Store) -> None:

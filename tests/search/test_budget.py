@@ -52,5 +52,5 @@ def test_a_gain_has_the_digits_that_it_needs(gain: float, high: float, words: st
 
 def test_of_a_loss_the_best_falls() -> None:
     forecast = Forecast(100, 0.01, Interval(0.0, 0.02))
-    assert forecast_words(forecast, "minimize") == "-0.010 (0.000 to 0.020)"
+    assert forecast_words(forecast, "minimize") == "-0.010 (-0.020 to 0.000)"
     assert Budget("a/stage-01", 100, "minimize", "validation_loss", forecast, None).verdict is None

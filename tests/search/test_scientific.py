@@ -91,6 +91,16 @@ def test_trials_of_narrowed_stages_are_pooled_and_sharpen_the_answer(store: Stor
     assert after.others[-1].interval.low < 0.10 < after.others[-1].interval.high
 
 
+def test_trials_that_a_model_placed_are_not_pooled(store: Store) -> None:
+    first = searched(store, trials=45)
+    rule = {"refine": {"sampler": "tpe", "batch": 4}}
+    new = NewStage("s", 2, "maximize", 6, SPACE, first.study_file, parent=1, rule=rule, fingerprint="same")
+    made = store.create_stage(new)
+    made_stages.finish(store, made, 9, lambda trial: Completed(trial.number, score(trial.number, trial.params)))
+    before, after = (scientific_values(store, stages) for stages in ([first], [first, made]))
+    assert before == after is not None
+
+
 def test_without_scientific_parameters_there_is_nothing_to_compare(store: Store) -> None:
     space = {name: replace(parameter, role="nuisance") for name, parameter in SPACE.items()}
     assert scientific_values(store, [searched(store, trials=9, space=space)]) is None
