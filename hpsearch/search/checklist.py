@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Argument, Sentence, Stage
@@ -20,16 +22,16 @@ from hpsearch.search.budget import budget
 from hpsearch.search.confirmation import assess
 from hpsearch.search.curve_analysis import curve_signs, sentences
 from hpsearch.search.evaluation import Evaluation, evaluations
-from hpsearch.search.evidence import CLEAR
+from hpsearch.search.evidence import CLEAR, FEW, positions
 from hpsearch.search.infeasible import infeasible
-from hpsearch.search.narrowing import Strongest, analyse_ranges, stage_to_narrow, strongest_evidence
+from hpsearch.search.narrowing import Strongest, analyse_ranges, reachable, stage_to_narrow, strongest_evidence
 from hpsearch.search.next_step import NextStep, Step, next_start, next_step
-from hpsearch.search.range_analysis import NarrowedRange
+from hpsearch.search.range_analysis import NarrowedRange, outermost
 from hpsearch.search.recommendation import Recommendation, recommend
 from hpsearch.search.scientific import ScientificValues, scientific_values
 from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
 from hpsearch.serialization import to_plain
-from hpsearch.space import Categorical, describe
+from hpsearch.space import Categorical, delivered, delivered_as, describe, holds
 from hpsearch.store import Counts, Store
 from hpsearch.text import counted, rounded
 
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 
     from hpsearch.statistics.intervals import Interval
 
-FEW = 20  # with fewer trials an edge or a parameter without effect may be chance, and the advice says so
+_TELLING = 80  # so many trials of 100 examples mostly see a bound that cuts off something (tests/benchmarks/edges.py)
+_NEXT_TO = 0.05  # of a range's width, on its transformed scale
 
 Verdict = Literal["ok", "act", "unknown"]
 
@@ -243,14 +246,14 @@ def _questions(
     yield _feasible(store, at, partial(plot, "parameters", stage=number))
     if (curves := _curves(store, at, best, plot("curves", stage=number), action)) is not None:
         yield curves
-    yield _effects(at, plot("importance", stage=number))
+    yield _effects(at, plot("importance", stage=number), action)
     if (adopted := adoption(store, stages)) is not None:
         yield _adopt(adopted)
 
 
 def _result(at: Checklist, best: BestTrial, figure: Action) -> Question:
     """Ask how good the result is."""
-    over = at.evaluated is not None and at.evaluated.answers
+    over = _over(at)
     confirmed = at.confirmed is not None and at.confirmed.complete
     answers: list[str | Sentence] = [*at.figures, *([] if best.left_out is None else [best.left_out])]
     if at.confirmed is not None and confirmed:
@@ -285,7 +288,8 @@ def _trials(store: Store, at: Checklist, figure: Action, action: Callable[..., A
         verdict = "act"
     more = None
     if verdict == "act" and not kinds.foreign(at.of):
-        more = next_start(at, action, trials=max(100, 2 * at.counts.finished))
+        twice = 2 * at.counts.finished
+        more = next_start(at, action, trials=max(100, twice) if at.few else twice)
     return Question("trials", "Were there enough trials?", verdict, _said(answers), figure, more)
 
 
@@ -296,11 +300,62 @@ def _width(at: Checklist, step: NextStep, plot: Callable[..., Action], action: C
         return Question("ranges", question, "unknown", _said(["too few trials have a score to say"]), plot())
     edges = {name: made for name, made in at.ranges.items() if made.edges}
     if not edges:
-        return Question("ranges", question, "ok", _said(["no bound is seen to cut off better values"]), plot())
+        unseen = [] if at.level else list(_unseen(at))
+        scored = [of.scored for of in at.ranges.values() if not isinstance(of.before, Categorical)]
+        least = min(scored, default=_TELLING)
+        verdict: Verdict = "unknown" if unseen or least < _TELLING else "ok"
+        words, more = unseen or ["no bound is seen to cut off better values"], None
+        if least < _TELLING:
+            words.append(f"fewer than {_TELLING} trials with a score often miss a bound that does")
+            more = _more(at, least, _TELLING if least >= FEW else FEW, action)
+        return Question("ranges", question, verdict, _said(words), plot(), more)
     answers = _said(_edge(name, made, at, step) for name, made in edges.items())
     widens = any(made.widens for made in edges.values())
     widen = action("narrow", top=at.top, expand=True) if widens and at.of.number == at.latest.number else None
     return Question("ranges", question, "act" if widens else "ok", answers, plot(parameters=[next(iter(edges))]), widen)
+
+
+def _unseen(at: Checklist) -> Iterator[str]:
+    """Yield the parameters that matter whose recommended values lie at a bound that no trial went beyond."""
+    of = at.recommended or at.best
+    params = {} if of is None else delivered(of.of.space, of.params)
+    known = kinds.parameters(at.of)
+    for name, made in at.ranges.items():
+        before, own = made.before, delivered_as(name, made.after)
+        value = params.get(own)
+        strongest = at.evidence.get(name)
+        matters = made.verdict in ("clear", "weak") or (strongest is not None and strongest.p <= CLEAR)
+        if isinstance(before, Categorical) or not isinstance(value, int | float) or not matters:
+            continue
+        if not holds(made.after, params):
+            continue
+        natural = reachable(known[own], before) if own in known else (None, None)
+        every = [stage.space[of] for stage in at.stages for of in {name, own} if of in stage.space]
+        bounds = [(of.low, of.high) for of in every if not isinstance(of, Categorical)]
+        low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+        place = float(positions(before, np.array([value]))[0])
+        for side, bound, outer, far in (("lower", low, before.low, place), ("upper", high, before.high, 1 - place)):
+            end = outermost(before, natural, "low" if side == "lower" else "high")
+            if bound == outer and far <= _NEXT_TO and end != bound:
+                which = "recommended" if at.recommended is not None else "best"
+                where = "at" if value == bound else "next to"
+                yield (
+                    f"the {which} {name}, {value:.3g}, lies {where} its {side} bound, {bound:.4g}: these trials do not "
+                    "tell whether better values lie beyond"
+                )
+
+
+def _over(at: Checklist) -> bool:
+    """Return whether an evaluation on the test set has ended the search."""
+    return at.evaluated is not None and at.evaluated.answers
+
+
+def _more(at: Checklist, scored: int, wanted: int, action: Callable[..., Action]) -> Action | None:
+    """Return the action by which so many trials have a score, of which there are ``scored`` now."""
+    if _over(at) or kinds.foreign(at.of):
+        return None
+    finished = at.counts.finished
+    return next_start(at, action, trials=max(-(-finished * wanted // max(scored, 1)), finished + 1))
 
 
 def _feasible(store: Store, at: Checklist, plot: Callable[..., Action]) -> Question:
@@ -340,16 +395,18 @@ def _adopt(of: Adoption) -> Question:
     return Question("adopt", "Should it replace the baseline?", verdict, of.sentences, action=of.action)
 
 
-def _effects(at: Checklist, figure: Action) -> Question:
+def _effects(at: Checklist, figure: Action, action: Callable[..., Action]) -> Question:
     """Ask which parameters matter."""
-    over = at.evaluated is not None and at.evaluated.answers
+    over = _over(at)
     within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = {} if at.level else at.ranges
     answers = [
         effect for name, made in effects.items() if (effect := _effect(name, made, within, over, at.evidence.get(name)))
     ]
-    question = "Which hyperparameters matter?"
-    return Question("effects", question, "ok" if answers else "unknown", _said(answers), figure)
+    few = [made.scored for made in effects.values() if made.few]
+    more = _more(at, min(few), FEW, action) if few else None
+    verdict: Verdict = "ok" if answers and not few else "unknown"
+    return Question("effects", "Which hyperparameters matter?", verdict, _said(answers), figure, more)
 
 
 def _said(answers: Iterable[str | Sentence]) -> tuple[Sentence, ...]:
@@ -470,6 +527,8 @@ def _effect(name: str, made: NarrowedRange, within: str, over: bool, strongest: 
     if made.verdict in ("weak", "none") and strongest is not None and strongest.p <= CLEAR:
         by = f"by the trials of {strongest.stage}: {strongest.effect.sentence(name)}"
         return f"{name} matters (p = {strongest.p:.1g} {by}); no clear effect is left{within} (p = {p:.2f})"
+    if made.few:
+        return f"{name}: {counted(made.scored, 'trial')} with a score are too few to say whether it matters"
     match made.verdict:
         case None:
             return None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hpsearch.records import Direction
 
 CLEAR, WEAK = 0.01, 0.05  # evidence at or below these p-values is called clear, or weak
+FEW = 20  # with fewer trials an edge or a parameter without effect may be chance
 
 _MANY_CELLS = 100_000  # above this an int range is continuous for every practical purpose
 

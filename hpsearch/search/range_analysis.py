@@ -17,6 +17,7 @@ from hpsearch.records import Argument, Direction, Sentence
 from hpsearch.search.edges import LEAST_FOR_EDGES, Edge, Side, find_edges
 from hpsearch.search.evidence import (
     CLEAR,
+    FEW,
     WEAK,
     Effect,
     columns,
@@ -40,6 +41,7 @@ from hpsearch.space import (
     stepped,
     to_scale,
 )
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,6 +172,7 @@ class NarrowedRange:
     spread: float | None = field(default=None, repr=False)  # the p-value of the first
     gap: tuple[float, float] | None = field(default=None, repr=False)  # a stretch inside it without plausible values
     narrowed: bool = field(default=False, repr=False)  # whether ``before`` is another range than stage 1's
+    scored: int = field(default=0, repr=False)  # number of complete trials that use it
 
     @property
     def at_edge(self) -> Side | None:
@@ -183,6 +186,11 @@ class NarrowedRange:
         if p is None or (isinstance(before, Categorical) and len(before.choices) == 1):
             return None
         return "clear" if p <= CLEAR else "weak" if p <= WEAK else "none"
+
+    @property
+    def few(self) -> bool:
+        """True if nothing is seen and that says nothing, as so few trials use it."""
+        return self.verdict == "none" and self.scored < FEW
 
     @property
     def widens(self) -> bool:
@@ -301,6 +309,7 @@ def narrow(
                 spread=spread,
                 equal=len(more),
                 narrowed=old != first,
+                scored=len(users),
                 gap=None if stays or not plausible or name not in plausible else plausible[name].gap,
             )
         some = condition is not None or old.when is not None or len(users) < len(ranked)
@@ -361,6 +370,8 @@ def _sentences(
         "clear": f"evidence {p:.1g}{within}: {seen}",
         "weak": f"weak evidence ({p:.2f}){within}: {seen}",
     }.get(made.verdict or "", f"no evidence ({p:.2f}){within}: {who} are spread as if {name} did not matter{stay}")
+    if made.few:
+        words = f"no evidence{within}: {counted(made.scored, 'trial')} with a score are too few to see any{stay}"
     if few is not None:
         return Sentence(words), Sentence(f"{few} complete trials are too few to say whether a bound was cut too low")
     rises = "rises" if direction == "maximize" else "falls"
@@ -461,7 +472,7 @@ def _narrow_range(
     for edge in edges if expand else ():
         reach = max(high - inner[0] if edge.side == "high" else inner[1] - low, (high - low) / 4)
         target = _value_at(old, high + reach if edge.side == "high" else low - reach, edge.side)
-        limit = _limit(old, natural, edge.side)
+        limit = outermost(old, natural, edge.side)
         # Signs make one rule of both sides: `sign * value` grows outwards.
         side, sign = (1, 1.0) if edge.side == "high" else (0, -1.0)
         if limit is not None and sign * target > sign * limit:
@@ -493,7 +504,7 @@ def _aligned(old: Float | Int, value: float, *, up: bool) -> float:
     return stepped(old, math.ceil(steps - slack) if up else math.floor(steps + slack))
 
 
-def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: Literal["low", "high"]) -> float | None:
+def outermost(old: Float | Int, natural: tuple[float | None, float | None], side: Side) -> float | None:
     """Return how far a bound may move: the tighter of the parameter's own limit and its natural bound."""
     own = old.limit or (None, None)
     if side == "high":

@@ -21,7 +21,7 @@ from hpsearch.records import Action, Completed
 from hpsearch.search.adoption import adoption
 from hpsearch.search.baseline import set_baseline
 from hpsearch.search.best import choose
-from hpsearch.search.checklist import Checklist, Question, checklist, what_next
+from hpsearch.search.checklist import Checklist, Question, _width, checklist, what_next
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage, strongest_evidence
 from hpsearch.search.next_step import next_step
@@ -110,6 +110,40 @@ def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
     assert str(width.answers[0]).endswith("its limit allows no wider range")
     assert (width.verdict, width.action) == ("ok", None)
     assert "expand" not in advice(seen)[-1]
+
+
+def test_few_trials_do_not_tell_whether_a_bound_cuts_off_better_values(store: Store) -> None:
+    width = asked(checklist(store, [made_stages.make(store, humped, trials=40)]), "ranges")
+    assert (width.verdict, str(width.action)) == ("unknown", "start(trials=80)")
+    assert "fewer than 80 trials with a score often miss a bound that does" in map(str, width.answers)
+    many = asked(checklist(store, [made_stages.make(store, humped, number=2)]), "ranges")
+    assert (many.verdict, many.action) == ("ok", None)
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(None, "unknown"), ((1e-4, 1.0), "ok")])
+def test_a_recommended_value_next_to_a_bound_is_said_to_be_there(
+    store: Store, limit: tuple[float, float] | None, verdict: str
+) -> None:
+    space = {**made_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=limit)}
+    seen = checklist(store, [made_stages.make(store, rising, space=space)])
+    params = {"lr": 0.9, "weight_decay": 1e-4}
+    assert seen.recommended is not None
+    ranges = {name: replace(of, edges=()) for name, of in seen.ranges.items()}
+    at = replace(seen, ranges=ranges, recommended=replace(seen.recommended, params=params))
+    action = actions_for(store, seen.search)
+    width = _width(at, next_step(at, action), partial(action, "plot"), action)
+    assert width.verdict == verdict
+    # Weight decay has no effect here.
+    words = "the recommended lr, 0.9, lies next to its upper bound, 1: these trials do not tell"
+    assert [str(answer).startswith(words) for answer in width.answers] == [verdict == "unknown"]
+
+
+def test_of_few_trials_it_is_not_said_that_a_parameter_has_no_effect(store: Store) -> None:
+    few = asked(checklist(store, [made_stages.make(store, edgeless, trials=12)]), "effects")
+    assert (few.verdict, str(few.action)) == ("unknown", "start(trials=20)")
+    assert str(few.answers[0]) == "lr: 12 trials with a score are too few to say whether it matters"
+    many = asked(checklist(store, [made_stages.make(store, edgeless, trials=40, number=2)]), "effects")
+    assert (many.verdict, many.action) == ("ok", None)
 
 
 def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
