@@ -307,7 +307,7 @@ def recommend(search: str | None, stage: int | None, storage: str | None, output
     else:
         first, *others = recommended.sentences
         say(worded(first))
-        for name in used(recommended.of, recommended.params):
-            say(f"  {name} = {shown(recommended.params[name])}")
+        for name, value in recommended.resolved_params.items():
+            say(f"  {name} = {shown(value)}")
         for sentence in others:
             say(worded(sentence))

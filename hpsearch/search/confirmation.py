@@ -1,6 +1,6 @@
 """Confirmation: a stage's best trials, trained again with other seeds.
 
-A trial's seed decides the initial state, the order of examples and any noise; these are drawn anew. The split stays,
+A trial's seed decides the initial state, the order of examples and any noise; these are set anew. The split stays,
 so that all settings are compared on the same examples.
 
 R repeats of a setting are scored on the same N examples, so a hit h(r, i) varies for three reasons: the seeds of repeat
@@ -277,9 +277,10 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
 def settings_to_confirm(store: Store, stages: Sequence[Stage], stage: Stage, top: int) -> list[Setting]:
     """Return the values of a stage's trials that are worth training again, in turn by expected and by own score.
 
-    The expected score is told by the trials around (`hpsearch.search.judgement`), which do not see a narrow peak; the
-    own one is lucky, but sees it. The trials of this stage and of earlier ones take part, and no repeats, so that a
-    confirmation that was broken off goes on with the same settings. The baseline comes first, if it is of this stage.
+    The expected score is predicted from the trials around (`hpsearch.search.judgement`), which do not see a narrow
+    peak; the own one sees it, but was selected for its noise. The trials of this stage and of earlier ones take part,
+    and no repeats, so that a confirmation that was broken off goes on with the same settings. The baseline comes
+    first, if it is of this stage.
     """
     earlier = [other for other in stages if other.number <= stage.number]
     by_score, by_expected = best_settings(store, stage, top), list[Setting]()

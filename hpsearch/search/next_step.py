@@ -83,7 +83,7 @@ def _choose(at: Checklist, best: BestTrial, action: Callable[..., Action]) -> Ne
     refined, confirmed = at.latest.refinement is not None, at.confirmed
     nothing = f"{at.latest.name} has refined the ranges" if refined else "no range is worth narrowing"
     if kinds.foreign(best.of):
-        return NextStep("pick", f"{nothing}; {at.trial(best.trial)} is the one to pick")
+        return NextStep("pick", f"{nothing}; {{}} names the values to pick", (action("recommend"),))
     if at.level:
         then = "check the data and the objective, or search other ranges"
         return NextStep("pick", f"no trial of {at.stage} is better than another: {then}")
@@ -105,7 +105,7 @@ def _choose(at: Checklist, best: BestTrial, action: Callable[..., Action]) -> Ne
     if confirmed is not None and not confirmed.ranking:
         return NextStep("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
     actions: tuple[Action, ...] = (action("recommend"),) if confirmed is None else ()
-    first = "{} names the values" if confirmed is None else f"{at.trial(confirmed.ranking[0].trial)} is the one"
+    first = "{} names the values" if confirmed is None else f"{best.stage} trial {confirmed.ranking[0].trial} is the one"
     picked = f"{nothing}; {first} to pick"
     if at.evaluated is not None:
         words = f"{picked}; the test set has been used and cannot judge it unbiased any more"

@@ -30,7 +30,8 @@ from hpsearch.search.stage import (
     latest_with_trials,
     params_at,
 )
-from hpsearch.space import Value
+from hpsearch.space import Value, delivered
+from hpsearch.search.surrogate import LEAST
 from hpsearch.statistics.folds import corrected_error, error_interval
 from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import MOST_FREEDOM, Interval, share_interval
@@ -58,7 +59,7 @@ class Recommendation:
     expected: float  # the mean score of these values trained again with other seeds, on other examples
     interval: Interval | None  # of that mean; None where the noise is not known
     covers: Covers | None  # what the interval holds for; None without one
-    seed_sd: float | None  # standard deviation of single trainings about that mean; None: not known
+    seed_sd: float | None  # standard deviation of single trainings about that mean; None: not known, or too small
     failure: float | None  # probability that such a training fails; None: not known
     trials: int  # number of finished and failed trials that it rests on
     repeats: int  # how often these values have been trained so far
@@ -70,7 +71,7 @@ class Recommendation:
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:
-        """Why these values, what training them again gives, and what there is to know besides."""
+        """The reason for these values, the score to expect when they are trained again, and remarks."""
         return Sentence(self.why), *map(Sentence, self.outlook), *self.remarks
 
     @property
@@ -79,12 +80,17 @@ class Recommendation:
         return f"{self.stage} trial {self.trial}"
 
     @property
+    def resolved_params(self) -> dict[str, Value]:
+        """The values that have an effect, by the names that the objective knows: ranges per value under one name."""
+        return delivered(self.of.space, {name: self.params[name] for name in kinds.used(self.of, self.params)})
+
+    @property
     def why(self) -> str:
         """The reason for these values, in words."""
         if self.by == "confirmation":
             return f"{self.name} is recommended: the confirmation of {self.stage} puts its values first"
         if self.by == "best score":
-            return f"{self.name} is recommended: it has the best score; there are too few trials to learn more from"
+            return f"{self.name} is recommended: it has the best score; there are too few trials near it to learn from"
         what = "it has the best score, and its" if self.best == (self.stage, self.trial) else "its"
         by = f"judged by {counted(self.trials, 'trial')}"
         return f"{self.name} is recommended: {what} values have the best expected score, {by}"
@@ -97,10 +103,10 @@ class Recommendation:
         ends = self.interval
         interval = "" if ends is None else f" (95 % interval {_number(ends.low)} to {_number(ends.high)})"
         words = [f"trained again, they are expected to reach {metric} {_number(self.expected)}{on}{interval}"]
-        if self.seed_sd:  # 0: not seen beside the noise of the examples
+        if self.seed_sd is not None:
             words.append(f"single trainings differ by {self.seed_sd:.2g} (standard deviation over seeds)")
         if self.failure is not None and self.failure > _RISKY:
-            words.append(f"one training in {round(1 / self.failure)} may fail: trials with values like these did")
+            words.append(f"a training fails with probability {self.failure:.2g}, as trials with values like these did")
         return tuple(words)
 
 
@@ -128,7 +134,7 @@ def recommend(store: Store, stages: Sequence[Stage], *, among: Sequence[Stage] |
     judgement = judge_trials(store, stages, like=like)
     at = None if judgement is None else _first(store, judgement, names)
     if judgement is None or at is None:
-        return _by_score(store, among)
+        return _by_score(store, among, few=judgement is None)
     first = judgement.trials[at][0]
     state = _confirmed(store, [stage for stage in among if stage.name in names and stage.number >= first.number])
     rivals = judgement.best_first(names)[:_RIVALS]
@@ -162,12 +168,11 @@ def _confirmed(store: Store, stages: Sequence[Stage]) -> Overview | None:
     return None
 
 
-def _by_score(store: Store, among: Sequence[Stage]) -> Recommendation:
-    """Return the recommendation where there are too few trials to learn from."""
+def _by_score(store: Store, among: Sequence[Stage], *, few: bool) -> Recommendation:
+    """Return the recommendation where there are too few trials to learn from, in the search or near these."""
     best = best_trial(store, among)
     assert best is not None
     state = _confirmed(store, [best.of])
-    more = actions_for(store, best.of.search)("start")
     common: dict[str, Any] = {
         "stage": best.stage,
         "seed_sd": None,
@@ -190,6 +195,10 @@ def _by_score(store: Store, among: Sequence[Stage]) -> Recommendation:
             params=first.setting.params,
             **common,
         )
+    remarks: tuple[Sentence, ...] = ()
+    if few and not kinds.foreign(best.of):
+        more = actions_for(store, best.of.search)("start")
+        remarks = (Sentence(f"from {LEAST} trials with a score on, all trials are learned from: {{}}", (more,)),)
     return Recommendation(
         trial=best.trial,
         by="best score",
@@ -199,7 +208,7 @@ def _by_score(store: Store, among: Sequence[Stage]) -> Recommendation:
         covers=None if best.corrected_interval is None else "seeds and examples",
         repeats=1,
         params=best.params,
-        remarks=(Sentence("with more trials it is learned from all of them: {}", (more,)),),
+        remarks=remarks,
         **common,
     )
 
@@ -221,7 +230,9 @@ def _made(
     repeats = sum(setting == (name, number) for setting in judgement.settings)
     remarks = [*_remarks(store, judgement, at, best, state, of)]
     if outlook.covers == "seeds":
-        remarks.append(Sentence("that is on these validation examples: how much others would change is not known"))
+        remarks.append(Sentence("the interval holds for these data; other data are not covered"))
+    elif outlook.interval is None:
+        remarks.append(Sentence("all scores are equal, so no interval is known"))
     return Recommendation(
         stage=name,
         trial=number,
@@ -248,12 +259,13 @@ def _remarks(
     """Yield what there is to know besides, and what to do."""
     places = {setting: i for i, setting in enumerate(judgement.settings[: judgement.sampled])}
     if best != judgement.settings[at] and best in places:
-        lucky, mean = places[best], judgement.sign * float(judgement.judged.mean[places[best]])
-        score = judgement.sign * float(judgement.scores[lucky])
-        yield Sentence(
-            f"{best[0]} trial {best[1]} has the best score, {score:.4g}; by the trials around it {_number(mean)} is "
-            "expected of it"
-        )
+        judged, other = judgement.judged, places[best]
+        less = float(judged.mean[at] - judged.mean[other])
+        words = f"{best[0]} trial {best[1]} has the best score, {judgement.sign * float(judgement.scores[other]):.4g}"
+        if less > 0:
+            yield Sentence(f"{words}; by all trials, its values are expected to score {less:.2g} worse than these")
+        elif judged.failure[other] > judged.failure[at]:
+            yield Sentence(f"{words}; its values are more likely to fail: probability {judged.failure[other]:.2g}")
     confirmation = known_confirmation(store, of)
     if state is not None or kinds.foreign(of):
         return
@@ -273,9 +285,9 @@ class _Outlook:
     """The score to expect of a setting that is trained again."""
 
     expected: float
-    interval: Interval
-    covers: Covers
-    seed_sd: float
+    interval: Interval | None
+    covers: Covers | None
+    seed_sd: float | None
 
 
 def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int], of: Stage) -> _Outlook:
@@ -301,7 +313,9 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
         expected = min(max(expected, 0.0), 1.0)
         shared = max(shared, 1 / (examples + 1) ** 2)  # one example of doubt, where all of them are hit
         interval = share_interval(expected, variance + shared, MOST_FREEDOM, examples)
-        return _Outlook(expected, interval, "seeds and examples", math.sqrt(max(noise**2 - within, 0.0)))
+        return _Outlook(expected, interval, "seeds and examples", math.sqrt(max(noise**2 - within, 0.0)) or None)
+    if np.nanmin(judgement.scores) == np.nanmax(judgement.scores):
+        return _Outlook(sign * float(judgement.scores[at]), None, None, None)
     covers: Covers = "seeds"
     shared, freedom = 0.0, float(MOST_FREEDOM)
     folds = _folds(store, judgement)

@@ -1,6 +1,6 @@
 """Retraining: the choice among noisy trials by their neighbours, and the score to expect of it.
 
-The best of many noisy scores is lucky in its seed and in the examples. Both are corrected for:
+The best of many noisy scores was selected for its seed and for the examples. Both are corrected for:
 
 - **Seeds.** A Gaussian process over all trials says what score is to be expected at each; its mean shrinks a single
   score towards those of its neighbours by as much as the scores are noisy. It follows the better two fifths of the

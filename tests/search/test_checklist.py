@@ -252,9 +252,18 @@ def test_after_a_confirmation_its_mean_counts_and_single_scores_are_superseded(s
     assert after.figures == after.advice[:2]
     assert not has(after, "is recommended")
     assert after.step == "evaluate"
-    assert f"trial {after.confirmed.ranking[0].trial} is the one to pick" in advice(after)[-1]
+    assert f"{stage.name} trial {after.confirmed.ranking[0].trial} is the one to pick" in advice(after)[-1]
     assert actions(after) == ["evaluate()"]
     assert what_next(store, [stage]).actions == after.actions
+
+
+def test_of_trials_that_were_run_elsewhere_the_recommended_values_are_to_pick(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpsearch.objectives.kinds.foreign", lambda _: True)
+    seen = checklist(store, [made_stages.make(store, edgeless, trials=40)])
+    assert (seen.step, actions(seen)) == ("pick", ["recommend()"])
+    assert "recommend() names the values to pick" in advice(seen)[-1]
 
 
 def test_after_the_evaluation_the_test_score_is_the_answer_and_nothing_is_narrowed(store: Store) -> None:

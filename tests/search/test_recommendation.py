@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import made_stages
@@ -13,7 +14,7 @@ from hpsearch.records import FOLDS, STD_ERROR, Completed, Failed, Outcome, Stage
 from hpsearch.search.best import choose
 from hpsearch.search.confirmation import best_settings, settings_to_confirm
 from hpsearch.search.recommendation import Recommendation, recommend
-from hpsearch.space import Float, Value
+from hpsearch.space import Categorical, Float, Space, Value
 from hpsearch.store import Store
 
 LUCKY = 17  # a trial whose score is luck
@@ -55,7 +56,7 @@ def test_values_with_good_neighbours_are_recommended_not_the_luckiest_score(stor
     assert of.interval.low < 0.88 < of.interval.high
     words = " ".join(map(str, of.sentences))
     assert f"made/stage-01 trial {of.trial} is recommended" in words
-    assert f"made/stage-01 trial {LUCKY} has the best score, 0.95" in words
+    assert re.search(rf"stage-01 trial {LUCKY} has the best score, 0.95; by all trials, .* 0\.\d+ worse than these", words)
     assert "trained again, they are expected to reach validation accuracy 0.8" in words
     assert "confirm()" in words
     assert choose(store, [searched]).trial == of.trial
@@ -80,6 +81,7 @@ def test_values_next_to_failures_are_not_recommended(store: Store) -> None:
     assert place(of.params) < -0.5
     assert of.failure is not None
     assert of.failure < 0.3
+    assert re.search(rf"trial {LUCKY} has the best score, 0.95; .* (worse than these|more likely to fail)", str(of.sentences))
 
 
 def test_of_few_trials_it_is_the_best_one(store: Store) -> None:
@@ -144,7 +146,7 @@ def test_a_loss_is_expected_too(store: Store, known: str) -> None:
     assert of.interval.low < of.expected < of.interval.high
     assert of.covers == ("seeds and examples" if known == "folds" else "seeds")
     words = " ".join(map(str, of.sentences))
-    assert ("how much others would change is not known" in words) == (known == "nothing")
+    assert ("other data are not covered" in words) == (known == "nothing")
     assert STD_ERROR not in words
 
 
@@ -202,3 +204,30 @@ def test_a_confirmation_counts_whose_stage_is_too_poor_to_learn_from(
     of = recommended(store, first, second, made_stages.make(store, [0.3] * 4, trials=4, number=3))
     assert of.stage in (first.name, second.name)
     assert recommend(store, store.stages(), among=[second]) is not None
+
+
+@pytest.mark.parametrize("metric", ["validation_loss", "validation_accuracy"])
+def test_of_equal_scores_no_spread_is_said(store: Store, metric: str) -> None:
+    of = recommended(store, made_stages.make(store, [0.8] * 30, trials=30, metric=metric))
+    assert of.seed_sd is None
+    assert (of.interval is None) == (metric == "validation_loss")  # hits tell how many examples there were
+    words = " ".join(map(str, of.sentences))
+    assert "single trainings" not in words
+    assert ("all scores are equal" in words) == (metric == "validation_loss")
+
+
+def test_values_have_the_names_that_the_objective_knows(store: Store) -> None:
+    ranges = {f"lr[{name}]": Float(1e-4, 1.0, log=True, when={"by": (name,)}) for name in "ab"}
+    space: Space = {"by": Categorical(("a", "b")), **ranges}
+    of = recommended(store, made_stages.make(store, made_stages.edgeless, trials=20, space=space))
+    assert of.resolved_params.keys() == {"by", "lr"}
+
+
+def test_more_trials_of_a_search_that_was_run_elsewhere_are_not_asked_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = made_stages.make(store, hill, trials=6)
+    words = "from 10 trials with a score on, all trials are learned from: start()"
+    assert [*map(str, recommended(store, stage).remarks)] == [words]
+    monkeypatch.setattr("hpsearch.search.recommendation.kinds.foreign", lambda _: True)
+    assert not recommended(store, stage).remarks
