@@ -105,7 +105,9 @@ def _choose(at: Checklist, best: BestTrial, action: Callable[..., Action]) -> Ne
     if confirmed is not None and not confirmed.ranking:
         return NextStep("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
     actions: tuple[Action, ...] = (action("recommend"),) if confirmed is None else ()
-    first = "{} names the values" if confirmed is None else f"{best.stage} trial {confirmed.ranking[0].trial} is the one"
+    first = (
+        "{} names the values" if confirmed is None else f"{best.stage} trial {confirmed.ranking[0].trial} is the one"
+    )
     picked = f"{nothing}; {first} to pick"
     if at.evaluated is not None:
         words = f"{picked}; the test set has been used and cannot judge it unbiased any more"

@@ -30,8 +30,8 @@ from hpsearch.search.stage import (
     latest_with_trials,
     params_at,
 )
-from hpsearch.space import Value, delivered
 from hpsearch.search.surrogate import LEAST
+from hpsearch.space import Value, delivered
 from hpsearch.statistics.folds import corrected_error, error_interval
 from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import MOST_FREEDOM, Interval, share_interval

@@ -75,7 +75,10 @@ def test_recommended_values_say_what_retraining_gives() -> None:
     assert answer.values_of.startswith("Values of the recommended trial, number 2 of stage 3")
     sure = " ".join(answer.sure)
     assert "trained again, they are expected to reach validation accuracy 0.780 on new examples" in sure
-    assert "single trainings differ by 0.012 (standard deviation over seeds); a training fails with probability 0.25" in sure
+    assert (
+        "single trainings differ by 0.012 (standard deviation over seeds); a training fails with probability 0.25"
+        in sure
+    )
     few = replace(whole, recommendation=replace(of, by="best score"))
     assert report(few, figures=False).answer == report(whole, figures=False).answer
 

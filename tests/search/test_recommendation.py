@@ -56,7 +56,9 @@ def test_values_with_good_neighbours_are_recommended_not_the_luckiest_score(stor
     assert of.interval.low < 0.88 < of.interval.high
     words = " ".join(map(str, of.sentences))
     assert f"made/stage-01 trial {of.trial} is recommended" in words
-    assert re.search(rf"stage-01 trial {LUCKY} has the best score, 0.95; by all trials, .* 0\.\d+ worse than these", words)
+    assert re.search(
+        rf"stage-01 trial {LUCKY} has the best score, 0.95; by all trials, .* 0\.\d+ worse than these", words
+    )
     assert "trained again, they are expected to reach validation accuracy 0.8" in words
     assert "confirm()" in words
     assert choose(store, [searched]).trial == of.trial
@@ -81,7 +83,9 @@ def test_values_next_to_failures_are_not_recommended(store: Store) -> None:
     assert place(of.params) < -0.5
     assert of.failure is not None
     assert of.failure < 0.3
-    assert re.search(rf"trial {LUCKY} has the best score, 0.95; .* (worse than these|more likely to fail)", str(of.sentences))
+    assert re.search(
+        rf"trial {LUCKY} has the best score, 0.95; .* (worse than these|more likely to fail)", str(of.sentences)
+    )
 
 
 def test_of_few_trials_it_is_the_best_one(store: Store) -> None:
