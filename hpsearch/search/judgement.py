@@ -14,17 +14,14 @@ import numpy as np
 
 from hpsearch.search.stage import compares, known_confirmation
 from hpsearch.search.surrogate import surrogate_of
-from hpsearch.space import Categorical, delivered
 from hpsearch.statistics.retraining import Judged, judge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from typing import Any
 
     from numpy.typing import NDArray
 
     from hpsearch.records import Setting, Stage
-    from hpsearch.search.surrogate import Encoding
     from hpsearch.store import Store
 
 
@@ -71,7 +68,7 @@ def judge_trials(store: Store, stages: Sequence[Stage], *, like: Stage, confirma
             numbers, of, its = _repeats(store, confirmation)
             trials += [(confirmation, number) for number in numbers]
             settings += [(stage.name, setting.trial) for setting in of]
-            points.append(_points(surrogate.encoding, stage, of))
+            points.append(surrogate.encoding.rows(stage.space, [setting.params for setting in of]))
             scores.append(surrogate.sign * its)
     every = np.concatenate(scores)
     judged = judge(np.concatenate(points), every, surrogate.encoding.groups, sampled=len(surrogate.trials))
@@ -94,14 +91,3 @@ def _repeats(store: Store, confirmation: Stage) -> tuple[list[int], list[Setting
     scores = np.array([math.nan if score is None or not math.isfinite(score) else score for score in known])
     kept = [at for at, is_same in enumerate(same) if is_same]
     return [numbers[at] for at in kept], [settings[at] for at in kept], scores[kept]
-
-
-def _points(encoding: Encoding, stage: Stage, settings: Sequence[Setting]) -> NDArray[np.float64]:
-    rows = [delivered(stage.space, setting.params) for setting in settings]
-    values: dict[str, NDArray[Any]] = {
-        name: np.array(
-            [row.get(name, math.nan) for row in rows], dtype=object if isinstance(of, Categorical) else float
-        )
-        for name, of in encoding.space.items()
-    }
-    return encoding.points(values)

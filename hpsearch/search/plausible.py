@@ -8,13 +8,15 @@ everything is; values that probably fail are not.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.space import Categorical, delivered_as, from_scale, in_order, to_scale
+from hpsearch.search.surrogate import columns_as, place
+from hpsearch.space import Categorical, from_scale, in_order, to_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,14 +100,16 @@ def _reaches(
 def _tried(surrogate: Surrogate, name: str, parameter: Parameter) -> NDArray[np.float64]:
     """Return what was tried of a parameter in any trial, failed ones too, on its transformed scale; none of choices."""
     space = surrogate.encoding.space
-    own = delivered_as(name, parameter)
+    own = place(space, name, parameter)
     within = space[own]
-    if isinstance(within, Categorical):
+    if isinstance(within, Categorical) or isinstance(parameter, Categorical):
         return np.empty(0)
     low, high = to_scale(within, within.low), to_scale(within, within.high)
-    return np.asarray(
-        low + (high - low) * surrogate.points[:, surrogate.encoding.groups == list(space).index(own)][:, 0]
-    )
+    shares = surrogate.points[:, surrogate.encoding.groups == list(space).index(own)][:, 0]
+    positions = np.asarray(low + (high - low) * shares)
+    if within.log == parameter.log:
+        return positions
+    return 10.0**positions if within.log else np.log10(np.maximum(positions, sys.float_info.min))
 
 
 def _of(parameter: Parameter, values: NDArray[Any], count: int, tried: NDArray[np.float64]) -> Plausible:
@@ -134,14 +138,11 @@ def _has(values: NDArray[Any]) -> NDArray[np.bool_]:
 def _encoded(
     surrogate: Surrogate, space: Space, table: Mapping[str, NDArray[Any]], fixed: Mapping[str, Value]
 ) -> NDArray[np.float64]:
-    """Return the surrogate's points of a table by the space's names; a range per value is one of several for a name."""
-    size = len(next(iter(table.values())))
-    known: Table = {name: np.full(size, value, dtype=object) for name, value in fixed.items()}
-    for name, parameter in space.items():
-        own, values = delivered_as(name, parameter), table[name].astype(object)
-        known[own] = np.where(_has(values), values, known[own]) if own in known and own not in fixed else values
-    nothing = np.full(size, np.nan)
-    return surrogate.encoding.points({name: known.get(name, nothing) for name in surrogate.encoding.space})
+    """Return the surrogate's points of a table by the space's names."""
+    columns = columns_as(surrogate.encoding.space, space, table)
+    for name, value in fixed.items():
+        columns[name] = np.full(len(columns[name]), value, dtype=object)
+    return surrogate.encoding.points(columns)
 
 
 def _candidates(space: Space, best: Mapping[str, NDArray[Any]], lacking: Sequence[str]) -> Table:

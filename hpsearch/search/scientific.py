@@ -7,7 +7,6 @@ further trials would have.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -22,8 +21,8 @@ from hpsearch.roles import Combination, has, label, scientific
 from hpsearch.samplers import RandomSampler
 from hpsearch.search.budget import decimals
 from hpsearch.search.parts import part_with, parts_of
-from hpsearch.search.stage import actions_for, compares, latest_with_trials
-from hpsearch.search.surrogate import Encoding, merged
+from hpsearch.search.stage import actions_for, compares, latest_with_trials, params_at
+from hpsearch.search.surrogate import Encoding, columns_as, columns_of, delivered_space
 from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import Interval
 from hpsearch.statistics.tuned import differences_to_best, example_error, tuned
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hpsearch.space import Parameter, Space
     from hpsearch.store import Store
 
 LEAST = 5  # with fewer scores a value is not compared
@@ -124,6 +124,7 @@ class _Pool:
     """The N trials of a combination with a score, and those that failed."""
 
     value: ScientificValue
+    space: Space  # the last ranges of its parts, by the names there
     goodness: NDArray[np.float64]  # (N,) more is better; NaN of failed ones
     params: Mapping[str, NDArray[Any]]  # (N,) each, by the names in its part
     trials: Sequence[tuple[Stage, int, float]]  # of those with a score: their stage, number and score
@@ -132,41 +133,38 @@ class _Pool:
 def _pool(store: Store, stages: Sequence[Stage], combination: Combination, direction: Direction) -> _Pool:
     """Return the trials of some stages with a combination, in the order of the stages."""
     sign, trials, tables = 1.0 if direction == "maximize" else -1.0, [], []
+    space: dict[str, Parameter] = {}
     counts: Counter[str] = Counter()
     for stage in stages:
         part = part_with(parts_of(stage), combination)
         if part is None:
             continue
+        space |= part.space
         complete = part.select(store.scores(stage))
         ended = store.columns(stage, states=("FAIL", "PRUNED"))
-        rest = part.select({name: np.array(cells, dtype=object) for name, cells in ended.items()})
+        values = columns_of(stage.space, [params_at(stage, ended, at) for at in range(len(ended["number"]))])
+        cells = {name: np.array(ended[name], dtype=object) for name in ("number", "state")}
+        rest = part.select(cells | {f"param:{name}": column for name, column in values.items()})
         counts.update(rest["state"].tolist())
         trials += [(stage, *row) for row in zip(complete["number"].tolist(), complete["score"].tolist(), strict=True)]
         failed = {name: column[rest["state"] == "FAIL"] for name, column in rest.items()}
         tables += [(complete, sign * complete["score"]), (failed, np.full(len(failed["number"]), np.nan))]
-    names = dict.fromkeys(name for columns, _ in tables for name in columns if name.startswith("param:"))
     params = {
-        name.removeprefix("param:"): np.concatenate(
-            [_known(columns.get(name), len(scores)) for columns, scores in tables]
+        name: np.concatenate(
+            [columns.get(f"param:{name}", np.full(len(scores), np.nan, dtype=object)) for columns, scores in tables]
         )
-        for name in names
+        for name in space
     }
     first = max(trials, key=lambda of: sign * of[2], default=None)
     best = (None, None, None) if first is None else (first[2], first[0].name, first[1])
     value = ScientificValue(combination, len(trials), counts["FAIL"], counts["PRUNED"], *best)
-    return _Pool(value, np.concatenate([scores for _, scores in tables]), params, trials)
-
-
-def _known(column: NDArray[Any] | None, count: int) -> NDArray[Any]:
-    """Return a column of values, NaN where a trial has none; None: no trial has one."""
-    cells = [None] * count if column is None else column.tolist()
-    return np.array([math.nan if cell is None else cell for cell in cells], dtype=object)
+    return _Pool(value, space, np.concatenate([scores for _, scores in tables]), params, trials)
 
 
 def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> NDArray[np.float64]:
     """Return possible scores of each combination when it is tuned, (G, F)."""
     own = {name: like.space[name] for name in scientific(like.space)}
-    encoding = Encoding(merged([own, *(part.space for stage in stages for part in parts_of(stage))]))
+    encoding = Encoding(delivered_space(own, *(part.space for stage in stages for part in parts_of(stage))))
     latest, further = _MOST // len(known), _further(stages, min(_FURTHER, 1200 // len(known)))
     tried, more, goodness = [], [], []
     for pool in known:
@@ -175,10 +173,9 @@ def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> N
         scores = pool.goodness[chosen]
         goodness.append(scores)
         params = {name: column[chosen] for name, column in pool.params.items()}
-        tried.append(_points(encoding, combination, params, len(scores)))
-        rows = [row for row in further if has(row, combination)]
-        params = {name: _known(np.array([row.get(name) for row in rows], dtype=object), 0) for name in encoding.space}
-        more.append(_points(encoding, combination, params, len(rows)))
+        params |= {name: np.array([value] * len(scores), dtype=object) for name, value in combination.items()}
+        tried.append(encoding.points(columns_as(encoding.space, {**own, **pool.space}, params)))
+        more.append(encoding.rows({**own, **pool.space}, [row for row in further if has(row, combination)]))
     of, further_of = (np.repeat(np.arange(len(known)), [len(some) for some in points]) for points in (tried, more))
     seed = draw_seed(like.seed, 0, "scientific")
     return tuned(
@@ -189,16 +186,6 @@ def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> N
         further_of,
         encoding.groups,
         seed=seed,
-    )
-
-
-def _points(
-    encoding: Encoding, combination: Combination, params: Mapping[str, NDArray[Any]], count: int
-) -> NDArray[np.float64]:
-    """Return the points of trials with a combination, whose other values are given where they have any."""
-    values = {name: params.get(name, _known(None, count)) for name in encoding.space}
-    return encoding.points(
-        {**values, **{name: np.array([of] * count, dtype=object) for name, of in combination.items()}}
     )
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.search.range_analysis import missing
-from hpsearch.search.stage import compares
-from hpsearch.space import Categorical, Float, Parameter, delivered_as
+from hpsearch.search.stage import compares, params_at
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, delivered_as
 from hpsearch.statistics import gaussian_process
 
 if TYPE_CHECKING:
@@ -39,8 +39,15 @@ class Encoding:
     space: Space  # by the names that an objective knows
 
     def points(self, params: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-        """Return the points of N values of each parameter, (N, C); NaN is a parameter that a trial does not have."""
+        """Return the points of N values of each parameter, (N, C); NaN is a parameter that a trial does not have.
+
+        None is a choice, if it is one.
+        """
         return np.column_stack([column for name in self.space for column in self._columns(name, params[name])])
+
+    def rows(self, space: Space, rows: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
+        """Return the points of N trials, (N, C), whose values have the names of another space, as a stage's."""
+        return self.points(columns_as(self.space, space, columns_of(space, rows)))
 
     @property
     def groups(self) -> NDArray[np.intp]:
@@ -56,6 +63,7 @@ class Encoding:
         low, high = np.log10([of.low, of.high]) if of.log else (of.low, of.high)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = ((np.log10(numbers) if of.log else numbers) - low) / (high - low)
+        share[np.isneginf(share)] = -0.25  # 0 on a log scale, which another range of the parameter allows
         return [np.where(np.isfinite(share), share, 0.5)]
 
 
@@ -110,7 +118,7 @@ def surrogate_of(
     """
     like = stages[-1] if like is None else like
     same = [stage for stage in stages if compares(stage, like) and stage.fingerprint == like.fingerprint]
-    space = merged([delivered_space(stage.space) for stage in same])
+    space = delivered_space(*(stage.space for stage in same))
     tables = [table for stage in same for table in _tables(store, stage, space)]
     trials = [(stage, number) for stage, numbers, _, _ in tables for number in numbers]
     scores = np.concatenate([scores for _, _, scores, _ in tables])
@@ -128,7 +136,7 @@ def fit(
     within: Space | None = None,
 ) -> Surrogate | None:
     """Return the surrogate of N trials with these scores, NaN of failed ones; see `surrogate_of`."""
-    encoding = Encoding(space if within is None else {**space, **within})
+    encoding = Encoding({**space, **{place(space, name, of): of for name, of in (within or {}).items()}})
     points = encoding.points(params)
     near = np.flatnonzero(_near(encoding, points, params))
     if len(near) > _POOL:
@@ -173,25 +181,66 @@ def _near(encoding: Encoding, points: NDArray[np.float64], params: Mapping[str, 
     return near
 
 
-def delivered_space(space: Space) -> Space:
-    """Return the ranges by the names that an objective knows: those per value of another parameter as one."""
-    return merged([{delivered_as(name, parameter): parameter} for name, parameter in space.items()])
+def delivered_space(*spaces: Space) -> dict[str, Parameter]:
+    """Return the least ranges that contain those of these spaces, without steps, by the names that an objective knows.
 
-
-def merged(spaces: Sequence[Space]) -> dict[str, Parameter]:
-    """Return the least ranges that contain those of all these spaces; each with the last scale, without steps."""
+    Ranges per value of another parameter become one. Of a parameter with choices for one value and numbers for another
+    these are two: ``wd`` and ``wd (choices)``.
+    """
+    every = [(delivered_as(name, of), of) for space in spaces for name, of in space.items()]
+    numbers: dict[str, Float] = {}
+    choices: dict[str, Categorical] = {}
+    for name, of in every:
+        if isinstance(of, Categorical):
+            known = choices[name].choices if name in choices else ()
+            choices[name] = Categorical((*known, *(choice for choice in of.choices if choice not in known)))
+        else:
+            numbers[name] = _hull(numbers.get(name, of), of)
     result: dict[str, Parameter] = {}
-    for space in spaces:
-        for name, of in space.items():
-            before = result.get(name)
-            if isinstance(of, Categorical):
-                known = before.choices if isinstance(before, Categorical) else ()
-                more = tuple(choice for choice in of.choices if choice not in known)
-                result[name] = Categorical((*known, *more))
-            elif before is None or isinstance(before, Categorical):
-                result[name] = Float(of.low, of.high, log=of.log)
-            else:
-                result[name] = Float(min(of.low, before.low), max(of.high, before.high), log=of.log)
+    for name, _ in every:
+        if name in numbers:
+            result[name] = numbers[name]
+        if name in choices:
+            result[_choices(name) if name in numbers else name] = choices[name]
+    return result
+
+
+def _choices(name: str) -> str:
+    return f"{name} (choices)"
+
+
+def _hull(first: Float | Int, second: Float | Int) -> Float:
+    """Return the least range that contains both but for 0, if only one of them is on a log scale."""
+    low, high = min(first.low, second.low), max(first.high, second.high)
+    if first.log != second.log and low == 0:
+        low = first.low if first.log else second.low
+    return Float(low, high, log=(first.log or second.log) and low > 0)
+
+
+def place(delivered: Space, name: str, parameter: Parameter) -> str:
+    """Return the name that a parameter of some space has in a `delivered_space`."""
+    known = delivered_as(name, parameter)
+    return _choices(known) if isinstance(parameter, Categorical) and _choices(known) in delivered else known
+
+
+def columns_of(space: Space, rows: Sequence[Mapping[str, Value]]) -> dict[str, NDArray[Any]]:
+    """Return N trials' values as columns, (N,) each; NaN where a trial has none."""
+    columns = {name: np.full(len(rows), np.nan, dtype=object) for name in space}
+    for name, column in columns.items():
+        column[:] = [row.get(name, np.nan) for row in rows]
+    return columns
+
+
+def columns_as(delivered: Space, space: Space, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return columns of values by the names of a `delivered_space`, from those by the names of a space that it has."""
+    count = len(next(iter(columns.values()), ()))
+    result = {
+        name: np.full(count, np.nan, dtype=object if isinstance(of, Categorical) else float)
+        for name, of in delivered.items()
+    }
+    for name, of in space.items():
+        values, there = columns[name], ~missing(columns[name])
+        result[place(delivered, name, of)][there] = values[there]
     return result
 
 
@@ -200,22 +249,14 @@ def _tables(
 ) -> list[tuple[Stage, list[int], NDArray[np.float64], dict[str, NDArray[Any]]]]:
     """Return the trials of a stage that completed, and those that failed: numbers, scores and values."""
     complete, failed = store.scores(stage), store.columns(stage, states=("FAIL",))
-    some = [complete, {key: np.array(values, dtype=object) for key, values in failed.items()}]
-    made = []
-    for columns in some:
-        numbers = columns["number"].tolist()
-        scores = columns["score"] if columns is complete else np.full(len(numbers), np.nan)
-        made.append((stage, numbers, scores, {name: _values(stage, columns, name, of) for name, of in space.items()}))
-    return made
-
-
-def _values(stage: Stage, columns: Mapping[str, NDArray[Any]], name: str, of: Parameter) -> NDArray[Any]:
-    """Return the values of a parameter by the name that an objective knows, whichever range they are from."""
-    kind = object if isinstance(of, Categorical) else float
-    values = np.full(len(columns["number"]), np.nan, dtype=kind)
-    for own, parameter in stage.space.items():
-        if delivered_as(own, parameter) == name:
-            column = columns[f"param:{own}"]
-            there = np.array([value is not None and value == value for value in column.tolist()], dtype=bool)
-            values[there] = column[there]
-    return values
+    values = {name: complete[f"param:{name}"] for name in stage.space}
+    rows = [params_at(stage, failed, at) for at in range(len(failed["number"]))]
+    return [
+        (stage, complete["number"].tolist(), complete["score"], columns_as(space, stage.space, values)),
+        (
+            stage,
+            failed["number"],
+            np.full(len(rows), np.nan),
+            columns_as(space, stage.space, columns_of(stage.space, rows)),
+        ),
+    ]

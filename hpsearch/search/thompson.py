@@ -8,19 +8,17 @@ values, and values near the best trials; conditions, steps and constraints hold 
 from __future__ import annotations
 
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpsearch.records import draw_seed
 from hpsearch.samplers import RandomSampler, constraints_of, fill_in
 from hpsearch.search import surrogate
-from hpsearch.space import Categorical, Float, Parameter, Value, delivered, from_scale, to_scale
+from hpsearch.space import Categorical, Float, Parameter, Value, from_scale, to_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from hpsearch.records import Stage
     from hpsearch.search.refinement import Scored
@@ -48,7 +46,7 @@ def propose(stage: Stage, past: Sequence[Scored], *, first: int, count: int) -> 
     seed = draw_seed(stage.seed, first, "refine")
     rng = np.random.default_rng(seed)
     candidates = _candidates(stage, past, known, count, seed=seed, rng=rng)
-    points = _points(stage, known, candidates)
+    points = known.encoding.rows(stage.space, candidates)
     drawn = known.score.sample(points, count, rng=rng)  # (count, C), higher is better
     drawn -= np.where(known.at(points).failure > _FAILS, 1e3 * known.score.signal, 0.0)
     chosen: list[int] = []
@@ -60,22 +58,11 @@ def propose(stage: Stage, past: Sequence[Scored], *, first: int, count: int) -> 
 def _surrogate(stage: Stage, past: Sequence[Scored]) -> Surrogate | None:
     """Return the surrogate of past trials."""
     space = surrogate.delivered_space(stage.space)
-    rows = [delivered(stage.space, trial.params) for trial in past]
+    columns = surrogate.columns_of(stage.space, [trial.params for trial in past])
     scores = np.array([np.nan if trial.score is None else trial.score for trial in past])
     sign = 1.0 if stage.direction == "maximize" else -1.0
     trials = [(stage, number) for number in range(len(past))]
-    return surrogate.fit(space, trials, scores, _columns(space, rows), sign=sign)
-
-
-def _points(stage: Stage, of: Surrogate, rows: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
-    space = of.encoding.space
-    return of.encoding.points(_columns(space, [delivered(stage.space, row) for row in rows]))
-
-
-def _columns(space: Mapping[str, Parameter], rows: Sequence[Mapping[str, Value]]) -> dict[str, NDArray[Any]]:
-    """Return N trials' values by the names that an objective knows; NaN where a trial has none."""
-    kinds = {name: object if isinstance(of, Categorical) else float for name, of in space.items()}
-    return {name: np.array([row.get(name, np.nan) for row in rows], dtype=kinds[name]) for name in space}
+    return surrogate.fit(space, trials, scores, surrogate.columns_as(space, stage.space, columns), sign=sign)
 
 
 def _candidates(
@@ -89,7 +76,7 @@ def _candidates(
     size = max(_CANDIDATES, count)
     proposed = [random.params(stage, (seed << 20) + number) for number in range(size)]
     scored = [trial.params for trial in past if trial.score is not None]
-    expected = known.score.predict(_points(stage, known, scored))[0]
+    expected = known.score.predict(known.encoding.rows(stage.space, scored))[0]
     order = np.argsort(-expected, kind="stable").tolist()
     best = [scored[i] for i in order[:_BEST]]
     for number in range(size):

@@ -128,16 +128,19 @@ def test_a_conditional_parameter_is_narrowed_by_the_trials_that_have_it() -> Non
 
 def test_a_parameter_that_some_trials_lack_is_varied_only_where_trials_have_it() -> None:
     # As functions that suggest their values make them: the conditions are not known.
-    space: Space = {"kind": Categorical(("x", "y")), "depth": Float(0.0, 1.0)}
+    space: Space = {"kind": Categorical(("x", "y")), "depth": Float(0.0, 1.0), "size": Float(0.0, 1.0)}
     rng = np.random.default_rng(0)
     kinds = np.array(["x", "y"], dtype=object)[rng.integers(2, size=120)]
-    depth = np.where(kinds == "x", rng.random(120), np.nan)
-    scores = np.where(kinds == "x", 0.9 - (depth - 0.2) ** 2, 0.87) + 0.01 * rng.normal(size=120)
-    table: Table = {"kind": kinds, "depth": depth}
+    table: Table = {"kind": kinds}
+    table |= {name: np.where(kinds == of, rng.random(120), np.nan) for name, of in [("depth", "x"), ("size", "y")]}
+    distance = np.where(kinds == "x", table["depth"], table["size"]) - 0.2
+    scores = 0.9 - distance**2 + 0.01 * rng.normal(size=120)
     of = fit(space, [None] * 120, scores, table, sign=1.0)  # type: ignore[list-item]
     assert of is not None
-    low, high = plausible(of, space, table, 5, fixed={}, used_by={})["depth"].values
-    assert low < 0.2 < high < 0.7
+    values = plausible(of, space, table, 10, fixed={}, used_by={})
+    for name in ("depth", "size"):
+        low, high = values[name].values
+        assert low < 0.2 < high < 0.7
 
 
 def test_of_many_best_trials_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_stages import SPACE, as_number, make
+from made_stages import SPACE, as_number, confirm, make
 
 from hpsearch.errors import BadInput
 from hpsearch.search import narrowing, surrogate
-from hpsearch.search.surrogate import Encoding, fit, surrogate_of
-from hpsearch.space import Categorical, Float
+from hpsearch.search.judgement import judge_trials
+from hpsearch.search.surrogate import Encoding, delivered_space, fit, surrogate_of
+from hpsearch.space import Categorical, Float, Parameter, Space, Value, When
 from hpsearch.store import open_store
+
+SGD: When = {"opt": ("sgd",)}
+ADAM: When = {"opt": ("adam",)}
+IF_A: When = {"kind": ("a",)}
 
 
 def test_it_learns_from_all_stages_what_no_single_score_says(tmp_path: Path) -> None:
@@ -92,3 +98,73 @@ def test_how_many_trials_to_use_is_checked_before_anything_is_learned(
         stage = make(store, [0.5] * 12, trials=12)
         with pytest.raises(BadInput, match=problem):
             narrowing.analyse_ranges(store, [stage], stage, **options)  # type: ignore[arg-type]
+
+
+def test_ranges_per_value_with_other_scales_are_one() -> None:
+    some: Space = {"wd[sgd]": Float(0.0, 0.1, when=SGD), "wd[adam]": Float(1e-5, 0.1, log=True, when=ADAM)}
+    for order in (some, dict(reversed([*some.items()]))):
+        assert delivered_space(order) == {"wd": Float(1e-5, 0.1, log=True)}
+    below = {**some, "wd[sgd]": Float(-1.0, 0.1, when=SGD)}
+    assert delivered_space(below) == {"wd": Float(-1.0, 0.1)}
+    rows: list[dict[str, Value]] = [{"wd[sgd]": 0.0}, {"wd[sgd]": 0.001}, {"wd[adam]": 0.001}, {}]
+    points = Encoding(delivered_space(some)).rows(some, rows)
+    assert points[:, 0].tolist() == pytest.approx([-0.25, 0.5, 0.5, 0.5])
+
+
+def test_choices_for_one_value_and_numbers_for_another_are_kept_apart() -> None:
+    some: Space = {"wd[sgd]": Categorical(("off", 0.1), when=SGD), "wd[adam]": Float(0.0, 1.0, when=ADAM)}
+    space = delivered_space({"opt": Categorical(("sgd", "adam")), **some})
+    assert list(space) == ["opt", "wd", "wd (choices)"]
+    rows: list[dict[str, Value]] = [{"wd[sgd]": "off"}, {"wd[sgd]": 0.1}, {"wd[adam]": 0.1}]
+    points = Encoding(space).rows(some, rows)
+    assert points[:, 2].tolist() == pytest.approx([0.5, 0.5, 0.1])
+    assert (points[:, 3:] > 0).tolist() == [[True, False], [False, True], [False, False]]
+
+
+@pytest.mark.parametrize("other", [Float(0.0, 0.1, when=SGD), Categorical(("off", "on"), when=SGD)])
+def test_ranges_per_value_of_any_forms_are_learned_from_and_narrowed(tmp_path: Path, other: Parameter) -> None:
+    own = {"wd[sgd]": other, "wd[adam]": Float(1e-5, 0.1, log=True, when=ADAM)}
+    space = {"opt": Categorical(("sgd", "adam")), **own}
+
+    def expected(_: int, params: Mapping[str, Value]) -> float:
+        if params["opt"] == "sgd":
+            return 0.8
+        return 0.9 - 0.05 * (math.log10(as_number(params["wd[adam]"])) + 3) ** 2
+
+    with closing(open_store(str(tmp_path / "a.db"), create=True)) as store:
+        stage = make(store, expected, space=space, images=1000)
+        made = narrowing.analyse_ranges(store, [stage], stage, top=5).space["wd[adam]"]
+        assert isinstance(made, Float)
+        assert 1e-5 < made.low < 1e-3 < made.high < 0.1
+        rows = Encoding(delivered_space(space)).rows(space, [{"opt": "adam", "wd[adam]": 1e-3}])
+        of = surrogate_of(store, [stage])
+        assert of is not None
+        assert of.at(rows).mean[0] == pytest.approx(0.9, abs=0.01)
+
+
+def test_none_is_a_choice_wherever_its_values_are_from(tmp_path: Path) -> None:
+    space: Space = {
+        "x": Float(0.0, 1.0),
+        "kind": Categorical(("a", "b", None)),
+        "own": Categorical((1, None), when=IF_A),
+    }
+
+    def expected(_: int, params: Mapping[str, Value]) -> float:
+        return {"a": 0.8, "b": 0.7, None: 0.9}[params["kind"]] - (0.02 if params.get("own") else 0)  # type: ignore[index]
+
+    with closing(open_store(str(tmp_path / "a.db"), create=True)) as store:
+        stage = make(store, expected, space=space, trials=60)
+        confirm(store, stage, [0.9, 0.89])
+        judgement = judge_trials(store, [stage], like=stage)
+        of = surrogate_of(store, [stage])
+        assert judgement is not None
+        assert of is not None
+        rows: list[dict[str, Value]] = [{"kind": "a", "own": 1}, {"kind": "a", "own": None}, {"kind": "b"}, {}]
+        known = of.encoding.rows(space, [{"x": 0.5, "kind": None, **row} for row in rows])
+        assert of.at(known).mean == pytest.approx([0.78, 0.8, 0.7, 0.9], abs=0.01)
+        assert {tuple(row) for row in of.points[:, 1:]} == {tuple(row) for row in known[:, 1:]}
+        points: dict[tuple[str, int], set[tuple[float, ...]]] = {key: set() for key in judgement.settings}
+        for setting, point in zip(judgement.settings, judgement.judged.process.points, strict=True):
+            points[setting].add(tuple(point))
+        assert len(judgement.repeats()) == 20
+        assert all(len(some) == 1 for some in points.values())
