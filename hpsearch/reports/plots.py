@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch import roles
 from hpsearch.errors import BadArgument, BadInput, nearest
 from hpsearch.objectives.kinds import curve_bounds, examples
 from hpsearch.reports import MOST_CURVES, OF_ONE_STAGE, PlotKind, PlotRequest, figures
 from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.importance import importance
 from hpsearch.reports.tables import curve_rows
+from hpsearch.search.scientific import scientific_values
+from hpsearch.search.stage import compares
 from hpsearch.space import Categorical, Float
 from hpsearch.statistics import Interval, wilson
 
@@ -70,7 +73,9 @@ def plot(
         case PlotKind.isolation:
             space = {name: stage.space[name] for name in request.parameters} or shown[0].varied
             title = f"{stage.name}: {', '.join(request.parameters) or 'each hyperparameter'} with the others tuned"
-            return figures.isolation(shown[0], space, title=title)
+            same = [of for of in stages if compares(of, stage)]
+            scientific = scientific_values(store, same) if roles.scientific(space) else None
+            return figures.isolation(shown[0], space, scientific=scientific, title=title)
         case PlotKind.budget:
             return figures.best_of_n(shown[0], title=f"{stage.name}: the best of n trials")
         case PlotKind.stages:

@@ -561,8 +561,10 @@ def _isolation(material: Material) -> PageFigure | None:
     stage = material.judged
     if not len(stage.complete):
         return None
-    space = {name: stage.stage.space[name] for name in _by_evidence(material)[:ISOLATED]}
-    buckets = figures.isolated(stage, space)
+    of = material.checklist.scientific
+    names = sorted(_by_evidence(material), key=lambda name: of is None or name not in of.names)
+    space = {name: stage.stage.space[name] for name in names[:ISOLATED]}
+    buckets = figures.isolated(stage, space, of)
     rows = [
         {
             "parameter": name,
@@ -572,19 +574,22 @@ def _isolation(material: Material) -> PageFigure | None:
             "expected": bucket.tuned,
             "95 % interval": ends(bucket.interval),
         }
-        for name, of in buckets.items()
-        for bucket in of
+        for name, parts in buckets.items()
+        for bucket in parts
     ]
     caption = (
         f"{stage.label.capitalize()}. Lines: the score expected in each part of a range with all other parameters "
     )
-    caption += "tuned, with its 95 % interval, by a Gaussian process; dots: the best trial there, which was lucky too. "
-    caption += "A parameter whose bands all overlap does not matter once the others are tuned."
+    caption += "tuned, with its 95 % interval, by a Gaussian process; dots: the best trial there, selected for its noise too. "
+    caption += "Where bands overlap, the trials do not tell which part is better; without a band too few have a score."
+    if len(names) > ISOLATED:
+        caption += f" {len(names) - ISOLATED} more parameters are in `hpsearch plot isolation`."
     return _figure(
         "isolation",
         "Each parameter with the others tuned",
         caption,
-        figures.isolation(stage, space, buckets=buckets),
+        figures.isolation(stage, space, buckets=buckets, scientific=of),
+        narrow=_narrowed(figures.isolation(stage, space, buckets=buckets, scientific=of, columns=1)),
         table=Table("The parts of each range.", by_column(rows), folded=NUMBERS),
     )
 

@@ -20,12 +20,13 @@ from hpsearch.records import HITS, Action, Direction, Sentence, Stage, draw_seed
 from hpsearch.roles import Combination, has, label, scientific
 from hpsearch.samplers import RandomSampler
 from hpsearch.search.budget import decimals
+from hpsearch.search.noise import score_bounds
 from hpsearch.search.parts import part_with, parts_of
 from hpsearch.search.stage import actions_for, compares, latest_with_trials, params_at
 from hpsearch.search.surrogate import Encoding, columns_as, columns_of, delivered_space
 from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import Interval
-from hpsearch.statistics.tuned import differences_to_best, example_error, tuned
+from hpsearch.statistics.tuned import differences_to_best, example_error, middle, tuned
 from hpsearch.text import rounded
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class ScientificValue:
     best: float | None  # the best score; None without any
     best_stage: str | None
     best_trial: int | None
+    expected: float | None = None  # its score when it is tuned; None: too few trials
+    interval: Interval | None = None  # of that score
 
     @property
     def label(self) -> str:
@@ -109,13 +112,20 @@ def scientific_values(store: Store, stages: Sequence[Stage]) -> ScientificValues
     if len(known) > 1:
         scores = _possible(known, same, like)
         differences = differences_to_best(scores, _example_errors(store, known, kinds.examples(like)))
-        best = known[differences[0].better].value
-        others = tuple(Behind(known[of.other].value, of.value, of.interval) for of in differences)
+        sign = 1.0 if like.direction == "maximize" else -1.0
+        compared = [
+            replace(of.value, expected=sign * float(score.mean()), interval=middle(sign * score))
+            for of, score in zip(known, scores, strict=True)
+        ]
+        best = compared[differences[0].better]
+        others = tuple(Behind(compared[of.other], of.value, of.interval) for of in differences)
+        of_label = {value.label: value for value in compared}
+        values = tuple(of_label.get(value.label, value) for value in values)
         more = None
         if not all(of.certain for of in others) and not kinds.foreign(like):
             trials = 2 * store.counts(like).finished
             more = actions_for(store, like.search)("start", trials=trials, stage=like.number)
-        result = replace(result, best=best, others=others, action=more)
+        result = replace(result, compared=values, best=best, others=others, action=more)
     return replace(result, sentences=tuple(_sentences(result)))
 
 
@@ -178,7 +188,8 @@ def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> N
         more.append(encoding.rows({**own, **pool.space}, [row for row in further if has(row, combination)]))
     of, further_of = (np.repeat(np.arange(len(known)), [len(some) for some in points]) for points in (tried, more))
     seed = draw_seed(like.seed, 0, "scientific")
-    return tuned(
+    sign = 1.0 if like.direction == "maximize" else -1.0
+    possible = tuned(
         np.concatenate(tried),
         np.concatenate(goodness),
         of,
@@ -187,6 +198,7 @@ def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> N
         encoding.groups,
         seed=seed,
     )
+    return np.asarray(sign * np.clip(sign * possible, *score_bounds(like)))
 
 
 def _further(stages: Sequence[Stage], count: int) -> list[dict[str, Any]]:

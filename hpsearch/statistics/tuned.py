@@ -72,6 +72,12 @@ def tuned(
     return np.stack([functions[:, owner == group].max(axis=1) for group in range(int(of.max()) + 1)])
 
 
+def middle(scores: NDArray[np.float64]) -> Interval:
+    """Return the interval that holds the middle 95 % of a group's possible scores, (F,)."""
+    low, high = np.quantile(scores, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return Interval(low, high)
+
+
 def differences_to_best(scores: NDArray[np.float64], errors: NDArray[np.float64] | None = None) -> list[Difference]:
     """Return the difference of the group that is expected to be best to each other one, the nearest first.
 

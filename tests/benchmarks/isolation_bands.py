@@ -16,11 +16,15 @@ from budget_coverage import SHARED, SURFACES, Surface, quantiles, scores_at
 from measuring import markdown
 from numpy.typing import NDArray
 
+from hpsearch.records import Stage
 from hpsearch.search.isolation import isolate
 from hpsearch.space import Float, Space
 
 PARAMETERS = 4
 SPACE: Space = {f"x{place}": Float(0.0, 1.0) for place in range(PARAMETERS)}
+STAGE = Stage(
+    "s", 1, "maximize", 0, SPACE, {"objective": {"function": "f", "metric": "accuracy"}}, study_id=1
+)
 
 
 def highest(surface: Surface, low: float, high: float) -> float:
@@ -50,7 +54,7 @@ def row(surface: Surface, trials: int, examples: int, searches: int) -> list[str
         x: NDArray[np.float64] = rng.uniform(size=(trials, PARAMETERS))
         common = rng.normal(size=examples)
         y = scores_at(surface, x, common, rng)
-        for of in isolate(SPACE, y, dict(zip(SPACE, x.T, strict=True)), ["x0"], sign=1.0)["x0"]:
+        for of in isolate(STAGE, y, dict(zip(SPACE, x.T, strict=True)), ["x0"])["x0"]:
             assert isinstance(of.low, float)
             assert isinstance(of.high, float)
             if (of.low, of.high) not in truths:

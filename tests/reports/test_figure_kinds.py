@@ -340,9 +340,9 @@ class TestIsolation:
         # The score rises with lr, and nothing else matters.
         rising = [y for y in lines[0].y if y is not None]
         assert rising[-1] == max(rising)
-        assert "lr is best from 0.0016 to 0.01: score 0.8" in describe(figure)
-        assert "hidden is best" in describe(figure)
-        assert "clear of none of the 2 others" in describe(figure)
+        assert "lr is expected to be best from 0.0016 to 0.01: score 0.8" in describe(figure)
+        assert "hidden is expected to be best" in describe(figure)
+        assert "its interval overlaps with that of the 2 other parts" in describe(figure)
 
     def test_few_trials_have_no_band(self) -> None:
         figure = isolation(made_stage(6), {"lr": LR})

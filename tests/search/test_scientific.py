@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from hpsearch.records import Completed, Failed, NewStage, Outcome, Trial
+from hpsearch.reports import PlotKind, PlotRequest
+from hpsearch.reports.figures import describe
+from hpsearch.reports.plots import plot
 from hpsearch.reports.report import gather, report
 from hpsearch.search.checklist import checklist
 from hpsearch.search.narrowing import narrow_stage
@@ -155,3 +158,25 @@ def test_the_checklist_asks_which_value_is_best_and_the_report_shows_them_side_b
     assert table.columns["behind the best"].count("best") == 1
     answers = next(of for of in page.sections if of.key == "checklist").questions[1].answers
     assert answers[0].startswith(("adam beats sgd by ", "lion beats sgd by "))  # a choice is written as it is
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_figure_shows_the_values_as_they_are_compared(store: Store, sign: float) -> None:
+    stage = searched(store, sign=sign)
+    of = scientific_values(store, [stage])
+    assert of is not None
+    assert of.best is not None
+    request = PlotRequest(PlotKind.isolation, parameters=("optimizer",))
+    figure = plot(store, [stage], request, stage=stage)
+    lines = next(trace for trace in figure.data if trace.name == "expected, others tuned")
+    assert list(lines.y)[::3] == [value.expected for value in of.compared]
+    assert sign * (of.best.expected or 0) == max(sign * (value.expected or 0) for value in of.compared)
+    for behind in of.others:
+        gap = sign * ((of.best.expected or 0) - (behind.value.expected or 0))
+        assert behind.difference == pytest.approx(gap)
+    assert str(of.sentences[0]) in describe(figure)
+    page = report(gather(store, "s"))
+    table = next(figure for part in page.sections for figure in part.figures if figure.key == "isolation").table
+    assert table is not None
+    assert list(table.columns["parameter"])[:3] == ["optimizer"] * 3
+    assert list(table.columns["expected"])[:3] == [value.expected for value in of.compared]

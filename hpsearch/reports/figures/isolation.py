@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hpsearch.reports.figures.trials import StageTrials
     from hpsearch.search.isolation import Bucket
+    from hpsearch.search.scientific import ScientificValues
     from hpsearch.space import Space
 
 _DOTS = 300  # trials in the background of a panel
@@ -29,19 +30,25 @@ def isolation(
     space: Space | None = None,
     *,
     buckets: Mapping[str, list[Bucket]] | None = None,
+    scientific: ScientificValues | None = None,
     title: str | None = None,
+    columns: int | None = None,
 ) -> go.Figure:
     """Plot the best trial of each bucket of each parameter, and the score that is expected with the others tuned.
 
     Args:
         space: Those of the stage's parameters that are plotted. None: those that vary.
         buckets: Theirs, where they are known (`isolated`).
+        scientific: The comparison of scientific values; their panels show it.
+        title: Of the figure.
+        columns: Panels side by side. None: as many as read well.
     """
     space = space or trials.varied
     if not space:
         return tell(nothing("there is no parameter to plot", title=title), "There is no parameter to plot.")
-    buckets = buckets or isolated(trials, space)
-    alone, columns = len(space) == 1, min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
+    buckets = buckets or isolated(trials, space, scientific)
+    alone = len(space) == 1
+    columns = columns or min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
     if alone:
         figure = style.empty_figure(title=title, legend=True)
         figure.update_yaxes(title_text=trials.metric)
@@ -72,27 +79,33 @@ def isolation(
     figure.layout.yaxis.matches = None  # the others match it
     if trials.complete.empty:
         without_scores(figure, trials)
-    text = "; ".join(sentence(trials, name, buckets[name]) for name in space if buckets[name])
+    text = "; ".join(sentence(trials, name, buckets[name], scientific) for name in space if buckets[name])
     about = f"The best of each part of a range, with the other parameters tuned{': ' if text else ''}{text}"
     return tell(figure, f"{about}. {trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
 
 
-def isolated(trials: StageTrials, space: Space) -> dict[str, list[Bucket]]:
+def isolated(
+    trials: StageTrials, space: Space, scientific: ScientificValues | None = None
+) -> dict[str, list[Bucket]]:
     """Return the buckets of some parameters of a stage; `best` is a place among complete and then failed trials."""
     scores = np.concatenate([trials.complete["score"].to_numpy(float), np.full(len(trials.failed), np.nan)])
     params = {
         name: [*trials.complete[f"param:{name}"].tolist(), *trials.failed[f"param:{name}"].tolist()]
         for name in trials.stage.space
     }
-    return isolate(trials.stage.space, scores, params, list(space), sign=_sign(trials))
+    return isolate(trials.stage, scores, params, list(space), scientific=scientific)
 
 
 def _sign(trials: StageTrials) -> float:
     return 1.0 if trials.stage.direction == "maximize" else -1.0
 
 
-def sentence(trials: StageTrials, name: str, buckets: Sequence[Bucket]) -> str:
+def sentence(
+    trials: StageTrials, name: str, buckets: Sequence[Bucket], scientific: ScientificValues | None = None
+) -> str:
     """Return in words which bucket is best with the others tuned, and how sure that is."""
+    if scientific is not None and name in scientific.names:
+        return "; ".join(map(str, scientific.sentences))
     sign = _sign(trials)
     known = [bucket for bucket in buckets if bucket.tuned is not None and bucket.interval is not None]
     if len(known) < 2:
@@ -102,10 +115,12 @@ def sentence(trials: StageTrials, name: str, buckets: Sequence[Bucket]) -> str:
     ends = sorted((sign * best.interval.low, sign * best.interval.high))
     others = [of.interval for of in known if of is not best and of.interval is not None]
     apart = sum(max(sign * of.low, sign * of.high) < ends[0] for of in others)
-    clear = "all" if apart == len(others) else f"{apart or 'none'} of the {len(others)}"
+    rest = "the other part" if len(others) == 1 else f"the {len(others)} other parts"
+    clear = rest if apart == len(others) else f"{apart} of {rest}"
+    certain = f"its interval is clear of {clear}" if apart else f"its interval overlaps with that of {rest}"
     return (
-        f"{name} is best {part_words(best)}: {trials.metric} {best.tuned:.3g} ({best.interval.low:.3g} to "
-        f"{best.interval.high:.3g}), clear of {clear} others"
+        f"{name} is expected to be best {part_words(best)}: {trials.metric} {best.tuned:.3g} "
+        f"({best.interval.low:.3g} to {best.interval.high:.3g}), {certain}"
     )
 
 
