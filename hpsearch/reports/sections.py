@@ -580,7 +580,9 @@ def _isolation(material: Material) -> PageFigure | None:
     caption = (
         f"{stage.label.capitalize()}. Lines: the score expected in each part of a range with all other parameters "
     )
-    caption += "tuned, with its 95 % interval, by a Gaussian process; dots: the best trial there, selected for its noise too. "
+    caption += (
+        "tuned, with its 95 % interval, by a Gaussian process; dots: the best trial there, selected for its noise too. "
+    )
     caption += "Where bands overlap, the trials do not tell which part is better; without a band too few have a score."
     if len(names) > ISOLATED:
         caption += f" {len(names) - ISOLATED} more parameters are in `hpsearch plot isolation`."

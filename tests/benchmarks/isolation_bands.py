@@ -22,9 +22,7 @@ from hpsearch.space import Float, Space
 
 PARAMETERS = 4
 SPACE: Space = {f"x{place}": Float(0.0, 1.0) for place in range(PARAMETERS)}
-STAGE = Stage(
-    "s", 1, "maximize", 0, SPACE, {"objective": {"function": "f", "metric": "accuracy"}}, study_id=1
-)
+STAGE = Stage("s", 1, "maximize", 0, SPACE, {"objective": {"function": "f", "metric": "accuracy"}}, study_id=1)
 
 
 def highest(surface: Surface, low: float, high: float) -> float:

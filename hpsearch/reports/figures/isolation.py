@@ -84,9 +84,7 @@ def isolation(
     return tell(figure, f"{about}. {trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
 
 
-def isolated(
-    trials: StageTrials, space: Space, scientific: ScientificValues | None = None
-) -> dict[str, list[Bucket]]:
+def isolated(trials: StageTrials, space: Space, scientific: ScientificValues | None = None) -> dict[str, list[Bucket]]:
     """Return the buckets of some parameters of a stage; `best` is a place among complete and then failed trials."""
     scores = np.concatenate([trials.complete["score"].to_numpy(float), np.full(len(trials.failed), np.nan)])
     params = {
