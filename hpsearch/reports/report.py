@@ -204,14 +204,13 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     """Say how sure the answer is, the firmest judgement first."""
     if (sentence := sections.test_sentence(material)) is not None:
         yield sentence
-    for confirmation in reversed(material.confirmations):
-        if confirmation.ranking:
-            yield sections.confirmation_sentence(confirmation, material.metric)
+    latest = next((of for of in reversed(material.confirmations) if of.ranking), None)
+    if latest is not None:
+        yield sections.confirmation_sentence(latest, material.metric)
     tested, recommended = _current_result(material, best) is not None, material.recommendation
     learned = recommended is not None and recommended.by != "best score"
     if recommended is not None and learned and not tested:
-        by = f"judged by {counted(recommended.trials, 'trial')}"
-        yield f"The recommended values, {by}: {'; '.join(recommended.outlook)}."
+        yield f"The recommended values, {recommended.judged_by}: {'; '.join(recommended.outlook)}."
     number = sum(of.count("COMPLETE") for of in material.compared)
     if tested or learned:
         interval = "" if best.interval is None else f" ({sections.between(best.interval)})"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hpsearch import __version__
 from hpsearch.errors import BadInput
-from hpsearch.objectives.kinds import curve_bounds, trained_epochs
+from hpsearch.objectives.kinds import curve_bounds, examples, trained_epochs
 from hpsearch.records import rank_key
 from hpsearch.reports import figures
 from hpsearch.reports.figures.saving import narrowed, plain_figure, without_key
@@ -298,10 +298,11 @@ def confirmation_sentence(confirmation: Overview, metric: str) -> str:
     """Return sentences: the values that rank first in a confirmation with scores, and the trials left."""
     first, left = confirmation.ranking[0], confirmation.left
     interval = "" if first.interval is None else f" ({between(first.interval)})"
+    on = " on the validation examples that they were chosen by" if examples(confirmation.confirmation) else ""
     still = f" It is not complete: {counted(left, 'trial')} {'is' if left == 1 else 'are'} still to be run."
     return (
         f"Run again {counted(first.repeats, 'time')} with other seeds, the values of trial {first.trial} of stage "
-        f"{confirmation.confirmation.number} rank first, with a mean {metric} of {first.mean:.3g}{interval}."
+        f"{confirmation.confirmation.number} rank first, with a mean {metric} of {first.mean:.3g}{on}{interval}."
         f"{still if left else ''}"
     )
 

@@ -404,7 +404,7 @@ def choose(
     hint = f"; {stage.name} has not been confirmed{without}"
     if recommended.by == "best score":
         return _of_row(*best, "best", f"the best trial of {which}{hint}")
-    why = f"the best expected score of {which}, by {counted(recommended.trials, 'trial')}{hint}"
+    why = f"the best expected score of {which}, {recommended.judged_by}{hint}"
     expected = recommended.expected
     return Choice(stage, recommended.trial, recommended.params, "recommended", expected, recommended.repeats, why)
 

@@ -66,6 +66,7 @@ class Recommendation:
     params: Mapping[str, Value]
     metric: str
     of: Stage = field(repr=False)
+    available: int = 0  # number of trials that it could rest on; of many some are left out
     best: tuple[str, int] = field(repr=False)  # the stage and number of the trial with the best score
     remarks: tuple[Sentence, ...] = field(default=(), repr=False)  # what there is to know besides, and to do
 
@@ -80,6 +81,12 @@ class Recommendation:
         return f"{self.stage} trial {self.trial}"
 
     @property
+    def judged_by(self) -> str:
+        """The number of trials that it rests on, in words."""
+        of = "" if self.trials >= self.available else f"{self.trials:,} of "
+        return f"judged by {of}{counted(max(self.trials, self.available), 'trial')}"
+
+    @property
     def resolved_params(self) -> dict[str, Value]:
         """The values that have an effect, by the names that the objective knows: ranges per value under one name."""
         return delivered(self.of.space, {name: self.params[name] for name in kinds.used(self.of, self.params)})
@@ -92,8 +99,7 @@ class Recommendation:
         if self.by == "best score":
             return f"{self.name} is recommended: it has the best score; there are too few trials near it to learn from"
         what = "it has the best score, and its" if self.best == (self.stage, self.trial) else "its"
-        by = f"judged by {counted(self.trials, 'trial')}"
-        return f"{self.name} is recommended: {what} values have the best expected score, {by}"
+        return f"{self.name} is recommended: {what} values have the best expected score, {self.judged_by}"
 
     @property
     def outlook(self) -> tuple[str, ...]:
@@ -228,6 +234,7 @@ def _made(
     params, score = _row(store, of, number)
     outlook = _outlook(store, judgement, at, rivals, of)
     repeats = sum(setting == (name, number) for setting in judgement.settings)
+    counts = [store.counts(stage) for stage in stages if compares(stage, of) and stage.fingerprint == of.fingerprint]
     remarks = [*_remarks(store, judgement, at, best, state, of)]
     if outlook.covers == "seeds":
         remarks.append(Sentence("the interval holds for these data; other data are not covered"))
@@ -244,6 +251,7 @@ def _made(
         seed_sd=outlook.seed_sd,
         failure=float(judgement.judged.failure[at]),
         trials=len(judgement.trials),
+        available=len(judgement.trials) - judgement.sampled + sum(known.complete + known.failed for known in counts),
         repeats=repeats,
         params=params,
         metric=of.metric,

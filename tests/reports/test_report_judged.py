@@ -150,3 +150,12 @@ def test_confirmations_and_evaluations_have_their_tables() -> None:
     assert test.tables[0].columns["95 % interval"] == [None, "0.780 to 0.830"]
     assert any("2 times" in sentence for sentence in test.sentences)
     assert "not at the first evaluation" in test.sentences[0]
+
+
+def test_of_several_confirmations_the_answer_names_the_latest() -> None:
+    whole = material(THREE)
+    confirmations = [Overview(of.stage, 10, 0, (confirmed(2, None),)) for of in whole.stages[:2]]
+    sure = report(replace(whole, confirmations=confirmations), figures=False).answer.sure
+    (again,) = [sentence for sentence in sure if "Run again 5 times" in sentence]
+    assert "the values of trial 2 of stage 2 rank first" in again
+    assert "on the validation examples that they were chosen by (" in again
