@@ -86,6 +86,9 @@ class Checklist:
     stages: Sequence[Stage] = field(default=(), repr=False)  # all stages of the search, by number
     latest: Stage = field(repr=False)  # the latest stage that has trials
     counts: Counts = field(default_factory=Counts, repr=False)  # of the stage's trials
+    longer: int | None = field(
+        default=None, repr=False
+    )  # epochs of a next stage, where scores still improve at the end
     measure: Action | None = field(default=None, repr=False)  # to confirm the best trial's stage, where that is to do
     # whether only some of the search's stages are considered, so that actions must name the stage
     part: bool = field(default=False, repr=False)
@@ -200,7 +203,8 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
         evidence=strongest_evidence(store, stages, top=top) if firm and len(stages) > 1 else {},
         level=level and best is not None and best.stage == stage.name,
         top=top,
-        scientific=scientific_values(store, stages) if firm else None,
+        scientific=scientific_values(store, stages),
+        longer=None if best is None else _longer(store, stage, best, latest),
         confirmed=None if confirmation is None else assess(store, confirmation),
         evaluated=evaluated(store, every, current={latest.name, stage.name if best is None else best.stage}),
         of=stage,
@@ -240,7 +244,7 @@ def _questions(
 
     yield _result(at, best, plot("history"))
     if at.scientific is not None:
-        yield _scientific(at.scientific, partial(plot, "isolation", stage=number))
+        yield _scientific(at.scientific, partial(plot, "isolation", stage=number), over=_over(at))
     yield _trials(store, at, plot("budget", stage=number), action)
     yield _width(at, step, partial(plot, "parameters", stage=number), action)
     yield _feasible(store, at, partial(plot, "parameters", stage=number))
@@ -248,7 +252,7 @@ def _questions(
         yield curves
     yield _effects(at, plot("importance", stage=number), action)
     if (adopted := adoption(store, stages)) is not None:
-        yield _adopt(adopted)
+        yield _adopt(adopted, over=_over(at))
 
 
 def _result(at: Checklist, best: BestTrial, figure: Action) -> Question:
@@ -270,11 +274,13 @@ def _result(at: Checklist, best: BestTrial, figure: Action) -> Question:
     return Question("result", "How good is the best, and how sure is that?", verdict, _said(answers), figure, action)
 
 
-def _scientific(of: ScientificValues, plot: Callable[..., Action]) -> Question:
+def _scientific(of: ScientificValues, plot: Callable[..., Action], *, over: bool) -> Question:
     """Ask which scientific value is best."""
     question = f"Which {' and '.join(of.names)} is best when each is tuned?"
     verdict: Verdict = "ok" if of.decided else "unknown"
-    return Question("scientific", question, verdict, of.sentences, plot(parameters=[of.names[0]]), of.action)
+    return Question(
+        "scientific", question, verdict, of.sentences, plot(parameters=[of.names[0]]), None if over else of.action
+    )
 
 
 def _trials(store: Store, at: Checklist, figure: Action, action: Callable[..., Action]) -> Question:
@@ -382,17 +388,26 @@ def _curves(
     of = curve_signs(store, at.of, error=best.error if best.stage == at.stage else None)
     if of is None:
         return Question("curves", question, "unknown", _said(["they are too few or too short to say"]), figure)
-    longer, epochs = None, kinds.trained_epochs(at.of)
-    if "improving" in of.signs and epochs is not None and at.of.number == at.latest.number:
-        longer = action("narrow", top=at.top, epochs=2 * epochs)
+    longer = action("narrow", top=at.top, epochs=at.longer) if at.longer is not None and not _over(at) else None
     answers = _said(sentences(of, kinds.remedies(at.of)))
     return Question("curves", question, "act" if of.signs else "ok", answers, figure, longer)
 
 
-def _adopt(of: Adoption) -> Question:
+def _longer(store: Store, stage: Stage, best: BestTrial, latest: Stage) -> int | None:
+    """Return the epochs of a stage to make next; None where those of this one are enough, or cannot be changed."""
+    epochs = kinds.trained_epochs(stage)
+    if epochs is None or stage.number != latest.number:
+        return None
+    of = curve_signs(store, stage, error=best.error if best.stage == stage.name else None)
+    return 2 * epochs if of is not None and "improving" in of.signs else None
+
+
+def _adopt(of: Adoption, *, over: bool) -> Question:
     """Ask whether the search's values should take the place of the baseline's."""
     verdict: Verdict = "ok" if of.verdict == "keep" else "act" if of.verdict == "adopt" else "unknown"
-    return Question("adopt", "Should it replace the baseline?", verdict, of.sentences, action=of.action)
+    return Question(
+        "adopt", "Should it replace the baseline?", verdict, of.sentences, action=None if over else of.action
+    )
 
 
 def _effects(at: Checklist, figure: Action, action: Callable[..., Action]) -> Question:

@@ -48,7 +48,11 @@ def next_step(at: Checklist, action: Callable[..., Action]) -> NextStep:
     if made is not None and all(made.space[name] == w for name, w in widening.items()):
         words, actions = (go_on(at.of), ()) if kinds.foreign(at.of) else ("{}", (start,))
         return NextStep("start", f"{words} ({made.name} is made and has no trial yet)", actions)
-    if at.latest.refinement is None and (widening or prod(made.kept for made in at.ranges.values()) <= WORTH):
+    if at.scientific is not None and at.scientific.action is not None and at.confirmed is None:
+        words = f"run more trials to tell the values of {' and '.join(at.scientific.names)} apart ({{}})"
+        return NextStep("start", words, (at.scientific.action,))
+    narrows = widening or at.longer is not None
+    if at.latest.refinement is None and (narrows or prod(made.kept for made in at.ranges.values()) <= WORTH):
         return _narrow(at, at.best, action, bool(widening))
     return _choose(at, at.best, action)
 
@@ -64,7 +68,8 @@ def next_start(at: Checklist, action: Callable[..., Action], **arguments: Any) -
 def _narrow(at: Checklist, best: BestTrial, action: Callable[..., Action], widen: bool) -> NextStep:
     branch = at.latest.number > at.of.number  # a report of an earlier stage
     stage = at.of.number if branch else None
-    narrow, start = action("narrow", top=at.top, expand=widen, stage=stage, branch=branch), action("start")
+    options = {"top": at.top, "expand": widen, "epochs": at.longer, "stage": stage, "branch": branch}
+    narrow, start = action("narrow", **options), action("start")
     words: str
     actions: tuple[Action, ...]
     if kinds.foreign(at.of):

@@ -20,6 +20,7 @@ from hpsearch.records import HITS, Action, Direction, Sentence, Stage, draw_seed
 from hpsearch.roles import Combination, has, label, scientific
 from hpsearch.samplers import RandomSampler
 from hpsearch.search.budget import decimals
+from hpsearch.search.evidence import FEW
 from hpsearch.search.noise import score_bounds
 from hpsearch.search.parts import part_with, parts_of
 from hpsearch.search.stage import actions_for, compares, latest_with_trials, params_at
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from hpsearch.space import Parameter, Space
     from hpsearch.store import Store
 
+_MOST_MORE = 4  # times the trials; beyond that a difference is not worth its trials
 LEAST = 5  # with fewer scores a value is not compared
 _MOST = 240  # trials with a score that are learned from: the latest of each value, as many of each
 _BEYOND = 10**6  # blocks of trials that no stage runs
@@ -121,12 +123,33 @@ def scientific_values(store: Store, stages: Sequence[Stage]) -> ScientificValues
         others = tuple(Behind(compared[of.other], of.value, of.interval) for of in differences)
         of_label = {value.label: value for value in compared}
         values = tuple(of_label.get(value.label, value) for value in values)
-        more = None
-        if not all(of.certain for of in others) and not kinds.foreign(like):
-            trials = 2 * store.counts(like).finished
-            more = actions_for(store, like.search)("start", trials=trials, stage=like.number)
-        result = replace(result, compared=values, best=best, others=others, action=more)
+        result = replace(result, compared=values, best=best, others=others)
+        near = next((place for place, of in enumerate(others) if not of.certain), None)
+        if near is not None and not kinds.foreign(like):
+            finished = sum(store.counts(stage).finished for stage in same)
+            least = min(of.complete for of in values)
+            by_trials = differences_to_best(scores)[near].interval  # other examples left out
+            factor = FEW / max(least, 1) if least < FEW else _factor(others[near], by_trials)
+            if least < FEW or factor <= _MOST_MORE:
+                trials = store.counts(like).finished + math.ceil(round((factor - 1) * finished, 6))
+                action = actions_for(store, like.search)("start", trials=trials, stage=like.number)
+                result = replace(result, action=action)
+            else:
+                far = Sentence(_too_near(best, others[near], kinds.examples(like)))
+                return replace(result, sentences=(*_sentences(result), far))
     return replace(result, sentences=tuple(_sentences(result)))
+
+
+def _factor(other: Behind, by_trials: Interval) -> float:
+    """Return how many times the trials would show a difference as large as it seems; infinity: no number would."""
+    of_trials, whole = (((of.high - of.low) / 2) ** 2 for of in (by_trials, other.interval))
+    room = other.difference**2 - max(whole - of_trials, 0.0)  # what other examples leave of it
+    return of_trials / room if room > 0 else math.inf
+
+
+def _too_near(best: ScientificValue, other: Behind, examples: int | None) -> str:
+    words = f"{_MOST_MORE} times the trials would not tell {other.value.label} from {best.label} either: take either"
+    return words if examples is None else f"{words}, or score on more than {examples:,} validation examples"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

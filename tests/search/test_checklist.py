@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import made_stages
@@ -18,6 +19,7 @@ from hpsearch.api import Search
 from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action, Completed
+from hpsearch.search import checklist as module
 from hpsearch.search.adoption import adoption
 from hpsearch.search.baseline import set_baseline
 from hpsearch.search.best import choose
@@ -169,6 +171,18 @@ def test_ranges_that_keep_most_of_their_volume_are_not_worth_narrowing(store: St
         ranges = {name: replace(made, kept=kept if name == "lr" else 1.0) for name, made in seen.ranges.items()}
         following = next_step(replace(seen, ranges=ranges), actions_for(store, seen.search))
         assert following.step == step
+
+
+def test_where_scores_still_improve_the_next_stage_trains_for_longer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = made_stages.make(store, humped, images=400)
+    assert list(map(str, what_next(store, [stage]).actions)) == ["narrow(top=5)", "start()"]
+    monkeypatch.setattr("hpsearch.objectives.kinds.trained_epochs", lambda of: 10)
+    monkeypatch.setattr(module, "curve_signs", lambda *of, **more: SimpleNamespace(signs=("improving",)))
+    assert list(map(str, what_next(store, [stage]).actions)) == ["narrow(top=5, epochs=20)", "start()"]
+    level = made_stages.make(store, edgeless, trials=40, number=2)
+    assert str(what_next(store, [level]).actions[0]) == "narrow(top=5, epochs=20)"
 
 
 def test_what_an_earlier_stage_has_shown_is_said_beside_what_is_left_within_this_one(store: Store) -> None:

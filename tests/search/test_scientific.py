@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,10 +16,11 @@ from hpsearch.reports import PlotKind, PlotRequest
 from hpsearch.reports.figures import describe
 from hpsearch.reports.plots import plot
 from hpsearch.reports.report import gather, report
-from hpsearch.search.checklist import checklist
+from hpsearch.search.checklist import checklist, what_next
 from hpsearch.search.narrowing import narrow_stage
-from hpsearch.search.scientific import scientific_values
+from hpsearch.search.scientific import Behind, ScientificValue, _factor, scientific_values
 from hpsearch.space import Categorical, Float, Int, Space, Value
+from hpsearch.statistics import Interval
 from hpsearch.store import Store
 
 SPACE: Space = {
@@ -69,10 +71,33 @@ def test_a_planted_difference_is_found_and_a_small_one_is_not_claimed(store: Sto
     assert far.value.label == "sgd"
     assert far.interval.low < 0.10 < far.interval.high
     assert far.interval.high - far.interval.low < 0.08
-    (sentence,) = map(str, of.sentences)
+    sentence, last = map(str, of.sentences)
     assert sentence.startswith(f"{of.best.label} beats sgd by 0.")
     assert f"when each is tuned; statistically tied with it: {near.value.label} (0.0" in sentence
-    assert str(of.action) == "start(trials=180, stage=1)"
+    assert last == f"4 times the trials would not tell {near.value.label} from {of.best.label} either: take either"
+    assert of.action is None
+
+
+def test_few_trials_of_each_value_are_to_become_enough(store: Store) -> None:
+    stage = searched(store, trials=30)
+    of = scientific_values(store, [stage])
+    assert of is not None
+    least = min(value.complete for value in of.compared)
+    assert least < 20
+    assert str(of.action) == f"start(trials={-(-30 * 20 // least)}, stage=1)"
+    seen = checklist(store, [stage])
+    assert seen.actions == (of.action,)
+    assert str(seen.next).startswith("next: run more trials to tell the values of optimizer apart (start(trials=")
+    assert what_next(store, [stage]).actions == seen.actions
+
+
+def test_as_many_trials_as_would_show_the_difference() -> None:
+    value = ScientificValue({}, 30, 0, 0, None, None, None)
+    half = Interval(-0.01, 0.03)
+    assert _factor(Behind(value, 0.02, Interval(0.0, 0.04)), Interval(0.0, 0.04)) == pytest.approx(1)
+    assert _factor(Behind(value, 0.01, half), half) == pytest.approx(4)
+    # The examples' part stays, however many trials there are.
+    assert _factor(Behind(value, 0.01, half), Interval(0.0, 0.02)) == math.inf
 
 
 def test_trials_of_narrowed_stages_are_pooled_and_sharpen_the_answer(store: Store) -> None:
@@ -149,7 +174,7 @@ def test_the_checklist_asks_which_value_is_best_and_the_report_shows_them_side_b
     assert question.verdict == "unknown"  # two of them are too close
     assert (str(question.figure), str(question.action)) == (
         "plot(kind='isolation', parameters=['optimizer'])",
-        "start(trials=180, stage=1)",
+        "None",
     )
     page = report(gather(store, "s"), figures=False)
     section = next(of for of in page.sections if of.key == "scientific")
