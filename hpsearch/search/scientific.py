@@ -7,6 +7,7 @@ further trials would have.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import combinations
