@@ -13,7 +13,7 @@ from hpsearch.reports.importance import importance
 from hpsearch.reports.tables import curve_rows
 from hpsearch.search.scientific import scientific_values
 from hpsearch.search.stage import compares
-from hpsearch.space import Categorical, Float
+from hpsearch.space import Categorical, Float, delivered_as
 from hpsearch.statistics import Interval, wilson
 
 if TYPE_CHECKING:
@@ -37,17 +37,20 @@ def plot(
     Raises:
         BadInput: A hyperparameter that the stage does not have, or too few of them for the kind.
     """
-    for name in request.parameters:
-        if name not in stage.space:
-            raise BadInput(f"{stage.name} has no hyperparameter {name!r}{nearest(name, stage.space)}")
     kind, name, best = request.kind, stage.name if alone else stage.search, request.top or 5
+    parameters = [*request.parameters]
+    if kind in (PlotKind.parameters, PlotKind.isolation):  # lr: also lr[sgd] and lr[adam], a panel each
+        parameters = [own for of in parameters for own in _called(stage, of) or [of]]
+    for of in parameters:
+        if of not in stage.space:
+            raise BadInput(f"{stage.name} has no hyperparameter {of!r}{nearest(of, stage.space)}")
     if kind is PlotKind.curves:
         return _curves(store, stage, request)
     shown = [StageTrials.of(one, store.trials(one)) for one in ([stage] if alone or kind in OF_ONE_STAGE else stages)]
     match kind:
         case PlotKind.parameters:
             later = [after for after in stages if after.parent == stage.number and after.refinement is None]
-            space = {name: stage.space[name] for name in request.parameters} or shown[0].varied
+            space = {name: stage.space[name] for name in parameters} or shown[0].varied
             after = {name: later[-1].space[name] for name in space if later and name in later[-1].space}
             title = f"{stage.name}: score by {', '.join(request.parameters) or 'hyperparameter'}"
             return figures.score_by_parameters(shown[0], space, narrowed=after, best=best, title=title)
@@ -71,7 +74,7 @@ def plot(
         case PlotKind.lineage:
             return figures.lineage(shown, title=f"{stage.search}: the stages and their ranges")
         case PlotKind.isolation:
-            space = {name: stage.space[name] for name in request.parameters} or shown[0].varied
+            space = {name: stage.space[name] for name in parameters} or shown[0].varied
             title = f"{stage.name}: {', '.join(request.parameters) or 'each hyperparameter'} with the others tuned"
             same = [of for of in stages if compares(of, stage)]
             scientific = scientific_values(store, same) if roles.scientific(space) else None
@@ -80,6 +83,11 @@ def plot(
             return figures.best_of_n(shown[0], title=f"{stage.name}: the best of n trials")
         case PlotKind.stages:
             return figures.scores_by_stage(shown, title=f"{stage.search}: scores by stage")
+
+
+def _called(stage: Stage, name: str) -> list[str]:
+    """Return the parameters of a stage that an objective knows by a name, or the one of that name."""
+    return [own for own, of in stage.space.items() if name in (own, delivered_as(own, of))]
 
 
 def _curves(store: Store, stage: Stage, request: PlotRequest) -> go.Figure:

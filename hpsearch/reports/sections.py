@@ -585,8 +585,10 @@ def _isolation(material: Material) -> PageFigure | None:
         "tuned, with its 95 % interval, by a Gaussian process; dots: the best trial there, selected for its noise too. "
     )
     caption += "Where bands overlap, the trials do not tell which part is better; without a band too few have a score."
+    if of is not None:
+        caption += f" The values of {' and '.join(of.names)} are compared over all stages."
     if len(names) > ISOLATED:
-        caption += f" {len(names) - ISOLATED} more parameters are in `hpsearch plot isolation`."
+        caption += f" {len(names) - ISOLATED} more: hpsearch plot isolation --stage {stage.stage.number}."
     return _figure(
         "isolation",
         "Each parameter with the others tuned",

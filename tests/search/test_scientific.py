@@ -11,6 +11,7 @@ import made_stages
 import numpy as np
 import pytest
 
+from hpsearch.errors import BadInput
 from hpsearch.records import Completed, Failed, NewStage, Outcome, Trial
 from hpsearch.reports import PlotKind, PlotRequest
 from hpsearch.reports.figures import describe
@@ -201,7 +202,21 @@ def test_the_figure_shows_the_values_as_they_are_compared(store: Store, sign: fl
         assert behind.difference == pytest.approx(gap)
     assert str(of.sentences[0]) in describe(figure)
     page = report(gather(store, "s"))
-    table = next(figure for part in page.sections for figure in part.figures if figure.key == "isolation").table
+    isolation = next(figure for part in page.sections for figure in part.figures if figure.key == "isolation")
+    assert "Where bands overlap, the trials do not tell which part is better" in isolation.caption
+    assert isolation.caption.endswith("The values of optimizer are compared over all stages.")
+    table = isolation.table
     assert table is not None
     assert list(table.columns["parameter"])[:3] == ["optimizer"] * 3
     assert list(table.columns["expected"])[:3] == [value.expected for value in of.compared]
+
+
+def test_a_parameter_with_a_range_for_each_value_is_plotted_by_its_own_name(store: Store) -> None:
+    lr = Float(1e-5, 1.0, log=True)
+    space = {**SPACE, **{f"lr[{name}]": replace(lr, when={"optimizer": (name,)}) for name in BEST}}
+    del space["lr"]
+    stage = searched(store, trials=9, space=space)
+    figure = plot(store, [stage], PlotRequest(PlotKind.isolation, parameters=("lr",)), stage=stage)
+    assert [f"of lr[{name}] too few trials have a score" in describe(figure) for name in BEST] == [True] * 3
+    with pytest.raises(BadInput, match="has no hyperparameter 'lrr'"):
+        plot(store, [stage], PlotRequest(PlotKind.isolation, parameters=("lrr",)), stage=stage)

@@ -79,7 +79,7 @@ def isolation(
     figure.layout.yaxis.matches = None  # the others match it
     if trials.complete.empty:
         without_scores(figure, trials)
-    text = "; ".join(sentence(trials, name, buckets[name], scientific) for name in space if buckets[name])
+    text = "; ".join(sentence(trials, name, buckets[name], scientific) for name in space if len(trials.complete))
     about = f"The best of each part of a range, with the other parameters tuned{': ' if text else ''}{text}"
     return tell(figure, f"{about}. {trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
 
