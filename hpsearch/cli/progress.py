@@ -14,6 +14,7 @@ from hpsearch.cli.narrow import show
 from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, note, say, speed, terminal
 from hpsearch.errors import EvaluationFailure
+from hpsearch.objectives import kinds
 from hpsearch.records import Action, Completed, Sentence, Stage
 from hpsearch.reports.tables import by_column, with_error
 from hpsearch.search.checklist import what_next
@@ -91,7 +92,9 @@ class Display(Listener):
             say(f"{stage.name} has {counted(finished, 'trial')} already", stderr=True)
             return
         who = counted(jobs, "process") if jobs else "no worker yet"
-        say(f"{stage.name}: {counted(until, 'trial')}, {who}", stderr=True)
+        epochs = kinds.trained_epochs(stage)
+        trials = counted(until, "trial") + ("" if epochs is None else f" of {counted(epochs, 'epoch')}")
+        say(f"{stage.name}: {trials}, {who}", stderr=True)
         if sys.stderr.isatty():
             self._bar = terminal().bar("{task.fields[words]}")
             self._bar.add_task("trials", total=until, words="")

@@ -26,7 +26,11 @@ _REASONS = 3  # of failures that confirm shows
 
 
 @click.command()
-@click.argument("study", required=False, help="Study file, its name, or a stage (mnist/stage-02). [default: mnist]")
+@click.argument(
+    "study",
+    required=False,
+    help="Study file, its name, or a stage (mnist/stage-02). [default: the only search, or mnist]",
+)
 @click.option("--trials", type=int, help="Finished trials that the stage is to have. [default: the study file's]")
 @options.stage
 @click.option("--stages", type=int, help="Run the whole workflow up to this many stages, narrowing in between.")

@@ -98,7 +98,9 @@ def _merged(stage: Stage, trials: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def status_table(rows: Sequence[tuple[Stage, Counts, float | None, float | None]], *, full: bool = False) -> Columns:
-    """Return one row a stage: its trials by state and its best score. People see ``pruned`` only if any is.
+    """Return one row a stage: its trials by state and its best score.
+
+    People see ``pruned`` only if any is, and ``epochs`` only if stages have different ones.
 
     Args:
         rows: Stages with their counts, best scores and one standard error of these.
@@ -109,6 +111,7 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None, float | None]
         row: dict[str, Any] = {
             "stage": stage.name,
             "from": _parent(stage, full=full),
+            "epochs": kinds.trained_epochs(stage),
             "finished": counts.finished,
             "failed": counts.failed,
             "pruned": counts.pruned,
@@ -131,6 +134,8 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None, float | None]
     columns = by_column(table)
     if not full and not any(columns["pruned"]):
         del columns["pruned"]
+    if not full and len(set(columns["epochs"])) < 2:
+        del columns["epochs"]
     return columns
 
 

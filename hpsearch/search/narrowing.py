@@ -319,7 +319,7 @@ class NextStage:
     stage: Stage | None  # the next stage, or None on a dry run
     replaced: bool  # whether it took the place of an earlier narrowing
     confirmed: int | None = None  # number of confirmed trials of which the best were taken; None: the best of all
-    remarks: tuple[Sentence, ...] = ()  # warnings about a narrowing by confirmed trials
+    remarks: tuple[Sentence, ...] = ()  # warnings about a narrowing by confirmed trials, and about other epochs
 
     @property
     def finished(self) -> int:
@@ -415,6 +415,12 @@ def narrow_stage(
         rule=to_plain(narrowing),
         trials_used=narrowing.used,
     )
+    before, after = kinds.trained_epochs(parent), kinds.trained_epochs(new)
+    if before != after:
+        text = (
+            f"trials of the next stage have {after} epochs, those of {parent.name} {before}: the scores do not compare"
+        )
+        remarks += (Sentence(text),)
     try:
         check_sampling(new, functions=False)
     except BadSpace as error:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +153,10 @@ def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary
     """
     listener = listener or Listener()
     _check(job)
+    if job.study is None and job.given is None and not no_database_yet(job.storage):
+        with closing(open_store(job.storage)) as store:
+            searches = {stage.search for stage in store.stages()}
+        job = replace(job, study=searches.pop() if len(searches) == 1 else None)
     with stopping() as stop:
         study = _find(job)
         if study is not None and job.limits.until is not None:

@@ -40,3 +40,19 @@ def test_refusals_are_one_line(searched: Cli, monkeypatch: pytest.MonkeyPatch) -
     searched.refused("refine --trials 0", says="--trials 0: give a number from 1")
     searched.refused(f"{START} --epochs 4", says="--epochs 4: tiny/stage-01 was begun with 3 epochs")
     assert len(searched.json("status")) == 1
+
+
+def test_epochs_are_named_where_they_differ(searched: Cli) -> None:
+    assert "epochs" not in searched.ok("status").splitlines()[0]
+    words = "trials of the next stage have 5 epochs, those of tiny/stage-01 3: the scores do not compare"
+    assert words in searched.ok("narrow --top 4 --epochs 5 --dry-run")
+    assert words in searched.json("narrow --top 4 --epochs 5")["remarks"]
+    assert "tiny/stage-02: 2 trials of 5 epochs, " in searched(f"{START} --trials 2").err
+    assert "epochs" in searched.ok("status").splitlines()[0]
+    assert [row["epochs"] for row in searched.json("status")] == [3, 5]
+
+
+def test_start_without_a_name_goes_on_with_the_only_search(searched: Cli) -> None:
+    searched.ok("start --trials 9 --engine inline")
+    (row,) = searched.json("status")
+    assert (row["stage"], row["finished"]) == ("tiny/stage-01", 9)

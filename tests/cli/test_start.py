@@ -127,7 +127,7 @@ def test_failures_say_why(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_search_is_named_where_there_are_several(searched: Cli, tiny: Path) -> None:
     replaced(tiny, '"tiny"', '"mnist"')
     (tiny.parent / "studies" / "mnist.toml").write_text(tiny.read_text())
-    assert "next: hpsearch start --trials 100" in searched.ok("start --engine inline")  # which means mnist
+    assert "next: hpsearch start --trials 100" in searched.ok("start mnist --engine inline")
     searched.refused("best", says="mnist, tiny")
     assert searched("best tiny").code == 0
     confirmed = searched.ok("confirm mnist --top 3 --repeats 2 --engine inline")
@@ -342,7 +342,7 @@ def test_a_search_on_dask_equals_one_in_this_process(
     times, tables = ("seconds", "started", "finished"), []
     for storage, options in (("x.db", "--engine inline"), ("y.db", f"--engine dask --scheduler {scheduler}")):
         ran = cli(f"start tiny.toml --storage {storage} {options}")
-        said = ("note: 784 numbers", "tiny/stage-01: 8 trials, ", "4/8", "8/8")
+        said = ("note: 784 numbers", "tiny/stage-01: 8 trials of 3 epochs, ", "4/8", "8/8")
         assert all(line.startswith(said) for line in ran.err.splitlines()), ran.err
         rows = cli.json(f"trials --curves --storage {storage}")
         assert f"best {max(row['validation_accuracy'] for row in rows):.4g} (trial " in ran.err.splitlines()[-1]

@@ -172,7 +172,7 @@ def test_a_signal_ends_a_run_in_one_line_and_leaves_nothing_running(
     assert code == 130
     assert printed == ""
     _, first, *progress, last = said
-    assert first == f"tiny/stage-01: {TRIALS} trials, 2 processes"
+    assert first == f"tiny/stage-01: {TRIALS} trials of 32 epochs, 2 processes"
     assert all(f"/{TRIALS} trials" in line for line in progress)
     complete, waiting = map(states(database).count, ("COMPLETE", "WAITING"))
     stopped = f"tiny/stage-01 has {complete} of {TRIALS} trials, all recorded; {waiting} that had begun were given back"
