@@ -28,8 +28,7 @@ class Courses(NamedTuple):
 
     best_epoch: NDArray[np.int64]  # from 1
     gain: NDArray[np.float64]  # from the first epoch to the best window
-    rise: NDArray[np.float64]  # from the best window to the last one
-    rises: NDArray[np.bool_]  # whether that is more than noise, and matters
+    rises: NDArray[np.bool_]  # whether it rises from the best window to the last one by more than noise, and it matters
     late_gain: NDArray[np.float64]  # over the last quarter of the epochs
     half_gain: NDArray[np.float64]  # over the last half
     step_sd: NDArray[np.float64]  # standard deviation of the last half's epochs about a parabola
@@ -44,12 +43,10 @@ def courses(curves: NDArray[np.float64]) -> Courses:
     best, last = means.min(axis=1), means[:, -1]
     gain = np.maximum(curves[:, 0] - best, 0.0)
     step_sd = _residual_sd(inner[:, -max(epochs // 2, 8) :])
-    rise = last - best
     return Courses(
         best_epoch=curves.argmin(axis=1) + 1,
         gain=gain,
-        rise=rise,
-        rises=rise > np.maximum(_RISE * step_sd * np.sqrt(2 / window), MATTERS * gain),
+        rises=last - best > np.maximum(_RISE * step_sd * np.sqrt(2 / window), MATTERS * gain),
         late_gain=means[:, max(epochs - epochs // 4 - window, 0)] - last,
         half_gain=means[:, max(epochs - epochs // 2 - window, 0)] - last,
         step_sd=step_sd,

@@ -36,7 +36,6 @@ class GaussianProcess:
     noise: float  # standard deviation of a value about the function
     weights: NDArray[np.float64]  # (N,) K^-1 (y - mean), in which K has the noise
     inverse: NDArray[np.float64]  # (N, N) K^-1
-    log_density: float  # of the values, with the priors of the scales
 
     def predict(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the expected function and its standard deviation at M points, (M, C): two times (M,)."""
@@ -142,7 +141,6 @@ def fit(
         noise,
         best_solved.weights * scale / signal**2,
         best_solved.inverse / signal**2,
-        best,
     )
 
 
