@@ -235,11 +235,12 @@ def _made(
     outlook = _outlook(store, judgement, at, rivals, of)
     repeats = sum(setting == (name, number) for setting in judgement.settings)
     counts = [store.counts(stage) for stage in stages if compares(stage, of) and stage.fingerprint == of.fingerprint]
-    remarks = [*_remarks(store, judgement, at, best, state, of)]
+    remarks = []
     if outlook.covers == "seeds":
         remarks.append(Sentence("the interval holds for these data; other data are not covered"))
     elif outlook.interval is None:
         remarks.append(Sentence("all scores are equal, so no interval is known"))
+    remarks += _remarks(store, judgement, at, best, state, of)
     return Recommendation(
         stage=name,
         trial=number,
