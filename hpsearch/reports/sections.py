@@ -19,7 +19,7 @@ from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, PageQuestion, Section, Table
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
 from hpsearch.search.infeasible import infeasible_of, reason_pattern
-from hpsearch.space import Categorical, describe, shown
+from hpsearch.space import Categorical, delivered, delivered_as, describe, shown
 from hpsearch.statistics import Interval, wilson
 from hpsearch.text import counted, is_missing, rounded
 
@@ -160,11 +160,13 @@ def best_trials(material: Material) -> Section | None:
     trials.sort(key=lambda of: rank_key(direction, of[1]["score"], of[1]["validation_loss"], of[0].number))
     if not trials:
         return None
-    names = dict.fromkeys(name for stage in material.stages for name in stage.stage.space)
+    spaces = [stage.stage.space for stage in material.stages]
+    names = dict.fromkeys(delivered_as(name, of) for space in spaces for name, of in space.items())
     rows = []
     for rank, (stage, trial) in enumerate(trials[:TOP], start=1):
         values = used_values(stage, {name: trial[f"param:{name}"] for name in stage.space})
-        parameters = {name: values.get(name) for name in names}
+        known = delivered(stage.space, {name: value for name, value in values.items() if value is not None})
+        parameters = {name: known.get(name) for name in names}
         rows.append({"rank": rank, **_trial_row(material, stage, trial), **parameters})
     columns = by_column(rows)
     if all(value is None for value in columns.get("validation loss", [0])):

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from html import unescape
 from typing import Any
@@ -341,6 +342,16 @@ def test_a_parameter_that_none_of_the_best_has_is_said_to_be_that() -> None:
     page = report(material([(stage(), frame)]))
     (caption,) = [figure.caption for figure in figures(page) if figure.title.endswith(" by lr")]
     assert caption.startswith("Stage 1: none of the best 5 trials has it.")
+
+
+def test_ranges_per_value_share_a_column_of_the_best_trials() -> None:
+    plain = {"opt": Categorical(("a", "b")), "lr[a]": LR, "lr[b]": LR}
+    frame = trials(40, space=plain)
+    space = {name: replace(of, when={"opt": (name[-2],)}) if "[" in name else of for name, of in plain.items()}
+    columns = section(report(material([(stage(space=space), frame)]), figures=False), "best").tables[0].columns
+    assert not [name for name in columns if "[" in name]
+    (first,) = frame[frame["number"] == columns["trial"][0]].to_dict("records")
+    assert (columns["opt"][0], columns["lr"][0]) == (first["param:opt"], first[f"param:lr[{first['param:opt']}]"])
 
 
 def test_names_and_ends_of_sentences() -> None:
