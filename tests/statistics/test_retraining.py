@@ -94,7 +94,6 @@ def test_the_probability_of_failing_is_that_of_a_fit_without_the_trial() -> None
             whole.noise,
             inverse @ (np.isnan(scores[rest]) - whole.mean),
             inverse,
-            0.0,
         )
         expected = float(np.clip(part.predict(points[[left_out]])[0][0], 0, 1))
         assert of.failure[left_out] == pytest.approx(expected, abs=1e-6)
