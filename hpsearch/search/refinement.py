@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("surrogate", "tpe", "gp")
 TRIALS, BATCH = 50, 8  # of a refinement, by default
 _PACKAGES = ("torch", "scipy")  # which Optuna's Gaussian process needs
-_MOST = 500  # trials that a sampler learns from: the time of a Gaussian process grows with their cube
+_MOST = 500  # trials that Optuna's samplers learn from: the time of a Gaussian process grows with their cube
 _TRIES = 8  # proposals for a trial, until one meets the constraints
 
 
@@ -168,7 +168,7 @@ def past_trials(store: Store, stage: Stage, first: int) -> list[Scored]:
     """Return the trials that a batch of a refinement follows from: those of it before ``first``, and of stages before.
 
     Of earlier stages whose scores compare those whose values lie in the ranges. A pruned trial has the score at which
-    it ended. Of more than `_MOST` the best half stays, and every so many of the others.
+    it ended.
     """
     space = stage.as_begun().space
     past: list[Scored] = []
@@ -182,7 +182,7 @@ def past_trials(store: Store, stage: Stage, first: int) -> list[Scored]:
             params = _inside(space, delivered(of.space, params_at(of, columns, at)))
             if params is not None:
                 past.append(Scored(params, columns["score"][at]))
-    return _some(past, stage.direction)
+    return past
 
 
 def _inside(space: Space, given: dict[str, Value]) -> dict[str, Value] | None:
@@ -207,7 +207,8 @@ def _has(parameter: Parameter, value: Value) -> bool:
     return isinstance(value, int | float) and is_stored_value(parameter, value)
 
 
-def _some(past: list[Scored], direction: Direction) -> list[Scored]:
+def _some(past: Sequence[Scored], direction: Direction) -> Sequence[Scored]:
+    """Return the best half of `_MOST` trials, and as many of the others; the surrogate chooses for itself."""
     if len(past) <= _MOST:
         return past
     order = sorted(range(len(past)), key=lambda i: _rank(past[i].score, direction, i))
@@ -234,6 +235,7 @@ def propose(stage: Stage, past: Sequence[Scored], *, sampler: str, first: int, c
         return proposed or [RandomSampler().params(stage, first + i) for i in range(count)]
     import optuna  # 0.3 s, which runs of other stages do without
 
+    past = _some(past, stage.direction)
     seed = draw_seed(stage.seed, first, "refine")
     scores = [trial.score for trial in past if trial.score is not None]
     if not scores:  # nothing to learn from

@@ -102,8 +102,7 @@ def test_what_a_sampler_learns_from(store: Store) -> None:
     second = store.create_stage(replace(first_fields(parent), number=2, parent=1, seed=8, space=narrower))
     run(store, second, 6)
     longer = replace(first_fields(parent), number=3, parent=2, seed=9, space=narrower)
-    objective = {**parent.study_file["objective"], "epochs": 9}
-    store.create_stage(replace(longer, study_file={**parent.study_file, "objective": objective}))
+    store.create_stage(replace(longer, study_file={**parent.study_file, "fixed": {"epochs": 9}}))
     third = store.stages()[2]
     run(store, third, 4)
     made = refine_stage(store, store.stages(), number=2, batch=4)
@@ -176,6 +175,13 @@ def test_of_many_trials_the_best_half_stays_and_some_of_the_others(monkeypatch: 
     assert {39.0, 38.0, 37.0, 35.0, 34.0} < set(kept)
     assert None in kept
     assert sum(score is not None and score < 34 for score in kept) >= 3
+
+
+def test_the_surrogate_is_given_all_trials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refinement, "_MOST", 10)
+    run(store, first_stage(store), 30)
+    made = refine_stage(store, store.stages(), batch=4)
+    assert len(refinement.past_trials(store, made, 0)) == 30
 
 
 CONDITIONAL: Space = {
