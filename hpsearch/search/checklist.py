@@ -189,10 +189,12 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
     near = () if best is None else best.ties[: top - 1]
     every = store.stages(stage.search)
     latest = latest_with_trials(store, every)
+    confirmed = None if confirmation is None else assess(store, confirmation)
     measure = None
-    if best is not None and confirmation is None and not kinds.foreign(best.of):
+    if best is not None and (confirmed is None or confirmed.left) and not kinds.foreign(best.of):
         number = None if best.of.number == latest.number else best.of.number
-        measure = actions_for(store, stage.search)("confirm", stage=number)
+        begun = {} if confirmed is None else confirmed.as_begun
+        measure = actions_for(store, stage.search)("confirm", **begun | {"stage": number})
     return Checklist(
         search=stage.search,
         stage=stage.name,
@@ -205,7 +207,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
         top=top,
         scientific=scientific_values(store, stages),
         longer=None if best is None else _longer(store, stage, best, latest),
-        confirmed=None if confirmation is None else assess(store, confirmation),
+        confirmed=confirmed,
         evaluated=evaluated(store, every, current={latest.name, stage.name if best is None else best.stage}),
         of=stage,
         stages=every,

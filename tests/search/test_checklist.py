@@ -330,6 +330,8 @@ def test_an_incomplete_confirmation_is_not_final_and_brought_to_its_end(store: S
     made_stages.confirm(store, stage, [0.86, 0.85, 0.84], repeats=6, run=10)
     seen = checklist(store, [stage])
     assert has(seen, "made/confirm-01 is not complete, 8 trials are left")
+    (action,) = [question.action for question in seen.questions if question.key == "result"]
+    assert str(action) == "confirm(top=3, repeats=6)"
     assert actions(seen) == ["confirm(top=3, repeats=6)"]
 
 
