@@ -27,7 +27,7 @@ from hpsearch.reports.report import report
 from hpsearch.reports.sections import ends
 from hpsearch.reports.sections import sentence as as_sentence
 from hpsearch.search.range_analysis import NarrowedRange
-from hpsearch.space import Categorical
+from hpsearch.space import Categorical, Space
 from hpsearch.statistics import Interval
 
 IMPORTED = stage(study_file={}, sizes={}, fingerprint="", versions={})
@@ -345,7 +345,7 @@ def test_a_parameter_that_none_of_the_best_has_is_said_to_be_that() -> None:
 
 
 def test_ranges_per_value_share_a_column_of_the_best_trials() -> None:
-    plain = {"opt": Categorical(("a", "b")), "lr[a]": LR, "lr[b]": LR}
+    plain: Space = {"opt": Categorical(("a", "b")), "lr[a]": LR, "lr[b]": LR}
     frame = trials(40, space=plain)
     space = {name: replace(of, when={"opt": (name[-2],)}) if "[" in name else of for name, of in plain.items()}
     columns = section(report(material([(stage(space=space), frame)]), figures=False), "best").tables[0].columns
