@@ -590,7 +590,7 @@ def _isolation(material: Material) -> PageFigure | None:
     if of is not None:
         caption += f" The values of {' and '.join(of.names)} are compared over all stages."
     if len(names) > ISOLATED:
-        caption += f" {len(names) - ISOLATED} more: hpsearch plot isolation --stage {stage.stage.number}."
+        caption += f" Plotted are {ISOLATED} of {len(names)} parameters, those with the clearest effect."
     return _figure(
         "isolation",
         "Each parameter with the others tuned",

@@ -365,6 +365,11 @@ class TestIsolation:
         assert "hidden is expected to be best" in describe(figure)
         assert "its interval overlaps with that of the 2 other parts" in describe(figure)
 
+    def test_trials_in_one_part_alone_are_compared_with_nothing(self) -> None:
+        frame = made_trials(40)
+        figure = isolation(made_stage(frame[frame["param:lr"] > 2e-3]), {"lr": LR})
+        assert "all values of lr lie from 0.001 to 0.01" in describe(figure)
+
     def test_few_trials_have_no_band(self) -> None:
         figure = isolation(made_stage(6), {"lr": LR})
         assert not traces(figure, "95 % interval")

@@ -220,3 +220,13 @@ def test_a_parameter_with_a_range_for_each_value_is_plotted_by_its_own_name(stor
     assert [f"of lr[{name}] too few trials have a score" in describe(figure) for name in BEST] == [True] * 3
     with pytest.raises(BadInput, match="has no hyperparameter 'lrr'"):
         plot(store, [stage], PlotRequest(PlotKind.isolation, parameters=("lrr",)), stage=stage)
+
+
+def test_no_value_is_expected_to_be_better_than_scores_can_be(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_scientific.BEST", {"sgd": (-1.0, 0.995), "adam": (-3.0, 0.995), "lion": (-4.0, 0.995)})
+    objective = {"function": "f", "metric": "accuracy", "direction": "maximize"}
+    of = scientific_values(store, [searched(store, trials=45, objective=objective)])
+    assert of is not None
+    highest = [value.interval.high for value in of.compared if value.interval is not None]
+    assert len(highest) == 3
+    assert max(highest) == 1.0

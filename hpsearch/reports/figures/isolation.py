@@ -106,6 +106,8 @@ def sentence(
         return "; ".join(map(str, scientific.sentences))
     sign = _sign(trials)
     known = [bucket for bucket in buckets if bucket.tuned is not None and bucket.interval is not None]
+    if len(buckets) == len(known) == 1:
+        return f"all values of {name} lie {part_words(known[0])}"
     if len(known) < 2:
         return f"of {name} too few trials have a score"
     best = max(known, key=lambda of: sign * (of.tuned or 0.0))
