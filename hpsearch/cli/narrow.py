@@ -129,7 +129,8 @@ def checklist(search: str | None, top: int, storage: str | None, output: Format)
     elif output == "csv":
         emit(checklist_table(asked, word), output)
     else:
-        say(asked.stage)
+        refined = "" if asked.latest.refinement is None else f" (refined in {asked.latest.name})"
+        say(f"{asked.stage}{refined}")
         for question in asked.questions:
             say()
             say(f"[{_MARKS[question.verdict]}] {question.question}", hanging=4)

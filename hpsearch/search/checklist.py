@@ -22,7 +22,7 @@ from hpsearch.search.budget import budget
 from hpsearch.search.confirmation import assess
 from hpsearch.search.curve_analysis import curve_signs, sentences
 from hpsearch.search.evaluation import Evaluation, evaluations
-from hpsearch.search.evidence import CLEAR, FEW, positions
+from hpsearch.search.evidence import CLEAR, FEW, WEAK, positions
 from hpsearch.search.infeasible import infeasible
 from hpsearch.search.narrowing import Strongest, analyse_ranges, reachable, stage_to_narrow, strongest_evidence
 from hpsearch.search.next_step import NextStep, Step, next_start, next_step
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hpsearch.statistics.intervals import Interval
 
 _TELLING = 80  # so many trials of 100 examples mostly see a bound that cuts off something (tests/benchmarks/edges.py)
+_MANY_TESTS = 5  # of more parameters one in twenty is worth a sentence
 _NEXT_TO = 0.05  # of a range's width, on its transformed scale
 
 Verdict = Literal["ok", "act", "unknown"]
@@ -420,6 +421,12 @@ def _effects(at: Checklist, figure: Action, action: Callable[..., Action]) -> Qu
     answers = [
         effect for name, made in effects.items() if (effect := _effect(name, made, within, over, at.evidence.get(name)))
     ]
+    tests = [made.evidence for made in effects.values() if made.evidence is not None and not made.few]
+    if len(tests) > _MANY_TESTS and any(made.verdict == "weak" for made in effects.values()):
+        by_chance = rounded(WEAK * len(tests), 1)
+        answers.append(
+            f"of {len(tests)} parameters without effect {by_chance} would seem to matter by chance (p = {WEAK})"
+        )
     few = [made.scored for made in effects.values() if made.few]
     more = _more(at, min(few), FEW, action) if few else None
     verdict: Verdict = "ok" if answers and not few else "unknown"

@@ -20,7 +20,9 @@ def test_a_refinement_is_shown_as_what_it_is_and_exported(searched: Cli) -> None
     assert (second["from"], second["pruning"]) == ("stage-01", "none")
     assert "stage-01 (refined)" in searched.ok("status")
     assert "refined by surrogate, in batches of 2" in searched.ok("report --format md --out -")
-    assert "narrow" not in searched.ok("checklist").splitlines()[-1]
+    lines = searched.ok("checklist").splitlines()
+    assert lines[0].endswith("/stage-01 (refined in tiny/stage-02)")
+    assert "narrow" not in lines[-1]
     searched.ok("plot budget")
     assert Path("tiny-stage-01-budget.html").exists()
     values = searched.csv("trials --stage 2")

@@ -23,7 +23,7 @@ from hpsearch.search import checklist as module
 from hpsearch.search.adoption import adoption
 from hpsearch.search.baseline import set_baseline
 from hpsearch.search.best import choose
-from hpsearch.search.checklist import Checklist, Question, _width, checklist, what_next
+from hpsearch.search.checklist import Checklist, Question, _effects, _width, checklist, what_next
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage, strongest_evidence
 from hpsearch.search.next_step import next_step
@@ -146,6 +146,17 @@ def test_of_few_trials_it_is_not_said_that_a_parameter_has_no_effect(store: Stor
     assert str(few.answers[0]) == "lr: 12 trials with a score are too few to say whether it matters"
     many = asked(checklist(store, [made_stages.make(store, edgeless, trials=40, number=2)]), "effects")
     assert (many.verdict, many.action) == ("ok", None)
+
+
+def test_of_many_tests_some_are_weak_by_chance(store: Store) -> None:
+    seen = checklist(store, [made_stages.make(store, humped, images=400)])
+    weak, none = (replace(seen.ranges["weight_decay"], evidence=p, scored=100) for p in (0.03, 0.8))
+    at = replace(seen, ranges={f"x{place}": weak if place == 1 else none for place in range(12)})
+    action = actions_for(store, seen.search)
+    words = "of 12 parameters without effect 0.6 would seem to matter by chance (p = 0.05)"
+    assert str(_effects(at, action("plot"), action).answers[-1]) == words
+    few = replace(at, ranges={"x1": weak})
+    assert len(_effects(few, action("plot"), action).answers) == 1
 
 
 def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
