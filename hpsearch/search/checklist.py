@@ -187,6 +187,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
         ranges, level = narrowing.ranges, narrowing.level
     except NotEnoughTrials:  # the advice says so
         ranges, level = {}, False
+    widening = any(made.widens for made in ranges.values())
     near = () if best is None else best.ties[: top - 1]
     every = store.stages(stage.search)
     latest = latest_with_trials(store, every)
@@ -207,7 +208,8 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
         level=level and best is not None and best.stage == stage.name,
         top=top,
         scientific=scientific_values(store, stages),
-        longer=None if best is None else _longer(store, stage, best, latest),
+        # Where better values are seen beyond a bound, the range comes first: at the best values here training is slow.
+        longer=None if best is None or widening else _longer(store, stage, best, latest),
         confirmed=confirmed,
         evaluated=evaluated(store, every, current={latest.name, stage.name if best is None else best.stage}),
         of=stage,

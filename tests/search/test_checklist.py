@@ -194,6 +194,8 @@ def test_where_scores_still_improve_the_next_stage_trains_for_longer(
     assert list(map(str, what_next(store, [stage]).actions)) == ["narrow(top=5, epochs=20)", "start()"]
     level = made_stages.make(store, edgeless, trials=40, number=2)
     assert str(what_next(store, [level]).actions[0]) == "narrow(top=5, epochs=20)"
+    slow = made_stages.make(store, rising, images=400, number=3)  # the range comes first
+    assert str(what_next(store, [slow]).actions[0]) == "narrow(top=5, expand=True)"
 
 
 def test_what_an_earlier_stage_has_shown_is_said_beside_what_is_left_within_this_one(store: Store) -> None:
