@@ -42,7 +42,7 @@ def _make(folder: Path) -> Path:
         for command in (
             f"start {study} --engine inline --storage {file}",
             f"confirm --engine inline --storage {file} --top 2 --repeats 2",
-            f"narrow --top 3 --storage {file}",
+            f"narrow --top 3 --rule order-statistics --storage {file}",
             f"start {study} --engine inline --storage {file} --trials 4",
         ):
             assert main(command.split()) == 0, command
