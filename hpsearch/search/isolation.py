@@ -164,12 +164,10 @@ def _fit(space: Space, rows: NDArray[np.float64], goodness: NDArray[np.float64])
     varied |= not varied.any()
     points = _points(space, rows, varied)
     groups = Encoding({name: of for (name, of), kept in zip(space.items(), varied, strict=True) if kept}).groups
-    failed = np.isnan(goodness)
-    low, high = np.quantile(goodness[~failed], [0.25, 0.75])
-    values = np.maximum(goodness[~failed], low - _FAR * (high - low))
-    score = gaussian_process.fit(points[~failed], values, groups)
-    failure = gaussian_process.fit(points, failed.astype(float), groups) if failed.sum() > 1 else None
-    return _Fitted(space, varied, values, score, failure)
+    low, high = np.nanquantile(goodness, [0.25, 0.75])
+    values = np.maximum(goodness, low - _FAR * (high - low))
+    score, failure = gaussian_process.fit_with_failures(points, values, groups)
+    return _Fitted(space, varied, values[~np.isnan(values)], score, failure)
 
 
 def _tuned(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.search.stage import compares, known_confirmation
-from hpsearch.search.surrogate import surrogate_of
+from hpsearch.search.stage import comparable, known_confirmation
+from hpsearch.search.surrogate import choose, gather
 from hpsearch.statistics.retraining import Judged, judge
 
 if TYPE_CHECKING:
@@ -56,23 +56,24 @@ def judge_trials(store: Store, stages: Sequence[Stage], *, like: Stage, confirma
         like: Of these only the ones whose scores compare with this one's.
         confirmations: Include the repeats of their confirmations.
     """
-    surrogate = surrogate_of(store, stages, like=like)
-    if surrogate is None:
+    of_all = gather(store, stages, like)
+    sample = choose(of_all.space, of_all.scores, of_all.params, sign=of_all.sign)
+    if sample is None:
         return None
-    trials, points, scores = [*surrogate.trials], [surrogate.points], [surrogate.sign * surrogate.scores]
+    trials, sampled = [of_all.trials[place] for place in sample.places.tolist()], len(sample.places)
+    points, scores = [sample.points], [sample.sign * sample.scores]
     settings = [(stage.name, number) for stage, number in trials]
-    for stage in stages:
-        same = confirmations and compares(stage, like) and stage.fingerprint == like.fingerprint
-        confirmation = known_confirmation(store, stage) if same else None
+    for stage in comparable(stages, like) if confirmations else ():
+        confirmation = known_confirmation(store, stage)
         if confirmation is not None:
             numbers, of, its = _repeats(store, confirmation)
             trials += [(confirmation, number) for number in numbers]
             settings += [(stage.name, setting.trial) for setting in of]
-            points.append(surrogate.encoding.rows(stage.space, [setting.params for setting in of]))
-            scores.append(surrogate.sign * its)
+            points.append(sample.encoding.rows(stage.space, [setting.params for setting in of]))
+            scores.append(sample.sign * its)
     every = np.concatenate(scores)
-    judged = judge(np.concatenate(points), every, surrogate.encoding.groups, sampled=len(surrogate.trials))
-    return Judgement(trials, settings, len(surrogate.trials), every, surrogate.sign, judged)
+    judged = judge(np.concatenate(points), every, sample.encoding.groups, sampled=sampled)
+    return Judgement(trials, settings, sampled, every, sample.sign, judged)
 
 
 def _repeats(store: Store, confirmation: Stage) -> tuple[list[int], list[Setting], NDArray[np.float64]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.search.range_analysis import missing
 from hpsearch.search.surrogate import columns_as, place
 from hpsearch.space import Categorical, from_scale, in_order, to_scale
 
@@ -71,14 +72,14 @@ def plausible(
     worth = np.where(expected.failure < FAILS, surrogate.sign * expected.mean, -np.inf)
     best = np.argsort(-worth, kind="stable")[:k]
     marks = tried[best[np.linspace(0, len(best) - 1, min(len(best), _MARKS)).astype(int)]]
-    lacking = [name for name, values in trials.items() if space[name].when is None and not _has(values).all()]
+    lacking = [name for name, values in trials.items() if space[name].when is None and missing(values).any()]
     candidates = _candidates(space, {name: values[best[:_SWEPT]] for name, values in trials.items()}, lacking)
     points = _encoded(surrogate, space, candidates, fixed)
     reaches = _reaches(surrogate, points, surrogate.at(points), marks)
     count = int(_reaches(surrogate, tried, expected, marks).sum())
     result = {}
     for name, parameter in space.items():
-        used = reaches & _has(candidates[name])
+        used = reaches & ~missing(candidates[name])
         condition = used_by.get(name)
         if condition is not None and condition.name in candidates:
             used &= np.array([value in condition.values for value in candidates[condition.name].tolist()], dtype=bool)
@@ -131,10 +132,6 @@ def _of(parameter: Parameter, values: NDArray[Any], count: int, tried: NDArray[n
     return Plausible(ends, count, gap)
 
 
-def _has(values: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.asarray(values == values, dtype=bool)  # NaN is none
-
-
 def _encoded(
     surrogate: Surrogate, space: Space, table: Mapping[str, NDArray[Any]], fixed: Mapping[str, Value]
 ) -> NDArray[np.float64]:
@@ -159,7 +156,7 @@ def _candidates(space: Space, best: Mapping[str, NDArray[Any]], lacking: Sequenc
     for name in names:
         line = {other: np.repeat(best[other], _SWEEP) for other in names}
         line[name] = np.tile(_at(space[name], np.linspace(0, 1, _SWEEP)), count).astype(object)
-        line[name][np.repeat(~_has(best[name]), _SWEEP)] = np.nan
+        line[name][np.repeat(missing(best[name]), _SWEEP)] = np.nan
         parts.append(line)
     table = {name: np.concatenate([np.asarray(part[name], dtype=object) for part in parts]) for name in names}
     for name in in_order(space):

@@ -24,6 +24,7 @@ from hpsearch.search.noise import folds_of, score_bounds
 from hpsearch.search.stage import (
     actions_for,
     best_of,
+    comparable,
     compares,
     known_confirmation,
     lacking,
@@ -234,7 +235,7 @@ def _made(
     params, score = _row(store, of, number)
     outlook = _outlook(store, judgement, at, rivals, of)
     repeats = sum(setting == (name, number) for setting in judgement.settings)
-    counts = [store.counts(stage) for stage in stages if compares(stage, of) and stage.fingerprint == of.fingerprint]
+    counts = [store.counts(stage) for stage in comparable(stages, of)]
     remarks = []
     if outlook.covers == "seeds":
         remarks.append(Sentence("the interval holds for these data; other data are not covered"))

@@ -24,7 +24,7 @@ from hpsearch.search.budget import decimals
 from hpsearch.search.evidence import FEW
 from hpsearch.search.noise import score_bounds
 from hpsearch.search.parts import part_with, parts_of
-from hpsearch.search.stage import actions_for, compares, latest_with_trials, params_at
+from hpsearch.search.stage import actions_for, comparable, latest_with_trials, params_at
 from hpsearch.search.surrogate import Encoding, columns_as, columns_of, delivered_space
 from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import Interval
@@ -107,7 +107,7 @@ def scientific_values(store: Store, stages: Sequence[Stage]) -> ScientificValues
     names = tuple(scientific(like.space))
     if not names:
         return None
-    same = [stage for stage in stages if compares(stage, like) and stage.fingerprint == like.fingerprint]
+    same = comparable(stages, like)
     pooled = [_pool(store, same, part.combination, like.direction) for part in parts_of(like)]
     values = tuple(of.value for of in pooled)
     result = ScientificValues(names, like.metric, like.direction, values)

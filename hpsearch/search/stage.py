@@ -227,6 +227,11 @@ def compares(stage: Stage, other: Stage) -> bool:
     return (kinds.foreign(stage), kinds.trained_epochs(stage)) == (kinds.foreign(other), kinds.trained_epochs(other))
 
 
+def comparable(stages: Sequence[Stage], like: Stage) -> list[Stage]:
+    """Return the stages whose scores compare with those of one, and are on the same data."""
+    return [stage for stage in stages if compares(stage, like) and stage.fingerprint == like.fingerprint]
+
+
 def left_out(stages: Sequence[Stage], chosen: Stage) -> str | None:
     """Return a sentence on the stages whose scores do not compare with the best one's; None where all do."""
     here = [] if kinds.foreign(chosen) else stages

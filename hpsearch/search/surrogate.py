@@ -1,19 +1,19 @@
 """A surrogate of a search: the expected score of any values, by all trials that finished or failed.
 
-The score of one trial is partly luck; a Gaussian process over all trials tells the expected score from it. Scores far
-below the good ones are raised to a floor, as how bad bad values are says nothing about the good ones and would only
-make the process uneasy there. How likely values are to fail is a second process, over 0 and 1.
+The score of one trial is partly noise; a Gaussian process over all trials separates the expected score from it. Scores
+far below the good ones are raised to a floor: how bad bad values are says nothing about the good ones, and would only
+shorten the process's length scales. How likely values are to fail is a second process, over 0 and 1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hpsearch.search.range_analysis import missing
-from hpsearch.search.stage import compares, params_at
+from hpsearch.search.stage import comparable, params_at
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, delivered_as
 from hpsearch.statistics import gaussian_process
 
@@ -77,32 +77,57 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surrogate:
-    """A surrogate given N trials."""
+class Sample:
+    """N trials that a surrogate learns from."""
 
     encoding: Encoding
-    trials: Sequence[tuple[Stage, int]]  # (N,) the stage and number of each
+    places: NDArray[np.intp]  # (N,) of each among those that it was chosen from
     points: NDArray[np.float64]  # (N, C)
     scores: NDArray[np.float64]  # (N,) NaN of failed trials
     sign: float  # 1 where a high score is good, else -1
-    floor: float  # worse scores were raised to this one
+    floor: float  # worse scores count as this one
+
+    def learn(self) -> Surrogate:
+        """Return the surrogate of these trials."""
+        raised = np.maximum(self.sign * self.scores, self.sign * self.floor)
+        score, failure = gaussian_process.fit_with_failures(self.points, raised, self.encoding.groups)
+        of_trials = (self.encoding, self.places, self.points, self.scores, self.sign, self.floor)
+        return Surrogate(*of_trials, score=score, failure=failure)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surrogate(Sample):
+    """A surrogate given N trials."""
+
     score: GaussianProcess  # of sign x score, of the trials that have one
     failure: GaussianProcess | None  # of 0 and 1, of all; None where fewer than two failed
-
-    @property
-    def noise(self) -> float:
-        """Standard deviation of a single score about the expected one."""
-        return self.score.noise
-
-    def predict(self, params: Mapping[str, NDArray[Any]]) -> Prediction:
-        """Return what is expected at N values of each parameter, by the names that an objective knows."""
-        return self.at(self.encoding.points(params))
 
     def at(self, points: NDArray[np.float64]) -> Prediction:
         """Return what is expected at points, (N, C)."""
         mean, sd = self.score.predict(points)
         failure = np.zeros(len(points)) if self.failure is None else self.failure.predict(points)[0]
         return Prediction(self.sign * mean, sd, np.clip(failure, 0.0, 1.0))
+
+
+class Gathered(NamedTuple):
+    """All trials of some stages that finished or failed, N of them."""
+
+    space: Space  # the least ranges that contain those of all, by the names that an objective knows
+    trials: Sequence[tuple[Stage, int]]  # the stage and number of each
+    scores: NDArray[np.float64]  # (N,) NaN of failed ones
+    params: Mapping[str, NDArray[Any]]  # (N,) each
+    sign: float  # 1 where a high score is good, else -1
+
+
+def gather(store: Store, stages: Sequence[Stage], like: Stage) -> Gathered:
+    """Return the trials of those stages whose scores compare with one's."""
+    same = comparable(stages, like)
+    space = delivered_space(*(stage.space for stage in same))
+    tables = [table for stage in same for table in _tables(store, stage, space)]
+    trials = [(stage, number) for stage, numbers, _, _ in tables for number in numbers]
+    scores = np.concatenate([scores for _, _, scores, _ in tables])
+    params = {name: np.concatenate([params[name] for *_, params in tables]) for name in space}
+    return Gathered(space, trials, scores, params, 1.0 if like.direction == "maximize" else -1.0)
 
 
 def surrogate_of(
@@ -116,26 +141,32 @@ def surrogate_of(
         like: Only from those whose scores compare with this stage's. None: with the last one's.
         within: Only from trials in these ranges, or near them.
     """
-    like = stages[-1] if like is None else like
-    same = [stage for stage in stages if compares(stage, like) and stage.fingerprint == like.fingerprint]
-    space = delivered_space(*(stage.space for stage in same))
-    tables = [table for stage in same for table in _tables(store, stage, space)]
-    trials = [(stage, number) for stage, numbers, _, _ in tables for number in numbers]
-    scores = np.concatenate([scores for _, _, scores, _ in tables])
-    params = {name: np.concatenate([params[name] for *_, params in tables]) for name in space}
-    return fit(space, trials, scores, params, sign=1.0 if like.direction == "maximize" else -1.0, within=within)
+    of = gather(store, stages, stages[-1] if like is None else like)
+    return fit(of.space, of.scores, of.params, sign=of.sign, within=within)
 
 
 def fit(
     space: Space,
-    trials: Sequence[tuple[Stage, int]],
     scores: NDArray[np.float64],
     params: Mapping[str, NDArray[Any]],
     *,
     sign: float,
     within: Space | None = None,
 ) -> Surrogate | None:
-    """Return the surrogate of N trials with these scores, NaN of failed ones; see `surrogate_of`."""
+    """Return the surrogate of trials with these scores, NaN of failed ones; see `surrogate_of`."""
+    sample = choose(space, scores, params, sign=sign, within=within)
+    return None if sample is None else sample.learn()
+
+
+def choose(
+    space: Space,
+    scores: NDArray[np.float64],
+    params: Mapping[str, NDArray[Any]],
+    *,
+    sign: float,
+    within: Space | None = None,
+) -> Sample | None:
+    """Return the trials to learn from: all, or `MOST` of them; None with fewer than `LEAST` scores."""
     encoding = Encoding({**space, **{place(space, name, of): of for name, of in (within or {}).items()}})
     points = encoding.points(params)
     near = np.flatnonzero(_near(encoding, points, params))
@@ -145,31 +176,21 @@ def fit(
     if np.sum(~np.isnan(good)) < LEAST:
         return None
     high, middle = np.nanquantile(good, [0.9, 0.5])
-    floor = float(middle - (high - middle))
+    floor = sign * float(middle - (high - middle))
 
-    def learned(chosen: NDArray[np.intp]) -> Surrogate:
+    def some(chosen: NDArray[np.intp]) -> Sample:
         kept = near[chosen]
-        failed, groups = np.isnan(scores[kept]), encoding.groups
-        return Surrogate(
-            encoding,
-            [trials[i] for i in kept.tolist()],
-            points[kept],
-            scores[kept],
-            sign,
-            sign * floor,
-            gaussian_process.fit(points[kept][~failed], np.maximum(good[chosen][~failed], floor), groups),
-            gaussian_process.fit(points[kept], failed.astype(float), groups) if failed.sum() > 1 else None,
-        )
+        return Sample(encoding, kept, points[kept], scores[kept], sign, floor)
 
     if len(near) <= MOST:
-        return learned(np.arange(len(near)))
-    # The best by their own scores would be the lucky ones: half of all that are learned from come evenly, the others
+        return some(np.arange(len(near)))
+    # The best by their own scores would be those selected for their noise: half of the trials come evenly, the others
     # where these expect the best.
     even = np.linspace(0, len(near) - 1, MOST // 2).astype(int)
-    expected = learned(even).at(points[near])
+    expected = some(even).learn().at(points[near])
     worth = np.where(expected.failure < 0.5, sign * expected.mean, -np.inf)
     worth[even] = np.inf
-    return learned(np.sort(np.argsort(-worth, kind="stable")[:MOST]))
+    return some(np.sort(np.argsort(-worth, kind="stable")[:MOST]))
 
 
 def _near(encoding: Encoding, points: NDArray[np.float64], params: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:

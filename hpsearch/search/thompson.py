@@ -61,8 +61,7 @@ def _surrogate(stage: Stage, past: Sequence[Scored]) -> Surrogate | None:
     columns = surrogate.columns_of(stage.space, [trial.params for trial in past])
     scores = np.array([np.nan if trial.score is None else trial.score for trial in past])
     sign = 1.0 if stage.direction == "maximize" else -1.0
-    trials = [(stage, number) for number in range(len(past))]
-    return surrogate.fit(space, trials, scores, surrogate.columns_as(space, stage.space, columns), sign=sign)
+    return surrogate.fit(space, scores, surrogate.columns_as(space, stage.space, columns), sign=sign)
 
 
 def _candidates(

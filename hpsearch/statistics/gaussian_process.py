@@ -144,6 +144,21 @@ def fit(
     )
 
 
+def fit_with_failures(
+    points: NDArray[np.float64], values: NDArray[np.float64], groups: NDArray[np.intp] | None = None
+) -> tuple[GaussianProcess, GaussianProcess | None]:
+    """Fit a process to the values that there are, and one over 0 and 1 to which are missing; None for fewer than two.
+
+    Args:
+        points: (N, C) as for `fit`.
+        values: (N,) NaN of what failed.
+        groups: (C,) as for `fit`.
+    """
+    failed = np.isnan(values)
+    of_values = fit(points[~failed], values[~failed], groups)
+    return of_values, fit(points, failed.astype(float), groups) if failed.sum() > 1 else None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Solved:
     likelihood: float  # log, but for a constant

@@ -63,11 +63,10 @@ def tuned(
     for group in np.unique(of).tolist():
         members = (of == group) & scored
         raised[members] = np.maximum(goodness[members], np.quantile(goodness[members], _FLOOR))
-    score = gaussian_process.fit(points[scored], raised[scored], groups)
+    score, failure = gaussian_process.fit_with_failures(points, raised, groups)
     rng, owner = np.random.default_rng(seed), np.append(of[scored], further_of)
     functions = score.sample(np.concatenate([points[scored], further]), _FUNCTIONS, rng=rng)
-    if np.sum(~scored) > 1:
-        failure = gaussian_process.fit(points, (~scored).astype(float), groups)
+    if failure is not None:
         functions[:, np.sum(scored) :][failure.sample(further, _FUNCTIONS, rng=rng) > _FAILS] = -np.inf
     return np.stack([functions[:, owner == group].max(axis=1) for group in range(int(of.max()) + 1)])
 

@@ -120,7 +120,7 @@ def search(surface: str, trials: int, examples: int, top: int, rule: str, number
         k, values = min(top, len(done)), None
         if rule == "surrogate":
             table = dict(zip(NAMES, points.T, strict=True))
-            surrogate = fit(space, [None] * len(points), scores, table, sign=1.0, within=space)  # type: ignore[list-item]
+            surrogate = fit(space, scores, table, sign=1.0, within=space)
             assert surrogate is not None
             values = plausible(surrogate, space, finished.params, k, fixed={}, used_by={})
         space = dict(
@@ -141,7 +141,7 @@ def search(surface: str, trials: int, examples: int, top: int, rule: str, number
     chosen = points[np.nanargmax(scores)]
     if rule == "surrogate":
         table = dict(zip(NAMES, points.T, strict=True))
-        of_all = fit(SPACE, [None] * len(points), scores, table, sign=1.0)  # type: ignore[list-item]
+        of_all = fit(SPACE, scores, table, sign=1.0)
         assert of_all is not None
         judged = judge(of_all.points, of_all.scores, of_all.encoding.groups, sampled=len(of_all.points))
         chosen = of_all.points[next(at for at in judged.ranking() if not np.isnan(of_all.scores[at]))]

@@ -102,10 +102,9 @@ def narrowed(space: Mapping[str, Any], new: Numbers, made: Numbers, points: Numb
 
 
 def fitted(points: Numbers, scores: Numbers, within: Any = None) -> surrogate.Surrogate | None:
-    """The surrogate of some trials, of which only the values count."""
+    """The surrogate of some trials."""
     table = dict(zip(NAMES, points.T, strict=True))
-    places: Any = [(None, number) for number in range(len(points))]
-    return surrogate.fit(SPACE if within is None else within, places, scores, table, sign=1.0, within=within)
+    return surrogate.fit(SPACE if within is None else within, scores, table, sign=1.0, within=within)
 
 
 def ranked(points: Numbers, scores: Numbers) -> list[int]:
@@ -113,7 +112,7 @@ def ranked(points: Numbers, scores: Numbers) -> list[int]:
     of = fitted(points, scores)
     assert of is not None
     judged: Judged = judge(of.points, of.scores, of.encoding.groups)
-    return [of.trials[at][1] for at in judged.ranking().tolist() if not np.isnan(of.scores[at])]
+    return [int(of.places[at]) for at in judged.ranking().tolist() if not np.isnan(of.scores[at])]
 
 
 def confirmed(run: Run, points: Numbers, best: Sequence[int]) -> Numbers:

@@ -29,7 +29,7 @@ def made(score: Callable[[Table], NDArray[np.float64]], *, seed: int, trials: in
 
 
 def narrowed(table: Table, scores: NDArray[Any], *, sign: float = 1.0) -> tuple[Narrowing, dict[str, Plausible]]:
-    of = fit(SPACE, [None] * len(scores), scores, table, sign=sign)  # type: ignore[list-item]
+    of = fit(SPACE, scores, table, sign=sign)
     assert of is not None
     done = np.flatnonzero(~np.isnan(scores))
     trials = Finished(done, scores[done], np.full(len(done), np.nan), {name: of[done] for name, of in table.items()})
@@ -101,7 +101,7 @@ def test_choices_stay_unless_they_are_clearly_worse() -> None:
     kinds = np.array(["good", "same", "bad"], dtype=object)[rng.integers(3, size=120)]
     table: Table = {"kind": kinds, "a": rng.random(120)}
     scores = 0.8 - 0.3 * (kinds == "bad") - (table["a"] - 0.5) ** 2 + 0.01 * rng.normal(size=120)
-    of = fit(space, [None] * 120, scores, table, sign=1.0)  # type: ignore[list-item]
+    of = fit(space, scores, table, sign=1.0)
     assert of is not None
     trials = Finished(np.arange(120), scores, np.full(120, np.nan), table)
     values = plausible(of, space, table, 5, fixed={}, used_by={})
@@ -118,7 +118,7 @@ def test_a_conditional_parameter_is_narrowed_by_the_trials_that_have_it() -> Non
     depth = np.where(kinds == "x", rng.random(120), np.nan)
     scores = np.where(kinds == "x", 0.9 - (depth - 0.2) ** 2, 0.7) + 0.01 * rng.normal(size=120)
     table: Table = {"kind": kinds, "depth": depth}
-    of = fit(space, [None] * 120, scores, table, sign=1.0)  # type: ignore[list-item]
+    of = fit(space, scores, table, sign=1.0)
     assert of is not None
     values = plausible(of, space, table, 5, fixed={}, used_by={})
     assert values["kind"].values == ["x"]
@@ -135,7 +135,7 @@ def test_a_parameter_that_some_trials_lack_is_varied_only_where_trials_have_it()
     table |= {name: np.where(kinds == of, rng.random(120), np.nan) for name, of in [("depth", "x"), ("size", "y")]}
     distance = np.where(kinds == "x", table["depth"], table["size"]) - 0.2
     scores = 0.9 - distance**2 + 0.01 * rng.normal(size=120)
-    of = fit(space, [None] * 120, scores, table, sign=1.0)  # type: ignore[list-item]
+    of = fit(space, scores, table, sign=1.0)
     assert of is not None
     values = plausible(of, space, table, 10, fixed={}, used_by={})
     for name in ("depth", "size"):
@@ -145,7 +145,7 @@ def test_a_parameter_that_some_trials_lack_is_varied_only_where_trials_have_it()
 
 def test_of_many_best_trials_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     table, scores = made(lambda t: 0.9 - (t["a"] - 0.3) ** 2, seed=0, trials=1500)
-    of = fit(SPACE, [None] * 1500, scores, table, sign=1.0)  # type: ignore[list-item]
+    of = fit(SPACE, scores, table, sign=1.0)
     assert of is not None
     sizes, difference = [], GaussianProcess.difference
 

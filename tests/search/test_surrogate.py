@@ -14,7 +14,7 @@ from made_stages import SPACE, as_number, confirm, make
 from hpsearch.errors import BadInput
 from hpsearch.search import narrowing, surrogate
 from hpsearch.search.judgement import judge_trials
-from hpsearch.search.surrogate import Encoding, delivered_space, fit, surrogate_of
+from hpsearch.search.surrogate import Encoding, delivered_space, fit, gather, surrogate_of
 from hpsearch.space import Categorical, Float, Parameter, Space, Value, When
 from hpsearch.store import open_store
 
@@ -33,8 +33,10 @@ def test_it_learns_from_all_stages_what_no_single_score_says(tmp_path: Path) -> 
         stages = [make(store, expected, images=1000), make(store, expected, images=1000, number=2, space=narrow)]
         of = surrogate_of(store, stages)
         assert of is not None
-        assert {stage.name for stage, _ in of.trials} == {"made/stage-01", "made/stage-02"}
-        predicted = of.predict({"lr": np.array([1e-2, 1e-1]), "weight_decay": np.array([1e-6, 1e-6])})
+        gathered = gather(store, stages, stages[-1])
+        assert {gathered.trials[at][0].name for at in of.places} == {"made/stage-01", "made/stage-02"}
+        values = {"lr": np.array([1e-2, 1e-1]), "weight_decay": np.array([1e-6, 1e-6])}
+        predicted = of.at(of.encoding.points(values))
         assert predicted.mean == pytest.approx([0.85, 0.80], abs=0.01)
         assert (predicted.sd < 0.01).all()
         assert (predicted.failure == 0).all()
@@ -50,9 +52,9 @@ def test_failures_and_bad_scores_do_not_hide_the_good_ones(sign: float) -> None:
     x = np.random.default_rng(0).random(120)
     scores = sign * np.where(x < 0.1, -1e6, 1 - (x - 0.7) ** 2)
     scores[x > 0.8] = np.nan
-    of = fit({"x": Float(0.0, 1.0)}, [None] * 120, scores, {"x": x}, sign=sign)  # type: ignore[list-item]
+    of = fit({"x": Float(0.0, 1.0)}, scores, {"x": x}, sign=sign)
     assert of is not None
-    predicted = of.predict({"x": np.array([0.7, 0.9, 0.05])})
+    predicted = of.at(of.encoding.points({"x": np.array([0.7, 0.9, 0.05])}))
     assert predicted.mean[0] == pytest.approx(sign, abs=0.02)
     assert sign * predicted.mean[2] < 0.9
     assert predicted.failure[0] < 0.2
@@ -62,11 +64,11 @@ def test_failures_and_bad_scores_do_not_hide_the_good_ones(sign: float) -> None:
 def test_of_many_trials_it_learns_from_those_that_others_expect_to_be_good_and_not_from_the_lucky_ones() -> None:
     rng = np.random.default_rng(0)
     x, flat = rng.random(2000), rng.normal(size=2000)
-    of = fit({"x": Float(0.0, 1.0)}, [None] * 2000, flat, {"x": x}, sign=1.0)  # type: ignore[list-item]
+    of = fit({"x": Float(0.0, 1.0)}, flat, {"x": x}, sign=1.0)
     assert of is not None
     assert len(of.scores) == surrogate.MOST
     assert abs(of.at(np.array([[0.5]])).mean[0] - np.maximum(flat, of.floor).mean()) < 0.2  # of the best 200: 1.7
-    rising = fit({"x": Float(0.0, 1.0)}, [None] * 2000, x + 0.1 * flat, {"x": x}, sign=1.0)  # type: ignore[list-item]
+    rising = fit({"x": Float(0.0, 1.0)}, x + 0.1 * flat, {"x": x}, sign=1.0)
     assert rising is not None
     assert np.sum(rising.points > 0.9) > 0.4 * surrogate.MOST
 
@@ -74,7 +76,7 @@ def test_of_many_trials_it_learns_from_those_that_others_expect_to_be_good_and_n
 def test_many_failures_leave_a_surrogate() -> None:
     x = np.random.default_rng(0).random(3000)
     scores = np.where(np.arange(3000) % 250, np.nan, x)
-    of = fit({"x": Float(0.0, 1.0)}, [None] * 3000, scores, {"x": x}, sign=1.0)  # type: ignore[list-item]
+    of = fit({"x": Float(0.0, 1.0)}, scores, {"x": x}, sign=1.0)
     assert of is not None
     assert of.at(np.array([[0.5]])).failure[0] > 0.9
 
