@@ -16,6 +16,8 @@ from hpsearch.reports.figures.trials import (
     PRUNED_MARKER,
     band,
     left_out,
+    panel_columns,
+    parameter_panels,
     points,
     without_scores,
 )
@@ -118,38 +120,19 @@ def score_by_parameters(
         return tell(nothing("there is no parameter to plot", title=title), "There is no parameter to plot.")
     # The same trials stand in every panel: fewer of them in many.
     panel = _Panel(trials, best=best, most=max(300, MOST_POINTS // max(len(space) // 2, 1)))
-    alone, columns = len(space) == 1, min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
-    if alone:
-        figure = style.empty_figure(title=title, key=panel.sampled, legend=True)
-        figure.update_yaxes(title_text=trials.metric)
-    else:
-        figure = style.panels(
-            [""] * len(space),
-            columns=columns,
-            panel_height=230 if len(space) <= 4 else 190,
-            title=title,
-            key=panel.sampled,
-            y_title=trials.metric,
-            shared=False,
-            legend=True,
-            gaps=(44.0, 66.0),
-        )
-    known: set[str] = set()
-    for place, (name, parameter) in enumerate(space.items()):
-        at = {} if alone else style.at(place, columns)
-        after = narrowed.get(name)
-        x = ParameterAxis(name, [parameter, *([after] if after is not None else [])])
-        for trace in panel.traces(x, parameter, after):
-            trace.showlegend = trace.name not in known
-            known.add(trace.name)
-            figure.add_trace(trace, **at)
-        if panel.line is not None:
-            figure.add_hline(y=panel.line, line={"color": style.FAINT, "width": 1}, **at)
-        figure.update_xaxes(x.layout(short=not alone), **at)
-        if place % columns:
-            figure.update_yaxes(showticklabels=False, **at)
-    figure.update_yaxes(range=[panel.low, panel.high], matches=None if alone else "y")
-    figure.layout.yaxis.matches = None  # the others match it
+    alone, columns = len(space) == 1, panel_columns(len(space))
+    after = {name: [narrowed[name]] if name in narrowed else [] for name in space}
+    figure = parameter_panels(
+        [ParameterAxis(name, [parameter, *after[name]]) for name, parameter in space.items()],
+        lambda x: panel.traces(x, space[x.name], narrowed.get(x.name)),
+        columns=columns,
+        ends=(panel.low, panel.high),
+        metric=trials.metric,
+        title=title,
+        key=panel.sampled,
+    )
+    if panel.line is not None:
+        figure.add_hline(y=panel.line, line={"color": style.FAINT, "width": 1})
     text = f"{trials.metric.capitalize()} against {'' if alone else 'each of '}{', '.join(space)}"
     for name, parameter in space.items() if alone else ():
         text += f", sampled from {range_words(parameter)}"

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from hpsearch.reports.figures import style
 from hpsearch.reports.figures.style import BREAK, NO_NAME, ParameterAxis, colour, field, nothing, tell
-from hpsearch.reports.figures.trials import evenly, points, without_scores
+from hpsearch.reports.figures.trials import evenly, panel_columns, parameter_panels, points, without_scores
 from hpsearch.search.isolation import isolate
 from hpsearch.space import shown
 
@@ -47,41 +47,23 @@ def isolation(
     if not space:
         return tell(nothing("there is no parameter to plot", title=title), "There is no parameter to plot.")
     buckets = buckets or isolated(trials, space, scientific)
-    alone = len(space) == 1
-    columns = columns or min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
-    if alone:
-        figure = style.empty_figure(title=title, legend=True)
-        figure.update_yaxes(title_text=trials.metric)
-    else:
-        figure = style.panels(
-            [""] * len(space),
-            columns=columns,
-            panel_height=230 if len(space) <= 4 else 190,
-            title=title,
-            y_title=trials.metric,
-            shared=False,
-            legend=True,
-            gaps=(44.0, 66.0),
-        )
-    low, high = _ends(trials, buckets)
-    known: set[str] = set()
-    for place, (name, parameter) in enumerate(space.items()):
-        at = {} if alone else style.at(place, columns)
-        x = ParameterAxis(name, [parameter])
-        for trace in _traces(trials, buckets[name], x, (low, high)):
-            trace.showlegend = trace.name not in known
-            known.add(trace.name)
-            figure.add_trace(trace, **at)
-        figure.update_xaxes(x.layout(short=not alone), **at)
-        if place % columns:
-            figure.update_yaxes(showticklabels=False, **at)
-    figure.update_yaxes(range=[low, high], matches=None if alone else "y")
-    figure.layout.yaxis.matches = None  # the others match it
+    columns = columns or panel_columns(len(space))
+    ends = _ends(trials, buckets)
+    figure = parameter_panels(
+        [ParameterAxis(name, [parameter]) for name, parameter in space.items()],
+        lambda x: _traces(trials, buckets[x.name], x, ends),
+        columns=columns,
+        ends=ends,
+        metric=trials.metric,
+        title=title,
+    )
     if trials.complete.empty:
         without_scores(figure, trials)
     text = "; ".join(sentence(trials, name, buckets[name], scientific) for name in space if len(trials.complete))
     about = f"The best of each part of a range, with the other parameters tuned{': ' if text else ''}{text}"
-    return tell(figure, f"{about}. {trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
+    return tell(
+        figure, f"{about}. {trials.summary_with_best}.", least_width=400 if len(space) == 1 else 76 + 190 * columns
+    )
 
 
 def isolated(trials: StageTrials, space: Space, scientific: ScientificValues | None = None) -> dict[str, list[Bucket]]:

@@ -12,16 +12,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from hpsearch.objectives.kinds import used
+from hpsearch.reports.figures import style
 from hpsearch.reports.figures.style import BREAK, LINE, MUTED, NO_NAME, colour, field, say, value_words, words
 from hpsearch.space import Categorical, shown, without_none
 from hpsearch.text import counted, is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from hpsearch.records import Stage
+    from hpsearch.reports.figures.style import ParameterAxis
     from hpsearch.space import Space
 
 # More points than this are a cloud and make a page slow: a sample is plotted, and the figure says so.
@@ -284,3 +286,60 @@ def hover_lines(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
         )
         for number, *values in zip(frame["number"].tolist(), *columns, strict=True)
     ]
+
+
+def panel_columns(count: int) -> int:
+    """Return how many of so many panels read well side by side."""
+    return min(count, 3 if count > 4 or count == 3 else 2)
+
+
+def parameter_panels(
+    axes: Sequence[ParameterAxis],
+    traces: Callable[[ParameterAxis], Iterable[go.Scatter]],
+    *,
+    columns: int,
+    ends: tuple[float, float],
+    metric: str,
+    title: str | None,
+    key: str | None = None,
+) -> go.Figure:
+    """Return a figure of scores against parameters, a panel each, or of one without panels.
+
+    Args:
+        axes: Of the parameters.
+        traces: Of a panel; those of one name share an entry of the legend.
+        columns: Panels side by side.
+        ends: Of the axis of scores, which all panels share.
+        metric: The title of that axis.
+        title: Of the figure.
+        key: See `hpsearch.reports.figures.style.panels`.
+    """
+    alone = len(axes) == 1
+    if alone:
+        figure = style.empty_figure(title=title, key=key, legend=True)
+        figure.update_yaxes(title_text=metric)
+    else:
+        figure = style.panels(
+            [""] * len(axes),
+            columns=columns,
+            panel_height=230 if len(axes) <= 4 else 190,
+            title=title,
+            key=key,
+            y_title=metric,
+            shared=False,
+            legend=True,
+            gaps=(44.0, 66.0),
+        )
+    known: set[str] = set()
+    for place, x in enumerate(axes):
+        at = {} if alone else style.at(place, columns)
+        for trace in traces(x):
+            trace.showlegend = trace.name not in known
+            known.add(trace.name)
+            figure.add_trace(trace, **at)
+        figure.update_xaxes(x.layout(short=not alone), **at)
+        if place % columns:
+            figure.update_yaxes(showticklabels=False, **at)
+    figure.update_yaxes(range=list(ends), matches=None if alone else "y")
+    figure.layout.yaxis.matches = None  # the others match it
+    return figure
