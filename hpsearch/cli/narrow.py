@@ -123,15 +123,15 @@ def checklist(search: str | None, top: int, storage: str | None, output: Format)
     [x]: nothing is to be done; [!]: something is; [?]: the trials do not tell. Each with the figure that shows it and
     the command that acts on it, and at the end the next step.
     """
-    asked = Search(search, storage=storage).checklist(top=top)
+    seen = Search(search, storage=storage).checklist(top=top)
     if output == "json":
-        emit_object(asked.plain(word))
+        emit_object(seen.plain(word))
     elif output == "csv":
-        emit(checklist_table(asked, word), output)
+        emit(checklist_table(seen, word), output)
     else:
-        refined = "" if asked.latest.refinement is None else f" (refined in {asked.latest.name})"
-        say(f"{asked.stage}{refined}")
-        for question in asked.questions:
+        refined = "" if seen.latest.refinement is None else f" (refined in {seen.latest.name})"
+        say(f"{seen.stage}{refined}")
+        for question in seen.questions:
             say()
             say(f"[{_MARKS[question.verdict]}] {question.question}", hanging=4)
             for answer in question.answers:
@@ -140,4 +140,4 @@ def checklist(search: str | None, top: int, storage: str | None, output: Format)
                 if action is not None:
                     say(f"    {what}: {worded(action)}", hanging=9)
         say()
-        say(worded(asked.next))
+        say(worded(seen.next))

@@ -78,3 +78,8 @@ epochs = click.option(
 pruner = click.option(
     "--pruner", help="Prune unpromising trials of a new stage: halving, median or none. [default: the study file's]"
 )
+timeout = click.option("--timeout", help="End the run after so long: 90s, 10m, 1.5h. Trials under way are given back.")
+until = click.option("--until", help='End the run once a trial has such a score: "score >= 0.9".')
+max_failures = click.option(
+    "--max-failures", type=int, help="End the run, with exit code 1, after so many failed trials in a row."
+)

@@ -43,9 +43,9 @@ _REASONS = 3  # of failures that confirm shows
 @options.lanes
 @options.pruner
 @options.epochs
-@click.option("--timeout", help="End the run after so long: 90s, 10m, 1.5h. Trials under way are given back.")
-@click.option("--until", help='End the run once a trial has such a score: "score >= 0.9".')
-@click.option("--max-failures", type=int, help="End the run, with exit code 1, after so many failed trials in a row.")
+@options.timeout
+@options.until
+@options.max_failures
 @options.storage
 @options.data_dir
 @options.output
@@ -74,9 +74,9 @@ def start(study: str | None, storage: str | None, output: Format, **request: Any
 @options.engine
 @options.scheduler
 @options.lanes
-@click.option("--timeout", help="End the run after so long: 90s, 10m, 1.5h. Trials under way are given back.")
-@click.option("--until", help='End the run once a trial has such a score: "score >= 0.9".')
-@click.option("--max-failures", type=int, help="End the run, with exit code 1, after so many failed trials in a row.")
+@options.timeout
+@options.until
+@options.max_failures
 @options.storage
 @options.data_dir
 @options.output

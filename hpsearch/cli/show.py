@@ -294,7 +294,7 @@ def _say_confirmation(confirmation: Overview | None, trial: int) -> None:
 def recommend(search: str | None, stage: int | None, storage: str | None, output: Format) -> None:
     """Show the values to use, and what training them again gives.
 
-    They are chosen by all trials and confirmations instead of the luckiest score.
+    They are chosen by all trials and confirmations instead of the best single score.
     """
     recommended = Search(search, storage=storage).recommend(stage=stage)
     row = to_plain(recommended, word=word)

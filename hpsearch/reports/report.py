@@ -90,10 +90,10 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     numbers = {stage.number for stage in stages}
     trials = [StageTrials.of(one, store.trials(one)) for one in stages]
     latest = next((stage.stage for stage in reversed(trials) if len(stage.trials)), stages[0])
-    asked = checklist(store, stages)
+    seen = checklist(store, stages)
     return Material(
         stages=trials,
-        checklist=asked,
+        checklist=seen,
         curves=curve_rows(store, latest, top=MOST_CURVES),
         database=store.where,
         confirmations=[
@@ -102,7 +102,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
             if confirmation.number in numbers
         ],
         evaluations=evaluations(store, every),
-        recommendation=asked.recommended,
+        recommendation=seen.recommended,
     )
 
 

@@ -71,12 +71,12 @@ def analyse(
     lasts = scores[best, -1]
     beside = error if error is not None else float(np.ptp(lasts)) if len(lasts) >= LEAST_CURVES else None
     unstable = np.zeros(len(scores), dtype=bool) if training is None else courses(training).rises
-    overfitting = of_losses.rises & ~unstable  # where training itself goes astray, it is no overfitting
+    overfitting = of_losses.rises & ~unstable  # where the training loss rises too, it is no overfitting
     of_length = length(chosen)
-    goes_astray = _shows(unstable & best, best)
+    shows_unstable = _shows(unstable & best, best)
     shown: dict[CurveSign, bool] = {
-        "overfitting": not goes_astray and _shows(overfitting & best, best),
-        "unstable": goes_astray,
+        "overfitting": not shows_unstable and _shows(overfitting & best, best),
+        "unstable": shows_unstable,
         "improving": of_length is not None and of_length.improving,
         "saturated": of_length is not None and of_length.saturated,
         "unsteady": beside is not None and step_sd > beside,

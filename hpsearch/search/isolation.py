@@ -19,6 +19,7 @@ import numpy as np
 
 from hpsearch.objectives import kinds
 from hpsearch.samplers import RandomSampler
+from hpsearch.search.evidence import positions
 from hpsearch.search.noise import score_bounds
 from hpsearch.search.surrogate import LEAST, Encoding
 from hpsearch.space import Categorical, from_scale, shown, to_scale
@@ -266,9 +267,8 @@ def _shares(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.float64]:
     if isinstance(parameter, Categorical):
         place = {choice: at for at, choice in enumerate(parameter.choices)}
         return np.array([place.get(value, np.nan) for value in values.tolist()], dtype=float)
-    low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(((np.log10(values) if parameter.log else values) - low) / (high - low))
+        return positions(parameter, values)
 
 
 def _value(parameter: Parameter, share: float) -> Value:

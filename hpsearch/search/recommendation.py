@@ -1,8 +1,8 @@
-"""The values to use: by all trials instead of the luckiest one, and what training them again gives.
+"""The values to use: by all trials instead of the best single score, and what training them again gives.
 
-`hpsearch.search.best` names the trial with the best score. That score owes something to its seed and to the examples,
-so neither are its values the best ones known nor will they score as well again. Here the setting is chosen, and its
-score expected, by a Gaussian process over all finished and failed trials and all repeats of confirmations
+`hpsearch.search.best` names the trial with the best score. It was selected for that score, which its seed and its
+examples raised: other values may be better, and these will score worse when trained again. Here the setting is chosen,
+and its score expected, by a Gaussian process over all finished and failed trials and all repeats of confirmations
 (`hpsearch.statistics.retraining`).
 """
 

@@ -258,12 +258,12 @@ def _example_errors(store: Store, known: Sequence[_Pool], examples: int | None) 
 def _hits(store: Store, pool: _Pool, examples: int) -> NDArray[np.bool_]:
     """Return the hits of a combination's best trials, of those that have them: (T, V)."""
     scored = pool.goodness[~np.isnan(pool.goodness)]
-    found = []
+    known = []
     for place in np.argsort(-scored, kind="stable")[:_NEAR].tolist():
         stage, number, score = pool.trials[place]
         if hits := matching_bytes(store.attribute(stage, [number], HITS).get(number), examples, score):
-            found.append(np.frombuffer(hits, np.bool_))
-    return np.array(found).reshape(len(found), examples)
+            known.append(np.frombuffer(hits, np.bool_))
+    return np.array(known).reshape(len(known), examples)
 
 
 def _sentences(of: ScientificValues) -> Iterator[Sentence]:

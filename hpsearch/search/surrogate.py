@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hpsearch.search.evidence import positions
 from hpsearch.search.range_analysis import missing
 from hpsearch.search.stage import comparable, params_at
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, delivered_as
@@ -59,10 +60,8 @@ class Encoding:
         of = self.space[name]
         if isinstance(of, Categorical):  # two different choices are 1 apart
             return [np.array([value == choice for value in values.tolist()]) / np.sqrt(2) for choice in of.choices]
-        numbers = np.asarray(values, dtype=float)
-        low, high = np.log10([of.low, of.high]) if of.log else (of.low, of.high)
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = ((np.log10(numbers) if of.log else numbers) - low) / (high - low)
+            share = positions(of, values)
         share[np.isneginf(share)] = -0.25  # 0 on a log scale, which another range of the parameter allows
         return [np.where(np.isfinite(share), share, 0.5)]
 

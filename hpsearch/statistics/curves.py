@@ -1,8 +1,8 @@
-"""Learning curves: rises after the best epoch, what the last epochs bring, the luck of the last step.
+"""Learning curves: rises after the best epoch, what the last epochs bring, the noise of the last one.
 
 Curves are the rows of an array, (N, E), a value an epoch, and lower is better: scores to be maximised are negated
 first. Values are compared as means over windows of an eighth of the epochs, so that the noise of single epochs averages
-out, and without the last two epochs, as trials may have been chosen for the luck of the last one.
+out, and without the last two epochs, as trials may have been selected for the noise of the last one.
 """
 
 from __future__ import annotations
