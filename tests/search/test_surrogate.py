@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +42,15 @@ def test_it_learns_from_all_stages_what_no_single_score_says(tmp_path: Path) -> 
         assert predicted.mean == pytest.approx([0.85, 0.80], abs=0.01)
         assert (predicted.sd < 0.01).all()
         assert (predicted.failure == 0).all()
+
+
+@pytest.mark.parametrize("other", [{"fingerprint": "others"}, {"study_file": {"training": {"epochs": 5}}}], ids=str)
+def test_it_learns_from_no_stage_on_other_data_or_of_other_epochs(tmp_path: Path, other: dict[str, Any]) -> None:
+    with closing(open_store(str(tmp_path / "a.db"), create=True)) as store:
+        first, second = (make(store, [0.5] * 12, trials=12, number=number) for number in (1, 2))
+        assert len(gather(store, [first, second], first).trials) == 24
+        gathered = gather(store, [first, replace(second, **other)], first)
+        assert {stage.name for stage, _ in gathered.trials} == {"made/stage-01"}
 
 
 def test_few_scores_have_none(tmp_path: Path) -> None:
