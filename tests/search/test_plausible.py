@@ -89,10 +89,32 @@ def test_values_that_fail_end_a_range() -> None:
     assert 0.57 < high < 0.7
 
 
+def test_a_range_reaches_to_the_next_value_that_was_tried() -> None:
+    for seed in range(4):
+        table, scores = made(lambda t: 0.9 - 4 * (t["a"] - 0.5) ** 2, seed=seed)
+        for end in narrowed(table, scores)[1]["a"].values:
+            assert np.abs(table["a"] - end).min() < 1e-9
+
+
+def test_without_evidence_a_range_stays_whatever_is_plausible() -> None:
+    table, scores = made(lambda t: 0.9 - (t["a"] - 0.3) ** 2, seed=0)
+    trials = Finished(np.arange(100), scores, np.full(100, np.nan), table)
+    values = {name: Plausible([0.2, 0.4], 20) for name in SPACE}
+    options: dict[str, Any] = {"top": 5, "direction": "maximize", "first_space": SPACE, "plausible": values}
+    by_evidence, regardless = (narrow(SPACE, trials, by_evidence=of, **options) for of in (True, False))
+    assert by_evidence.ranges["dummy"].verdict == "none"
+    assert by_evidence.space["dummy"] == SPACE["dummy"] != regardless.space["dummy"]
+    assert by_evidence.space["a"] == regardless.space["a"] != SPACE["a"]
+
+
 def test_none_of_the_best_trials_is_cut_off() -> None:
     table, scores = made(lambda t: 0.5 - (t["a"] - 0.3) ** 2, seed=3)
     table["a"][0], scores[0] = 0.99, 0.95  # alone of its kind
-    assert ends(narrowed(table, scores)[0], "a")[1] >= 0.99
+    trials = Finished(np.arange(100), scores, np.full(100, np.nan), table)
+    options: dict[str, Any] = {"top": 5, "direction": "maximize", "first_space": SPACE}
+    made_of = narrow(SPACE, trials, plausible={"a": Plausible([0.2, 0.4], 20)}, **options)
+    assert ends(made_of, "a")[0] <= 0.2
+    assert ends(made_of, "a")[1] >= 0.99
 
 
 def test_choices_stay_unless_they_are_clearly_worse() -> None:

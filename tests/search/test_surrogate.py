@@ -84,6 +84,15 @@ def test_of_many_trials_it_learns_from_those_that_others_expect_to_be_good_and_n
     assert np.sum(rising.points > 0.9) > 0.4 * surrogate.MOST
 
 
+def test_of_many_trials_it_does_not_choose_those_that_others_expect_to_fail() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random(2000)
+    scores = np.where((x > 0.8) & (rng.random(2000) < 0.95), np.nan, x)
+    of = fit({"x": Float(0.0, 1.0)}, scores, {"x": x}, sign=1.0)
+    assert of is not None
+    assert np.mean(of.points > 0.85) < 0.15  # an even sample alone has 0.15
+
+
 def test_many_failures_leave_a_surrogate() -> None:
     x = np.random.default_rng(0).random(3000)
     scores = np.where(np.arange(3000) % 250, np.nan, x)
