@@ -20,7 +20,7 @@ from hpsearch.search.adoption import Adoption, adoption
 from hpsearch.search.best import BestTrial, Overview, best_trial
 from hpsearch.search.budget import budget
 from hpsearch.search.confirmation import assess
-from hpsearch.search.curve_analysis import curve_signs, sentences
+from hpsearch.search.curve_analysis import CurveSigns, curve_signs, sentences
 from hpsearch.search.evaluation import Evaluation, evaluations
 from hpsearch.search.evidence import CLEAR, FEW, WEAK, positions
 from hpsearch.search.infeasible import infeasible
@@ -87,9 +87,7 @@ class Checklist:
     stages: Sequence[Stage] = field(default=(), repr=False)  # all stages of the search, by number
     latest: Stage = field(repr=False)  # the latest stage that has trials
     counts: Counts = field(default_factory=Counts, repr=False)  # of the stage's trials
-    longer: int | None = field(
-        default=None, repr=False
-    )  # epochs of a next stage, where scores still improve at the end
+    curves: CurveSigns | None = field(default=None, repr=False)  # what the stage's learning curves show
     measure: Action | None = field(default=None, repr=False)  # to confirm the best trial's stage, where that is to do
     # whether only some of the search's stages are considered, so that actions must name the stage
     part: bool = field(default=False, repr=False)
@@ -106,6 +104,18 @@ class Checklist:
     def few(self) -> bool:
         """True if there are too few trials to go by."""
         return self.counts.complete < self.top or self.counts.complete + self.counts.pruned < FEW
+
+    @property
+    def longer(self) -> int | None:
+        """The epochs of a stage to make next, where scores still improve at the end; None where these are enough.
+
+        Where better values are seen beyond a bound, the range comes first: at the best values here training is slow.
+        """
+        epochs = kinds.trained_epochs(self.of)
+        improving = self.curves is not None and "improving" in self.curves.signs
+        if epochs is None or not improving or self.of.number != self.latest.number:
+            return None
+        return None if any(made.widens for made in self.ranges.values()) else 2 * epochs
 
     @property
     def made(self) -> Stage | None:
@@ -187,7 +197,6 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
         ranges, level = narrowing.ranges, narrowing.level
     except NotEnoughTrials:  # the advice says so
         ranges, level = {}, False
-    widening = any(made.widens for made in ranges.values())
     near = () if best is None else best.ties[: top - 1]
     every = store.stages(stage.search)
     latest = latest_with_trials(store, every)
@@ -208,8 +217,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Ch
         level=level and best is not None and best.stage == stage.name,
         top=top,
         scientific=scientific_values(store, stages),
-        # Where better values are seen beyond a bound, the range comes first: at the best values here training is slow.
-        longer=None if best is None or widening else _longer(store, stage, best, latest),
+        curves=None if best is None else _curve_signs(store, stage, best),
         confirmed=confirmed,
         evaluated=evaluated(store, every, current={latest.name, stage.name if best is None else best.stage}),
         of=stage,
@@ -253,7 +261,7 @@ def _questions(
     yield _trials(store, at, plot("budget", stage=number), action)
     yield _width(at, step, partial(plot, "parameters", stage=number), action)
     yield _feasible(store, at, partial(plot, "parameters", stage=number))
-    if (curves := _curves(store, at, best, plot("curves", stage=number), action)) is not None:
+    if (curves := _curves(store, at, plot("curves", stage=number), action)) is not None:
         yield curves
     yield _effects(at, plot("importance", stage=number), action)
     if (adopted := adoption(store, stages)) is not None:
@@ -383,28 +391,26 @@ def _feasible(store: Store, at: Checklist, plot: Callable[..., Action]) -> Quest
     return Question("feasible", question, "act" if of.many else "ok", _said(answers), plot(parameters=place))
 
 
-def _curves(
-    store: Store, at: Checklist, best: BestTrial, figure: Action, action: Callable[..., Action]
-) -> Question | None:
+def _curves(store: Store, at: Checklist, figure: Action, action: Callable[..., Action]) -> Question | None:
     """Ask what the learning curves show; None where trials have none."""
-    question = "What do the learning curves of the best trials show?"
-    if kinds.trained_epochs(at.of) is None and not store.epochs(at.of):
-        return None
-    of = curve_signs(store, at.of, error=best.error if best.stage == at.stage else None)
+    question, of = "What do the learning curves of the best trials show?", at.curves
     if of is None:
+        if not _has_curves(store, at.of):
+            return None
         return Question("curves", question, "unknown", _said(["they are too few or too short to say"]), figure)
     longer = action("narrow", top=at.top, epochs=at.longer) if at.longer is not None and not _over(at) else None
     answers = _said(sentences(of, kinds.remedies(at.of)))
     return Question("curves", question, "act" if of.signs else "ok", answers, figure, longer)
 
 
-def _longer(store: Store, stage: Stage, best: BestTrial, latest: Stage) -> int | None:
-    """Return the epochs of a stage to make next; None where those of this one are enough, or cannot be changed."""
-    epochs = kinds.trained_epochs(stage)
-    if epochs is None or stage.number != latest.number:
-        return None
-    of = curve_signs(store, stage, error=best.error if best.stage == stage.name else None)
-    return 2 * epochs if of is not None and "improving" in of.signs else None
+def _has_curves(store: Store, stage: Stage) -> bool:
+    return kinds.trained_epochs(stage) is not None or bool(store.epochs(stage))
+
+
+def _curve_signs(store: Store, stage: Stage, best: BestTrial) -> CurveSigns | None:
+    """Return what a stage's learning curves show; None where there are none, or too few or too short ones."""
+    error = best.error if best.stage == stage.name else None
+    return curve_signs(store, stage, error=error) if _has_curves(store, stage) else None
 
 
 def _adopt(of: Adoption, *, over: bool) -> Question:
