@@ -15,8 +15,7 @@ from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, OF_SAMPLES, PlotKind, PlotRequest, tables
-from hpsearch.search.baseline import Baseline, clear_baseline, known_baseline, set_baseline
-from hpsearch.search.baseline import baselines as baselines_of
+from hpsearch.search.baseline import Baseline, known_baseline, set_baseline
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
 from hpsearch.search.definition import Constraint, Definition, define
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
@@ -828,15 +827,6 @@ class Search:
             with closing(open_store(other.storage)) as elsewhere:
                 return comparison.compare(entrant(self, store), entrant(other, elsewhere))
 
-    def baseline(self) -> Baseline:
-        """Return the baseline for the search: the trial that is in use with its data and metric.
-
-        Raises:
-            UnknownSearch: There is none.
-        """
-        with closing(open_store(self.storage)) as store:
-            return known_baseline(store, stages_of(store, resolve_search(self.name)))
-
     def set_baseline(self) -> Baseline:
         """Make a trial the baseline for its data and metric: ``Search("mnist/stage-02/7").set_baseline()``.
 
@@ -849,15 +839,6 @@ class Search:
             raise BadInput(f"{self.name} is not a trial; name one as SEARCH/STAGE/TRIAL, such as mnist/stage-02/7")
         with closing(open_store(self.storage, write=True)) as store:
             return set_baseline(store, stages_of(store, name), number, trial)
-
-    def clear_baseline(self) -> Baseline:
-        """Take away the baseline for the search, and return what it was.
-
-        Raises:
-            UnknownSearch: There is none.
-        """
-        with closing(open_store(self.storage, write=True)) as store:
-            return clear_baseline(store, stages_of(store, resolve_search(self.name)))
 
     def plot(
         self,
@@ -1014,16 +995,6 @@ def searches(storage: str | Path | None = None) -> tuple[str, ...]:
     """
     with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
         return tuple(sorted({stage.search for stage in store.stages()}))
-
-
-def baselines(storage: str | Path | None = None) -> tuple[Baseline, ...]:
-    """Return the baselines of a database, one for each data and metric.
-
-    Args:
-        storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
-    """
-    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
-        return tuple(baselines_of(store))
 
 
 def import_trials(

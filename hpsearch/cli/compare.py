@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.api import Search, baselines
+from hpsearch.api import Search
 from hpsearch.cli import options
 from hpsearch.cli.options import Format, Group
 from hpsearch.cli.render import command, emit, emit_object, emit_record, say, worded
@@ -120,35 +120,7 @@ def set_baseline(search: str, storage: str | None, output: Format) -> None:
     """Make a trial the baseline for its data and metric, in place of an earlier one."""
     of = Search(search, storage=storage).set_baseline()
     if output != "table":
-        emit_record({"baseline": of.name, "score": of.score, "when": of.when}, output)
+        emit_record({"baseline": of.name, "score": of.score}, output)
         return
     compare = command(Action("compare", {"search": "SEARCH", "storage": storage}))
     say(f"{of.name} ({of.stage.metric} {of.score:.4g}) is the baseline; {compare} compares a search with it")
-
-
-@baseline.command("show")
-@options.storage
-@options.output
-def show_baselines(storage: str | None, output: Format) -> None:
-    """Show the baselines of the database, one for each data and metric."""
-    rows = [
-        {"baseline": of.name, "metric": of.stage.metric, "score": of.score, "when": of.when}
-        for of in baselines(storage)
-    ]
-    if not rows and output == "table":
-        say("no baseline is set")
-        return
-    emit(by_column(rows), output)
-
-
-@baseline.command("clear")
-@options.search
-@options.storage
-@options.output
-def clear_baseline(search: str | None, storage: str | None, output: Format) -> None:
-    """Take away the baseline of a search."""
-    of = Search(search, storage=storage).clear_baseline()
-    if output != "table":
-        emit_record({"baseline": of.name, "score": of.score, "when": of.when}, output)
-        return
-    say(f"{of.name} is no longer the baseline")

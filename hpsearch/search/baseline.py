@@ -6,7 +6,6 @@ It is an attribute of its stage's study, so that it goes where the trials go.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import UnknownSearch
@@ -29,7 +28,6 @@ class Baseline:
     stage: Stage = field(repr=False)
     trial: int
     score: float
-    when: str  # it was set: UTC, ISO 8601
 
     @property
     def name(self) -> str:
@@ -37,37 +35,21 @@ class Baseline:
         return f"{self.stage.name}/{self.trial}"
 
 
-def baselines(store: Store) -> list[Baseline]:
-    """Return all baselines of a database, at most one for each data and metric, in the order of their stages."""
-    known = []
-    for stage in store.stages():
-        if (kept := store.study_attribute(stage, BASELINE)) is not None:
-            columns = store.columns(stage, states=("COMPLETE",), numbers=(kept["trial"],))
-            known += [Baseline(stage, kept["trial"], score, kept["when"]) for score in columns["score"]]
-    return known
-
-
 def baseline_of(store: Store, stages: Sequence[Stage]) -> Baseline | None:
     """Return the baseline for a search with these stages; None where there is none."""
-    return next((of for of in baselines(store) if _same_task(of.stage, stages[0])), None)
+    for stage, trial in _stored(store, stages[0]):
+        for score in store.columns(stage, states=("COMPLETE",), numbers=(trial,))["score"]:
+            return Baseline(stage, trial, score)
+    return None
 
 
 def set_baseline(store: Store, stages: Sequence[Stage], number: int, trial: int) -> Baseline:
     """Make a trial the baseline for its data and metric, in place of an earlier one. BadInput if it has no score."""
     choice = choose_trial(store, stages, number=number, trial=trial)
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    for other in baselines(store):
-        if _same_task(other.stage, choice.stage) and other.stage.name != choice.stage.name:
-            store.change_study_attribute(other.stage, BASELINE, lambda before: None)
-    store.change_study_attribute(choice.stage, BASELINE, lambda before: {"trial": trial, "when": when})
-    return Baseline(choice.stage, trial, choice.score, when)
-
-
-def clear_baseline(store: Store, stages: Sequence[Stage]) -> Baseline:
-    """Take away the baseline for a search with these stages, and return it. UnknownSearch if there is none."""
-    baseline = known_baseline(store, stages)
-    store.change_study_attribute(baseline.stage, BASELINE, lambda before: None)
-    return baseline
+    for other, _ in _stored(store, choice.stage):
+        store.change_study_attribute(other, BASELINE, lambda before: None)
+    store.change_study_attribute(choice.stage, BASELINE, lambda before: {"trial": trial})
+    return Baseline(choice.stage, trial, choice.score)
 
 
 def known_baseline(store: Store, stages: Sequence[Stage]) -> Baseline:
@@ -77,6 +59,13 @@ def known_baseline(store: Store, stages: Sequence[Stage]) -> Baseline:
         names_one = Action("baseline set", {"search": "SEARCH/STAGE/TRIAL", "storage": store.where})
         raise UnknownSearch(f"no baseline for the data and metric of {stages[0].search}; `{{}}` names one", names_one)
     return baseline
+
+
+def _stored(store: Store, of: Stage) -> list[tuple[Stage, int]]:
+    """Return the trials that are stored as baselines for the data and metric of a stage, with their stages."""
+    stages = [stage for stage in store.stages() if _same_task(stage, of)]
+    stored = [(stage, store.study_attribute(stage, BASELINE)) for stage in stages]
+    return [(stage, attribute["trial"]) for stage, attribute in stored if attribute is not None]
 
 
 def _same_task(stage: Stage, other: Stage) -> bool:

@@ -46,7 +46,7 @@ CALLS: Mapping[str, list[str]] = {
     "export": ["export --out export.csv"],
     "import": ["import export.csv --name other --storage other.db"],
     "refine": ["refine --stage 1 --trials 4 --batch 4 --engine inline --format json"],
-    "baseline": ["baseline set held/stage-01/0", "baseline show --format json"],
+    "baseline": ["baseline set held/stage-01/0"],
     "compare": ["compare held held/stage-01"],
     "data": ["data list", "data show held.npz"],
     "dashboard": ["dashboard --port 0"],

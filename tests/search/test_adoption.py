@@ -14,7 +14,7 @@ import pytest
 from hpsearch.errors import BadInput, NotEnoughTrials, UnknownSearch
 from hpsearch.records import Action, Stage
 from hpsearch.search.adoption import Adoption, Entrant, _costs, adoption, decide
-from hpsearch.search.baseline import baseline_of, baselines, clear_baseline, known_baseline, set_baseline
+from hpsearch.search.baseline import baseline_of, known_baseline, set_baseline
 from hpsearch.search.confirmation import settings_to_confirm
 from hpsearch.store import Store
 
@@ -134,19 +134,19 @@ def test_a_baseline_is_kept_for_its_data_and_metric(store: Store) -> None:
     second = made_stages.make(store, bowl(0.95), number=2)
     loss = made_stages.make(store, bowl(0.95), number=3, metric="validation_loss")
     assert baseline_of(store, [loss]) is None
-    set_baseline(store, [loss], 3, 0)
-    kept = set_baseline(store, [first, second], 2, 5)  # takes the place of the first one
-    assert [of.name for of in baselines(store)] == ["made/stage-02/5", "made/stage-03/0"]
-    assert baseline_of(store, [first]) == kept
-    assert clear_baseline(store, [first]) == kept
-    assert [of.name for of in baselines(store)] == ["made/stage-03/0"]
+    of_loss = set_baseline(store, [loss], 3, 0)
+    assert set_baseline(store, [first, second], 2, 5).name == "made/stage-02/5"
+    for number, trial in ((2, 7), (1, 4)):  # each takes the place of the one before
+        latest = set_baseline(store, [first, second], number, trial)
+        assert baseline_of(store, [first]) == baseline_of(store, [second]) == latest
+    assert baseline_of(store, [loss]) == of_loss
 
 
 def test_a_baseline_is_a_trial_with_a_score(store: Store) -> None:
     stage = made_stages.make(store, bowl(0.9), trials=4)
     with pytest.raises(BadInput, match="made/stage-01 has no trial 9 with a score; "):
         set_baseline(store, [stage], 1, 9)
-    assert baselines(store) == []
+    assert baseline_of(store, [stage]) is None
 
 
 def test_a_search_is_weighed_against_its_baseline(store: Store) -> None:
