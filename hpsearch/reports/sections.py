@@ -18,7 +18,7 @@ from hpsearch.reports.figures.style import cut, least_width, markup
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, PageQuestion, Section, Table
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
-from hpsearch.search.infeasible import infeasible_of, reason_pattern
+from hpsearch.search.infeasible import reason_pattern
 from hpsearch.space import Categorical, delivered, delivered_as, describe, shown
 from hpsearch.statistics import Interval, wilson
 from hpsearch.text import counted, is_missing, rounded
@@ -212,9 +212,8 @@ def failures(material: Material) -> Section | None:
     if failed:
         sentences.append(f"{failed:,} of {total} failed. A failed trial has no score and is not ranked.")
         for stage in material.stages:
-            where = infeasible_of(stage.stage, {str(name): cells.tolist() for name, cells in stage.trials.items()})
-            if where is not None and where.threshold is not None:
-                sentences.append(sentence(str(where.sentence), material))
+            if stage.infeasible is not None and stage.infeasible.threshold is not None:
+                sentences.append(sentence(str(stage.infeasible.sentence), material))
     if pruned:
         sentences.append(
             f"{pruned:,} of {total} were pruned because others were better by then; they count as beaten and are not "
@@ -501,10 +500,8 @@ def _budget(material: Material) -> PageFigure | None:
     if not len(stage.complete) or stage.stage.refinement is not None:
         return None
     figure = figures.best_of_n(stage)
-    gain = figures.gain_words(stage)
     caption = f"Solid: the best that n of the trials of {stage.label} are expected to have, with the range of 95 % of "
-    caption += "draws. "
-    caption += f"Dashed: the forecast; {gain}." if gain else "Their scores are too few, or too equal, for a forecast."
+    caption += "draws. Dashed: the forecast, where there are enough different scores for one."
     return _figure("budget", f"Were there enough trials of {stage.label}?", caption, figure)
 
 

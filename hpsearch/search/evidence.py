@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, shown, to_scale
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, from_scale, shown, to_scale
 from hpsearch.statistics.ranks import groups_p, ranks
 
 if TYPE_CHECKING:
@@ -97,6 +97,21 @@ def positions(parameter: Float | Int, values: NDArray[Any]) -> NDArray[np.float6
     low, high = (to_scale(parameter, bound) for bound in (parameter.low, parameter.high))
     numbers = np.asarray(values, dtype=float)
     return np.asarray(((np.log10(numbers) if parameter.log else numbers) - low) / max(high - low, 1e-300))
+
+
+def shares(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return values as shares of a range on its transformed scale, or as the places of choices; NaN for none."""
+    if isinstance(parameter, Categorical):
+        place = {choice: at for at, choice in enumerate(parameter.choices)}
+        return np.array([place.get(value, np.nan) for value in values.tolist()], dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return positions(parameter, values)
+
+
+def number_at(parameter: Float | Int, share: float) -> float:
+    """Return the number at a share of a range, on its own scale; the inverse of `positions`."""
+    low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
+    return from_scale(parameter, low + share * (high - low))
 
 
 def either_p(*p: float) -> float:

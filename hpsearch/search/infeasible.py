@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.records import Sentence
-from hpsearch.space import Categorical, from_scale, shown, to_scale
+from hpsearch.search.evidence import number_at, shares
+from hpsearch.space import Categorical, shown
 from hpsearch.statistics.thresholds import Threshold, find_threshold
-from hpsearch.text import counted, is_missing
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,17 +92,16 @@ def infeasible_of(stage: Stage, columns: Mapping[str, Sequence[Any]]) -> Infeasi
     if not failed.any():
         return None
     reasons = (why for why, its in zip(columns["reason"], failed, strict=True) if its) if "reason" in columns else ()
-    common = Counter(reason_pattern(why) for why in reasons).most_common()
-    numbers: dict[str, NDArray[np.float64]] = {}
-    choices: dict[str, NDArray[np.float64]] = {}
+    common = tuple(Counter(reason_pattern(why) for why in reasons).most_common())
+    kinds: tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]] = {}, {}  # ranges, and choices
     for name, parameter in stage.space.items():
-        codes = _codes(parameter, columns[f"param:{name}"])[finished]
-        (choices if isinstance(parameter, Categorical) else numbers)[name] = codes
-    threshold = find_threshold(numbers, choices, failed[finished])
-    if threshold is None or threshold.p > LEVEL:
-        return Infeasible(stage.name, int(failed.sum()), int(finished.sum()), tuple(common), None)
-    value = _value(stage.space[threshold.name], threshold.gap)
-    return Infeasible(stage.name, int(failed.sum()), int(finished.sum()), tuple(common), threshold, value)
+        is_choice = isinstance(parameter, Categorical)
+        values = np.array(columns[f"param:{name}"], dtype=object if is_choice else float)[finished]
+        kinds[is_choice][name] = shares(parameter, values)
+    threshold = find_threshold(*kinds, failed[finished])
+    threshold = threshold if threshold is not None and threshold.p <= LEVEL else None
+    value = None if threshold is None else _value(stage.space[threshold.name], threshold.gap)
+    return Infeasible(stage.name, int(failed.sum()), int(finished.sum()), common, threshold, value)
 
 
 def reason_pattern(reason: object) -> str:
@@ -109,21 +109,10 @@ def reason_pattern(reason: object) -> str:
     return re.sub(r"\d+", "…", reason) if isinstance(reason, str) and reason else "no reason was recorded"
 
 
-def _codes(parameter: Parameter, values: Sequence[Any]) -> NDArray[np.float64]:
-    """Return values on their transformed scale, or the places of choices; NaN for none."""
-    if isinstance(parameter, Categorical):
-        place = {choice: float(at) for at, choice in enumerate(parameter.choices)}
-        return np.array([place.get(value, np.nan) for value in values], dtype=float)
-    known = [value if isinstance(value, int | float) and not is_missing(value) else None for value in values]
-    return np.array([np.nan if value is None else to_scale(parameter, value) for value in known], dtype=float)
-
-
 def _value(parameter: Parameter, gap: tuple[float, float]) -> Value:
-    """Return the shortest number between the two values of a gap, or the choice of that place."""
+    """Return the shortest number between the two shares of a gap, or the choice of that place."""
     if isinstance(parameter, Categorical):
         return parameter.choices[int(gap[0])]
-    low, high = (from_scale(parameter, position) for position in gap)
-    middle = from_scale(parameter, sum(gap) / 2)
-    return next(
-        (value for digits in range(1, 17) if low <= (value := float(f"{middle:.{digits}g}")) < high), float(middle)
-    )
+    low, high, middle = (number_at(parameter, share) for share in (*gap, sum(gap) / 2))
+    digits = (float(f"{middle:.{digits}g}") for digits in range(1, 17))
+    return next((value for value in digits if low <= value < high), middle)

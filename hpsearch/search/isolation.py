@@ -19,10 +19,10 @@ import numpy as np
 
 from hpsearch.objectives import kinds
 from hpsearch.samplers import RandomSampler
-from hpsearch.search.evidence import positions
+from hpsearch.search.evidence import number_at, shares
 from hpsearch.search.noise import score_bounds
 from hpsearch.search.surrogate import LEAST, Encoding
-from hpsearch.space import Categorical, from_scale, shown, to_scale
+from hpsearch.space import Categorical, shown
 from hpsearch.statistics import gaussian_process
 from hpsearch.statistics.tuned import middle
 
@@ -228,7 +228,7 @@ def _further(stage: Stage) -> NDArray[np.float64]:
 def _rows(space: Space, params: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """Return N trials as rows of shares, (N, P); NaN where one does not have a parameter."""
     columns = [
-        _shares(of, np.array(params[name], dtype=object if isinstance(of, Categorical) else float))
+        shares(of, np.array(params[name], dtype=object if isinstance(of, Categorical) else float))
         for name, of in space.items()
     ]
     return np.column_stack(columns)
@@ -262,18 +262,6 @@ def _spans(parameter: Parameter, shares: NDArray[np.float64]) -> NDArray[np.floa
     return np.column_stack([ends[:-1], ends[1:]])
 
 
-def _shares(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return values as shares of a range on its transformed scale, or as the places of choices; NaN for none."""
-    if isinstance(parameter, Categorical):
-        place = {choice: at for at, choice in enumerate(parameter.choices)}
-        return np.array([place.get(value, np.nan) for value in values.tolist()], dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return positions(parameter, values)
-
-
 def _value(parameter: Parameter, share: float) -> Value:
     """Return the value at a share."""
-    if isinstance(parameter, Categorical):
-        return parameter.choices[int(share)]
-    low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
-    return from_scale(parameter, low + share * (high - low))
+    return parameter.choices[int(share)] if isinstance(parameter, Categorical) else number_at(parameter, share)

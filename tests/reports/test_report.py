@@ -319,7 +319,7 @@ def test_the_report_says_where_trials_fail_and_shows_budget_and_isolation() -> N
         f"{fails.sum()} of {fails.sum()} with lr above 0.002, 0 of the other" in section(page, "failures").sentences[1]
     )
     of = {figure.key: figure for part in page.sections for figure in part.figures}
-    assert "80 more trials would bring +0." in of["budget"].caption
+    assert "80 more trials would bring +0." in of["budget"].alt
     table = of["isolation"].table
     assert table is not None
     assert {*table.columns["parameter"]} == {"lr", "weight_decay"}

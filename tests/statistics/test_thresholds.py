@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpsearch.statistics.thresholds import MOST, Threshold, find_threshold
+from hpsearch.statistics.thresholds import Threshold, find_threshold
 
 
 def planted(seed: int, trials: int = 100) -> Threshold:
@@ -28,29 +28,24 @@ def test_a_planted_threshold_is_found(seed: int) -> None:
     assert found.inside[0] / found.inside[1] > 0.7 > 0.1 > found.outside[0] / found.outside[1]
 
 
-def test_many_trials_are_sampled_and_say_the_same() -> None:
-    found = planted(0, 5 * MOST)
-    assert (found.name, found.where, found.inside[1] + found.outside[1]) == ("a", "above", MOST)
-
-
-def test_false_ones_are_rare() -> None:
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3])
+def test_false_ones_are_rare(rate: float) -> None:
     ps = []
-    for seed in range(100):
+    for seed in range(300):
         rng = np.random.default_rng(seed)
-        a, b, c = rng.uniform(size=(3, 50))
-        found = find_threshold({"a": a, "b": b}, {"c": np.round(3 * c)}, rng.uniform(size=50) < 0.2)
-        assert found is not None
-        ps.append(found.p)
-    assert np.mean(np.array(ps) <= 0.05) <= 0.1
-    assert np.mean(ps) == pytest.approx(0.5, abs=0.1)
+        a, b, c = rng.uniform(size=(3, 60))
+        found = find_threshold({"a": a, "b": b}, {"c": np.round(3 * c)}, rng.uniform(size=60) < rate)
+        ps.append(1.0 if found is None else found.p)
+    assert np.mean(np.array(ps) <= 0.01) <= 0.02
+    assert np.mean(np.array(ps) <= 0.05) <= 0.07
 
 
 def test_a_low_end_and_a_choice_are_found_too() -> None:
     x = np.arange(40.0)
-    low = find_threshold({"a": x}, {}, x < 10)
-    assert low == Threshold("a", "below", (9.0, 10.0), (10, 10), (0, 30), 0.005)
-    choice = find_threshold({"a": x}, {"c": x % 4}, x % 4 == 2)
-    assert choice == Threshold("c", "at", (2.0, 2.0), (10, 10), (0, 30), 0.005)
+    low, choice = find_threshold({"a": x}, {}, x < 10), find_threshold({"a": x}, {"c": x % 4}, x % 4 == 2)
+    assert low == Threshold("a", "below", (9.0, 10.0), (10, 10), (0, 30), low.p)
+    assert choice == Threshold("c", "at", (2.0, 2.0), (10, 10), (0, 30), choice.p)
+    assert max(low.p, choice.p) < 1e-6
 
 
 def test_trials_without_the_parameter_say_nothing_of_it() -> None:

@@ -4,7 +4,7 @@
 not fit together raise `BadInput`.
 """
 
-from hpsearch.reports.figures.budget import best_of_n, gain_words
+from hpsearch.reports.figures.budget import best_of_n
 from hpsearch.reports.figures.by_parameter import importances, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, training_curves
 from hpsearch.reports.figures.history import search_history
@@ -23,7 +23,6 @@ __all__ = [
     "curve_grid",
     "dark",
     "describe",
-    "gain_words",
     "importances",
     "isolated",
     "isolation",

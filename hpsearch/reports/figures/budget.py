@@ -53,7 +53,7 @@ def best_of_n(trials: StageTrials, *, title: str | None = None) -> go.Figure:
         _band(figure, steps, lower, upper, place=1)
         _line(figure, steps, [best + sign * of.gain for of in forecasts], place=1, name="forecast", metric=metric)
         again = tail.forecast(number)
-        text += f"; {gain_words(trials)}"
+        text += f"; {counted(number, 'more trial')} would bring {forecast_words(again, trials.stage.direction)}"
         ends += [best + sign * again.interval.high, upper[-1]]
     figure.add_scatter(
         x=[number],
@@ -69,16 +69,6 @@ def best_of_n(trials: StageTrials, *, title: str | None = None) -> go.Figure:
     air = 0.08 * (high - low) or 0.06 * abs(low) or 0.06
     figure.update_yaxes(title_text=f"best {metric}", range=[low - air, high + air])
     return tell(figure, f"{text}.", least_width=400)
-
-
-def gain_words(trials: StageTrials) -> str | None:
-    """Return what as many trials again would bring, in words; None where the scores do not tell."""
-    number = trials.count("COMPLETE", "PRUNED", "FAIL")
-    tail = stage_tail(trials.stage, trials.complete["score"].to_numpy(float), number)
-    if tail is None:
-        return None
-    gain = forecast_words(tail.forecast(number), trials.stage.direction)
-    return f"{counted(number, 'more trial')} would bring {gain}"
 
 
 def _sizes(first: int, last: int) -> list[int]:

@@ -21,7 +21,6 @@ from hpsearch.reports.figures.trials import (
     points,
     without_scores,
 )
-from hpsearch.search.infeasible import infeasible_of
 from hpsearch.space import Categorical
 from hpsearch.space import describe as range_words
 
@@ -42,8 +41,7 @@ class _Panel:
         self._metric, self.axis = every.metric, every.score_axis()
         self.low, self.high = self.axis.low, self.axis.high
         trials, self.sampled = every.sample(most, keep=best)
-        failures = infeasible_of(every.stage, {str(name): cells.tolist() for name, cells in every.trials.items()})
-        self.unstable = failures if failures is not None and failures.threshold is not None else None
+        self.unstable = every.infeasible
         # Failed trials stand below this line.
         self.line = None if trials.failed.empty else self.axis.bottom + (self.axis.bottom - self.low) / 2
         top, rest = trials.complete.iloc[:best], trials.complete.iloc[best:]
@@ -63,10 +61,14 @@ class _Panel:
         for place, (left, right) in enumerate(x.spans(narrowed) if narrowed is not None else ()):
             more = {"name": "next range", "legendgroup": "next", "showlegend": place == 0}
             yield band((left, right), (self.low, self.high), fillcolor="rgba(0, 158, 115, 0.18)", **more)
-        if self.unstable is not None and self.unstable.threshold is not None and self.unstable.threshold.name == x.name:
-            (failed, there), (left, right) = self.unstable.threshold.inside, self._unstable_span(x, parameter)
+        if (of := self.unstable) is not None and of.threshold is not None and of.threshold.name == x.name:
+            [(low, high)] = x.spans(Categorical((of.value,)) if isinstance(parameter, Categorical) else parameter)
+            if of.threshold.where != "at":
+                [value] = x.positions([of.value])
+                low, high = (value, high) if of.threshold.where == "above" else (low, value)
+            failed, there = of.threshold.inside
             more = {"name": f"{failed} of {there} fail", "legendgroup": "unstable"}
-            yield band((left, right), (self.low, self.high), fillcolor="rgba(140, 140, 140, 0.25)", **more)
+            yield band((low, high), (self.low, self.high), fillcolor="rgba(140, 140, 140, 0.25)", **more)
         ends = [end for span in x.spans(parameter) for end in span]
         yield go.Scatter(
             x=[value for end in ends for value in (end, end, None)],
@@ -86,16 +88,6 @@ class _Panel:
             if far.any():
                 more = {"names": [x.name], "legendgroup": self.axis.words}
                 yield left_out(trials[far], positions[far], self.axis, self._metric, **more)
-
-    def _unstable_span(self, x: ParameterAxis, parameter: Parameter) -> tuple[float, float]:
-        """Return the stretch of the axis where most trials fail."""
-        assert self.unstable is not None
-        assert self.unstable.threshold is not None
-        if isinstance(parameter, Categorical):
-            return x.spans(Categorical((self.unstable.value,)))[0]
-        [value] = x.positions([self.unstable.value])
-        [(low, high)] = x.spans(parameter)
-        return (value, high) if self.unstable.threshold.where == "above" else (low, value)
 
 
 def score_by_parameters(

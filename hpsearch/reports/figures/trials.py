@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from hpsearch.objectives.kinds import used
 from hpsearch.reports.figures import style
 from hpsearch.reports.figures.style import BREAK, LINE, MUTED, NO_NAME, colour, field, say, value_words, words
+from hpsearch.search.infeasible import infeasible_of
 from hpsearch.space import Categorical, shown, without_none
 from hpsearch.text import counted, is_missing
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Stage
     from hpsearch.reports.figures.style import ParameterAxis
+    from hpsearch.search.infeasible import Infeasible
     from hpsearch.space import Space
 
 # More points than this are a cloud and make a page slow: a sample is plotted, and the figure says so.
@@ -160,6 +162,11 @@ class StageTrials:
     def failed(self) -> pd.DataFrame:
         """The failed trials, by number."""
         return self.trials[self.trials["state"] == "FAIL"].sort_values("number", kind="stable")
+
+    @cached_property
+    def infeasible(self) -> Infeasible | None:
+        """The number of failed trials, where and why they failed; None where none did."""
+        return infeasible_of(self.stage, {str(name): cells.tolist() for name, cells in self.trials.items()})
 
     def _scored(self, state: str) -> pd.DataFrame:
         return self.trials[(self.trials["state"] == state) & np.isfinite(self.trials["score"].astype(float))]
