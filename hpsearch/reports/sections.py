@@ -211,9 +211,8 @@ def failures(material: Material) -> Section | None:
     sentences = []
     if failed:
         sentences.append(f"{failed:,} of {total} failed. A failed trial has no score and is not ranked.")
-        for stage in material.stages:
-            if stage.infeasible is not None and stage.infeasible.threshold is not None:
-                sentences.append(sentence(str(stage.infeasible.sentence), material))
+        where = [of for stage in material.stages if (of := stage.infeasible) is not None and of.threshold is not None]
+        sentences += [sentence(str(of.sentence), material) for of in where]
     if pruned:
         sentences.append(
             f"{pruned:,} of {total} were pruned because others were better by then; they count as beaten and are not "

@@ -99,7 +99,7 @@ def positions(parameter: Float | Int, values: NDArray[Any]) -> NDArray[np.float6
     return np.asarray(((np.log10(numbers) if parameter.log else numbers) - low) / max(high - low, 1e-300))
 
 
-def shares(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.float64]:
+def shares_of(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.float64]:
     """Return values as shares of a range on its transformed scale, or as the places of choices; NaN for none."""
     if isinstance(parameter, Categorical):
         place = {choice: at for at, choice in enumerate(parameter.choices)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.records import Sentence
-from hpsearch.search.evidence import number_at, shares
+from hpsearch.search.evidence import number_at, shares_of
 from hpsearch.space import Categorical, shown
 from hpsearch.statistics.thresholds import Threshold, find_threshold
 from hpsearch.text import counted
@@ -97,7 +97,7 @@ def infeasible_of(stage: Stage, columns: Mapping[str, Sequence[Any]]) -> Infeasi
     for name, parameter in stage.space.items():
         is_choice = isinstance(parameter, Categorical)
         values = np.array(columns[f"param:{name}"], dtype=object if is_choice else float)[finished]
-        kinds[is_choice][name] = shares(parameter, values)
+        kinds[is_choice][name] = shares_of(parameter, values)
     threshold = find_threshold(*kinds, failed[finished])
     threshold = threshold if threshold is not None and threshold.p <= LEVEL else None
     value = None if threshold is None else _value(stage.space[threshold.name], threshold.gap)

@@ -13,13 +13,13 @@ differences: of these the errors of the levels fall out, and a process without r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpsearch.objectives import kinds
 from hpsearch.samplers import RandomSampler
-from hpsearch.search.evidence import number_at, shares
+from hpsearch.search.evidence import number_at, shares_of
 from hpsearch.search.noise import score_bounds
 from hpsearch.search.surrogate import LEAST, Encoding
 from hpsearch.space import Categorical, shown
@@ -228,7 +228,7 @@ def _further(stage: Stage) -> NDArray[np.float64]:
 def _rows(space: Space, params: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """Return N trials as rows of shares, (N, P); NaN where one does not have a parameter."""
     columns = [
-        shares(of, np.array(params[name], dtype=object if isinstance(of, Categorical) else float))
+        shares_of(of, np.array(params[name], dtype=object if isinstance(of, Categorical) else float))
         for name, of in space.items()
     ]
     return np.column_stack(columns)

@@ -43,6 +43,8 @@ def test_false_ones_are_rare(rate: float) -> None:
 def test_a_low_end_and_a_choice_are_found_too() -> None:
     x = np.arange(40.0)
     low, choice = find_threshold({"a": x}, {}, x < 10), find_threshold({"a": x}, {"c": x % 4}, x % 4 == 2)
+    assert low is not None
+    assert choice is not None
     assert low == Threshold("a", "below", (9.0, 10.0), (10, 10), (0, 30), low.p)
     assert choice == Threshold("c", "at", (2.0, 2.0), (10, 10), (0, 30), choice.p)
     assert max(low.p, choice.p) < 1e-6
