@@ -18,9 +18,10 @@ from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import SECONDS, Action, Sentence, Stage, draw_seed
 from hpsearch.search.baseline import baseline_of
-from hpsearch.search.best import MOST, TOP, Choice, Confirmed, choose, choose_trial
+from hpsearch.search.best import MOST, TOP, Choice, Confirmed, choose_trial
+from hpsearch.search.by_example import by_example
 from hpsearch.search.confirmation import LEAST_TO_COMPARE, assess, repeats_of, settings_to_confirm
-from hpsearch.search.noise import hits_of
+from hpsearch.search.recommendation import choose
 from hpsearch.search.stage import actions_for, best_of, compares, known_confirmation, params_at
 from hpsearch.space import delivered
 from hpsearch.statistics.gains import Gain, retrained, retrained_scores, searched
@@ -213,14 +214,14 @@ def _best_hits(side: _Side, stages: Sequence[Stage]) -> NDArray[np.bool_] | None
     store, examples = side.entrant.store, kinds.examples(side.choice.stage)
     if examples is None or any(kinds.examples(stage) != examples for stage in stages):
         return None
-    hits: list[int] = []
+    hits: list[NDArray[np.bool_]] = []
     for stage in stages:
-        columns = store.columns(stage, top=MOST, hits=True)
-        known = hits_of(columns, examples)
-        if len(known) < len(columns["number"]):
+        best = store.columns(stage, top=MOST)
+        known, _ = by_example(store, stage, dict(zip(best["number"], best["score"], strict=True)))
+        if len(known) < len(best["number"]):
             return None
         hits += known.values()
-    return np.array([np.frombuffer(f"{of:0{examples}b}".encode(), np.uint8) == ord("1") for of in hits])
+    return np.array(hits)
 
 
 def _complexity(a: _Side, b: _Side) -> dict[str, tuple[float, float]]:

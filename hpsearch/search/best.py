@@ -10,27 +10,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html import escape
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Argument, ConfirmationPlan, Direction, Setting, Stage, draw_seed, stage_name
+from hpsearch.records import HITS, ConfirmationPlan, Direction, Setting, Stage, draw_seed, stage_name
 from hpsearch.search.noise import Noise, noise_of
 from hpsearch.search.stage import (
     actions_for,
     best_among,
-    best_of,
     compares,
-    confirmation_of,
-    known_confirmation,
     lacking,
     left_out,
     params_at,
     pick,
-    unscored,
 )
 from hpsearch.space import delivered
 from hpsearch.statistics.hits import is_tied
@@ -372,43 +368,6 @@ class Choice:
     why: str
 
 
-def choose(
-    store: Store, stages: Sequence[Stage], *, number: int | None = None, trial: int | None = None, by: str | None = None
-) -> Choice:
-    """Choose the final values of a search: of all stages or one, or the trial of that number.
-
-    By default those that are recommended (`hpsearch.search.recommendation`): the values that a confirmation puts first,
-    or those with the best expected score by all trials, or those of the best trial where there are few. ``by`` is
-    ``confirmed`` or ``best``, to choose by that alone.
-    """
-    if trial is not None:
-        return choose_trial(store, stages, number=number, trial=trial)
-    among = list(stages) if number is None else [pick(stages, number)]
-    if by == "confirmed":
-        return _confirmed(store, among)
-    best = best_of(store, among)
-    if best is None:
-        raise unscored(store, among[0].search, among[0].search if number is None else among[0].name)
-    which = "its stage" if number is not None else "all stages"
-    without = f"; {text}" if (text := left_out(among, best[0])) else ""
-    if by == "best":
-        return _of_row(*best, "best", f"the best trial of {which}{without}")
-    from hpsearch.search.recommendation import recommend  # NumPy: quick commands do without
-
-    recommended = recommend(store, stages, among=among)
-    assert recommended is not None
-    stage = recommended.of
-    confirmation = known_confirmation(store, stage)
-    if confirmation is not None:
-        return _first_of(store, stage, overview(store, confirmation))
-    hint = f"; {stage.name} has not been confirmed{without}"
-    if recommended.by == "best score":
-        return _of_row(*best, "best", f"the best trial of {which}{hint}")
-    why = f"the best expected score of {which}, {recommended.judged_by}{hint}"
-    expected = recommended.expected
-    return Choice(stage, recommended.trial, recommended.params, "recommended", expected, recommended.repeats, why)
-
-
 def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, trial: int) -> Choice:
     """Choose a trial by its numbers. BadInput if it has no score, or no stage is given."""
     if number is None:
@@ -418,51 +377,11 @@ def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, t
     if not columns["number"]:
         listing = actions_for(store, stage.search)("trials", stage=stage.number)
         raise BadInput(f"{stage.name} has no trial {trial} with a score; `{{}}` lists them", listing)
-    return _of_row(stage, columns, "asked", "given by its number")
+    return choice_of(stage, columns, "asked", "given by its number")
 
 
-def _of_row(stage: Stage, columns: Columns, by: Literal["best", "asked"], why: str) -> Choice:
+def choice_of(stage: Stage, columns: Columns, by: Literal["best", "asked"], why: str) -> Choice:
     params = params_at(stage, columns, 0)
     if absent := ", ".join(lacking(stage, params)):
         raise BadInput(f"{stage.name} trial {columns['number'][0]} has no value of {absent}; choose another one")
     return Choice(stage, columns["number"][0], params, by, columns["score"][0], 1, why)
-
-
-def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
-    """Choose the first of all complete confirmations, by the rule by which each ranks its own."""
-    stage_of = {stage.number: stage for stage in among}
-    known = [of for of in store.confirmations(among[0].search) if of.number in stage_of]
-    if not known:
-        confirmation_of(store, among[-1])  # raises
-    overviews = [overview(store, confirmation) for confirmation in known]
-    complete = [of for of in overviews if of.complete]
-    best = overviews[0]  # not complete: `_first_of` raises
-    if complete:
-        first = in_order([of.ranking[0] for of in complete], among[0].direction)[0]
-        best = next(of for of in complete if of.ranking[0] is first)
-    choice = _first_of(store, stage_of[best.confirmation.number], best)
-    left_out = ", ".join(of.confirmation.name for of in overviews if not of.complete)
-    return replace(choice, why=f"{choice.why}; without {left_out}, which is not complete") if left_out else choice
-
-
-def _first_of(store: Store, stage: Stage, state: Overview) -> Choice:
-    name = state.confirmation.name
-    if state.left:
-        raise BadInput(
-            f"{name} is not complete: {state.finished} of {counted(state.plan.size, 'trial')} have finished; "
-            "run `{}` to complete it, or use {}",
-            actions_for(store, stage.search)("confirm", **state.as_begun),
-            Argument("by", "best"),
-        )
-    first = state.first
-    if first is None:
-        raise BadInput(f"every repeat of {name} failed, so no setting has a mean; use {{}}", Argument("by", "best"))
-    return Choice(
-        stage,
-        first.trial,
-        first.setting.params,
-        "confirmed",
-        first.mean,
-        first.repeats,
-        f"the first of {name}, which trained {counted(len(state.ranking), 'setting')} again",
-    )

@@ -30,11 +30,11 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, EvaluationFailure
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, ConfirmationPlan, Direction, Setting, Stage, draw_seed
+from hpsearch.records import ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import Confirmed, Covers, Overview, in_order, overview
+from hpsearch.search.by_example import by_example
 from hpsearch.search.judgement import judge_trials
 from hpsearch.search.limits import StopRequests
-from hpsearch.search.noise import folds_of
 from hpsearch.search.runner import Runner, Summary, interrupted
 from hpsearch.search.stage import (
     check_counts,
@@ -53,7 +53,6 @@ from hpsearch.search.stage import (
 from hpsearch.search.workflow import ConfirmJob, Listener, stopping, workers
 from hpsearch.space import contains
 from hpsearch.statistics.folds import error_interval
-from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import (
     MOST_FREEDOM,
     Interval,
@@ -90,27 +89,11 @@ def assess(store: Store, confirmation: Stage) -> Overview:
 
 
 def repeats_of(store: Store, state: Overview) -> tuple[dict[int, SettingHits], float]:
-    """Return what repeats keep of single examples or folds, by setting and repeat, and the `split_ratio` of folds.
-
-    Hits where the scores are shares of examples, else the scores on folds; what is not kept is missing.
-    """
-    confirmation, examples = state.confirmation, kinds.examples(state.confirmation)
-    known: dict[int, dict[int, NDArray[np.bool_] | NDArray[np.float64]]] = {of.trial: {} for of in state.ranking}
-    if examples is None:
-        scores = {number: of.scores[repeat] for of in state.ranking for repeat, number in of.numbers.items()}
-        folds, ratio = folds_of(store, confirmation, scores)
-        sizes = {len(of_trial) for of_trial in folds.values()}
-        for of in state.ranking if len(sizes) == 1 else ():
-            known[of.trial] = {r: np.array(folds[number]) for r, number in of.numbers.items() if number in folds}
-        return {**known}, ratio
-    numbers = [number for of in state.ranking for number in of.numbers.values()]
-    texts = store.attribute(confirmation, numbers, HITS)
-    for of in state.ranking:
-        for repeat, number in of.numbers.items():
-            stored = matching_bytes(texts.get(number), examples, of.scores[repeat])
-            if stored is not None:
-                known[of.trial][repeat] = np.frombuffer(stored, np.bool_)
-    return {**known}, 0.0
+    """Return what repeats keep of single examples or folds, by setting and repeat, and the `split_ratio` of folds."""
+    scores = {number: of.scores[repeat] for of in state.ranking for repeat, number in of.numbers.items()}
+    known, ratio = by_example(store, state.confirmation, scores)
+    own = {of.trial: {r: known[n] for r, n in of.numbers.items() if n in known} for of in state.ranking}
+    return {**own}, ratio
 
 
 def rank_confirmed(

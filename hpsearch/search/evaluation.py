@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import EvaluatedAlready
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Stage, draw_seed
-from hpsearch.search.best import Choice, choose
+from hpsearch.search.best import Choice
 from hpsearch.search.stage import check_fingerprint, kept_study, no_study_file, versions
 from hpsearch.space import delivered
 from hpsearch.statistics.intervals import Interval
@@ -116,6 +116,8 @@ def prepare(
     data_dir: Path | None = None,
 ) -> Prepared:
     """Choose the values and load their data; the test set is not read. See `hpsearch.Search.evaluate`."""
+    from hpsearch.search.recommendation import choose  # NumPy, which quick commands do without
+
     first, choice = stages[0], choose(store, stages, number=number, trial=trial, by=by)
     if not again:
         _refuse(first, evaluations(store, stages))

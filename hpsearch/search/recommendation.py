@@ -10,31 +10,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from hpsearch.errors import BadInput
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Sentence, Stage, draw_seed
-from hpsearch.search.best import Covers, Overview, best_trial, overview
+from hpsearch.records import Argument, Sentence, Stage, draw_seed
+from hpsearch.search.best import Choice, Covers, Overview, best_trial, choice_of, choose_trial, in_order, overview
+from hpsearch.search.by_example import by_example
 from hpsearch.search.confirmation import assess
 from hpsearch.search.judgement import Judgement, judge_trials
-from hpsearch.search.noise import folds_of, score_bounds
+from hpsearch.search.noise import score_bounds
 from hpsearch.search.stage import (
     actions_for,
     best_of,
     comparable,
     compares,
+    confirmation_of,
     known_confirmation,
     lacking,
     latest_with_trials,
+    left_out,
     params_at,
+    pick,
+    unscored,
 )
 from hpsearch.search.surrogate import LEAST
 from hpsearch.space import Value, delivered
 from hpsearch.statistics.folds import corrected_error, error_interval
-from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import MOST_FREEDOM, Interval, share_interval
 from hpsearch.statistics.retraining import expected_elsewhere, expected_on_other_folds
 from hpsearch.text import counted
@@ -309,13 +314,12 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
     judged, sign = judgement.judged, judgement.sign
     expected, variance, noise = float(judged.mean[at]), float(judged.sd[at]) ** 2, judged.noise(at)
     which = np.array([at, *(other for other in rivals if other != at)])
-    utility, examples = judged.utility[which], kinds.examples(of)
+    utility, examples, known = judged.utility[which], kinds.examples(of), _by_example(store, judgement)
     if examples is not None and 0 <= judgement.scores[at] <= 1:
         expected = min(max(expected, 0.0), 1.0)
-        hits = _hits(store, judgement, examples)
         shared = within = expected * (1 - expected) / examples  # the most that either can be
-        if hits is not None:
-            smoothed = judged.smoothed(which, hits)
+        if known is not None:
+            smoothed = judged.smoothed(which, known[0])
             rng = np.random.default_rng(draw_seed(of.seed, 0, "recommend"))
             expected = min(expected, expected_elsewhere(smoothed, utility, rng=rng))
             own = np.clip(smoothed[0], 0.0, 1.0)  # (V,) the probability of each hit
@@ -328,9 +332,8 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
         return _Outlook(sign * float(judgement.scores[at]), None, None, None)
     covers: Covers = "seeds"
     shared, freedom = 0.0, float(MOST_FREEDOM)
-    folds = _folds(store, judgement)
-    if folds is not None:
-        values, ratio = folds
+    if known is not None:
+        values, ratio = known
         smoothed = judged.smoothed(which, sign * values)
         expected = min(expected, expected_on_other_folds(smoothed, utility))
         shared, covers = corrected_error(smoothed[0].tolist(), ratio) ** 2, "seeds and examples"
@@ -344,45 +347,100 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
     return _Outlook(expected, Interval(max(ends.low, least), min(ends.high, most)), covers, noise)
 
 
-def _numbers(judgement: Judgement) -> dict[str, tuple[Stage, list[int]]]:
-    """Return the stages and confirmations of the judgement, and the numbers of their trials that are followed."""
-    of: dict[str, tuple[Stage, list[int]]] = {}
-    for (stage, number), floored in zip(judgement.trials, judgement.judged.floored.tolist(), strict=True):
-        if not floored:
-            of.setdefault(stage.name, (stage, []))[1].append(number)
-    return of
+def _by_example(store: Store, judgement: Judgement) -> tuple[NDArray[Any], float] | None:
+    """Return the trials' hits or scores on folds, (N, V), and the `split_ratio` of folds; None where some keep none.
 
-
-def _hits(store: Store, judgement: Judgement, examples: int) -> NDArray[np.bool_] | None:
-    """Return the hits of the trials, (N, V), those that are not followed without any; None where some are missing."""
-    texts = {name: store.attribute(stage, numbers, HITS) for name, (stage, numbers) in _numbers(judgement).items()}
-    hits = np.zeros((len(judgement.trials), examples), dtype=bool)
-    for at, (stage, number) in enumerate(judgement.trials):
-        if not judgement.judged.floored[at]:
-            stored = matching_bytes(texts[stage.name].get(number), examples, float(judgement.scores[at]))
-            if stored is None:
-                return None
-            hits[at] = np.frombuffer(stored, np.bool_)
-    return hits
-
-
-def _folds(store: Store, judgement: Judgement) -> tuple[NDArray[np.float64], float] | None:
-    """Return the scores on folds likewise, (N, J), and their `split_ratio`; None where some have none or others."""
-    known: dict[tuple[str, int], Sequence[float]] = {}
-    ratio = 0.0
-    scores = dict(zip(map(_key, judgement.trials), judgement.scores.tolist(), strict=True))
-    for name, (stage, numbers) in _numbers(judgement).items():
-        folds, ratio = folds_of(store, stage, {number: judgement.sign * scores[name, number] for number in numbers})
-        known |= {(name, number): of for number, of in folds.items()}
-    followed = np.flatnonzero(~judgement.judged.floored).tolist()
-    rows = [known.get(_key(judgement.trials[at])) for at in followed]
-    sizes = {0 if row is None else len(row) for row in rows}
-    if len(sizes) != 1 or 0 in sizes:
+    Trials that are not followed have zeros.
+    """
+    places: dict[str, tuple[Stage, dict[int, int]]] = {}
+    for at in np.flatnonzero(~judgement.judged.floored).tolist():
+        stage, number = judgement.trials[at]
+        places.setdefault(stage.name, (stage, {}))[1][number] = at
+    rows: dict[int, NDArray[Any]] = {}
+    ratio, followed = 0.0, 0
+    for stage, numbers in places.values():
+        scores = {number: judgement.sign * float(judgement.scores[at]) for number, at in numbers.items()}
+        known, ratio = by_example(store, stage, scores)
+        rows |= {numbers[number]: row for number, row in known.items()}
+        followed += len(numbers)
+    if len(rows) < followed or len({len(row) for row in rows.values()}) != 1:
         return None
-    values = np.zeros((len(judgement.trials), sizes.pop()))
-    values[followed] = rows
+    some = next(iter(rows.values()))
+    values = np.zeros((len(judgement.trials), len(some)), some.dtype)
+    values[[*rows]] = [*rows.values()]
     return values, ratio
 
 
-def _key(trial: tuple[Stage, int]) -> tuple[str, int]:
-    return trial[0].name, trial[1]
+def choose(
+    store: Store, stages: Sequence[Stage], *, number: int | None = None, trial: int | None = None, by: str | None = None
+) -> Choice:
+    """Choose the final values of a search: of all stages or one, or the trial of that number.
+
+    By default those that are recommended (`hpsearch.search.recommendation`): the values that a confirmation puts first,
+    or those with the best expected score by all trials, or those of the best trial where there are few. ``by`` is
+    ``confirmed`` or ``best``, to choose by that alone.
+    """
+    if trial is not None:
+        return choose_trial(store, stages, number=number, trial=trial)
+    among = list(stages) if number is None else [pick(stages, number)]
+    if by == "confirmed":
+        return _by_confirmation(store, among)
+    best = best_of(store, among)
+    if best is None:
+        raise unscored(store, among[0].search, among[0].search if number is None else among[0].name)
+    which = "its stage" if number is not None else "all stages"
+    without = f"; {text}" if (text := left_out(among, best[0])) else ""
+    if by == "best":
+        return choice_of(*best, "best", f"the best trial of {which}{without}")
+    recommended = recommend(store, stages, among=among)
+    assert recommended is not None
+    stage = recommended.of
+    confirmation = known_confirmation(store, stage)
+    if confirmation is not None:
+        return _first_of(store, stage, overview(store, confirmation))
+    hint = f"; {stage.name} has not been confirmed{without}"
+    if recommended.by == "best score":
+        return choice_of(*best, "best", f"the best trial of {which}{hint}")
+    why = f"the best expected score of {which}, {recommended.judged_by}{hint}"
+    expected = recommended.expected
+    return Choice(stage, recommended.trial, recommended.params, "recommended", expected, recommended.repeats, why)
+
+
+def _by_confirmation(store: Store, among: Sequence[Stage]) -> Choice:
+    """Choose the first of all complete confirmations, by the rule by which each ranks its own."""
+    stage_of = {stage.number: stage for stage in among}
+    known = [of for of in store.confirmations(among[0].search) if of.number in stage_of]
+    if not known:
+        confirmation_of(store, among[-1])  # raises
+    overviews = [overview(store, confirmation) for confirmation in known]
+    complete = [of for of in overviews if of.complete]
+    best = overviews[0]  # not complete: `_first_of` raises
+    if complete:
+        first = in_order([of.ranking[0] for of in complete], among[0].direction)[0]
+        best = next(of for of in complete if of.ranking[0] is first)
+    choice = _first_of(store, stage_of[best.confirmation.number], best)
+    without = ", ".join(of.confirmation.name for of in overviews if not of.complete)
+    return replace(choice, why=f"{choice.why}; without {without}, which is not complete") if without else choice
+
+
+def _first_of(store: Store, stage: Stage, state: Overview) -> Choice:
+    name = state.confirmation.name
+    if state.left:
+        raise BadInput(
+            f"{name} is not complete: {state.finished} of {counted(state.plan.size, 'trial')} have finished; "
+            "run `{}` to complete it, or use {}",
+            actions_for(store, stage.search)("confirm", **state.as_begun),
+            Argument("by", "best"),
+        )
+    first = state.first
+    if first is None:
+        raise BadInput(f"every repeat of {name} failed, so no setting has a mean; use {{}}", Argument("by", "best"))
+    return Choice(
+        stage,
+        first.trial,
+        first.setting.params,
+        "confirmed",
+        first.mean,
+        first.repeats,
+        f"the first of {name}, which trained {counted(len(state.ranking), 'setting')} again",
+    )

@@ -17,16 +17,16 @@ import numpy as np
 
 from hpsearch.constraints import is_function
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Action, Direction, Sentence, Stage, draw_seed
+from hpsearch.records import Action, Direction, Sentence, Stage, draw_seed
 from hpsearch.roles import Combination, has, label, scientific
 from hpsearch.samplers import RandomSampler
 from hpsearch.search.budget import decimals
+from hpsearch.search.by_example import by_example
 from hpsearch.search.evidence import FEW
 from hpsearch.search.noise import score_bounds
 from hpsearch.search.parts import part_with, parts_of
 from hpsearch.search.stage import actions_for, comparable, latest_with_trials, params_at
 from hpsearch.search.surrogate import Encoding, columns_as, columns_of, delivered_space
-from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import Interval
 from hpsearch.statistics.tuned import differences_to_best, example_error, middle, tuned
 from hpsearch.text import rounded
@@ -258,11 +258,10 @@ def _example_errors(store: Store, known: Sequence[_Pool], examples: int | None) 
 def _hits(store: Store, pool: _Pool, examples: int) -> NDArray[np.bool_]:
     """Return the hits of a combination's best trials, of those that have them: (T, V)."""
     scored = pool.goodness[~np.isnan(pool.goodness)]
-    known = []
+    known: list[NDArray[np.bool_]] = []
     for place in np.argsort(-scored, kind="stable")[:_NEAR].tolist():
         stage, number, score = pool.trials[place]
-        if hits := matching_bytes(store.attribute(stage, [number], HITS).get(number), examples, score):
-            known.append(np.frombuffer(hits, np.bool_))
+        known += by_example(store, stage, {number: score})[0].values()
     return np.array(known).reshape(len(known), examples)
 
 

@@ -64,11 +64,6 @@ def matching(text: str | None, examples: int, score: float | None) -> int | None
     return hits if score is None or abs(hits.bit_count() - score * examples) < 0.5 else None
 
 
-def matching_bytes(text: str | None, examples: int, score: float) -> bytes | None:
-    """Return the same as `matching`, as `unpack` has it."""
-    return unpack(text, examples) if text is not None and matching(text, examples, score) is not None else None
-
-
 def _bytes(text: str, examples: int) -> bytes:
     try:
         packed = base64.b64decode(text, validate=True)

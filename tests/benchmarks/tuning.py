@@ -46,7 +46,7 @@ from sklearn.svm import SVC, SVR  # noqa: E402
 from hpsearch import Categorical, Float, Int, Search  # noqa: E402
 from hpsearch.records import HITS, Completed, Trial  # noqa: E402
 from hpsearch.space import Space, to_distribution  # noqa: E402
-from hpsearch.statistics.hits import matching_bytes  # noqa: E402
+from hpsearch.statistics.hits import unpack  # noqa: E402
 from hpsearch.study_file import parse  # noqa: E402
 
 VALIDATION, TRAINED, RETRAINED = 100, 250, 10
@@ -147,9 +147,7 @@ def _network_task(name: str) -> Task:
             objective = study.objective(data(), seed=seed, space=study.space)
             items = [item for some in objective.evaluate([Trial(0, seed, dict(params))]) for item in some]
             (done,) = (item for item in items if isinstance(item, Completed))
-            packed = matching_bytes(done.attributes[HITS], 1400, done.score)
-            assert packed is not None
-            hits = np.frombuffer(packed, np.bool_)[order]
+            hits = np.frombuffer(unpack(done.attributes[HITS], 1400), np.bool_)[order]
             return float((hits[VALIDATION:] if on_held_out else hits[:VALIDATION]).mean())
 
         return fit

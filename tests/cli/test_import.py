@@ -20,7 +20,7 @@ from commands import START, Cli, Ran
 
 from hpsearch.objectives import kinds
 from hpsearch.records import Stage
-from hpsearch.search.best import choose
+from hpsearch.search.recommendation import choose
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.store import open_store
 

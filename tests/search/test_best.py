@@ -11,8 +11,10 @@ from made_stages import edgeless
 
 from hpsearch.errors import BadInput
 from hpsearch.records import HITS, VALIDATION_LOSS, Completed
-from hpsearch.search.best import MOST, BestTrial, best_trial, choose, ties_of
+from hpsearch.search.best import MOST, BestTrial, best_trial, ties_of
+from hpsearch.search.by_example import by_example
 from hpsearch.search.noise import hits_of
+from hpsearch.search.recommendation import choose
 from hpsearch.space import Value
 from hpsearch.statistics import wilson
 from hpsearch.statistics.hits import pack
@@ -130,3 +132,13 @@ def test_values_of_which_a_repeat_failed_are_below_all_others_of_any_stage(store
     for number, mean in ((1, 0.86), (2, None)):
         made_stages.confirm(store, made_stages.make(store, edgeless, trials=40, number=number), [mean])
     assert choose(store, store.stages(), by="confirmed").stage.name == "made/stage-01"
+
+
+def test_what_belongs_to_another_score_is_not_read_by_example(store: Store) -> None:
+    stage = made_stages.make(store, edgeless, trials=4)
+    columns = store.columns(stage)
+    scores = dict(zip(columns["number"], columns["score"], strict=True))
+    known, ratio = by_example(store, stage, {**scores, 2: scores[2] + 0.1})
+    assert sorted(known) == [0, 1, 3]
+    assert all(known[number].mean() == pytest.approx(scores[number]) for number in known)
+    assert ratio == 0

@@ -22,11 +22,11 @@ from hpsearch.records import Action, Completed
 from hpsearch.search import checklist as module
 from hpsearch.search.adoption import adoption
 from hpsearch.search.baseline import set_baseline
-from hpsearch.search.best import choose
 from hpsearch.search.checklist import Checklist, Question, _effects, _width, checklist, what_next
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage, strongest_evidence
 from hpsearch.search.next_step import next_step
+from hpsearch.search.recommendation import choose
 from hpsearch.search.stage import actions_for, made_from, resolve_stage
 from hpsearch.space import Float, Value
 from hpsearch.store import Store

@@ -20,11 +20,10 @@ from hpsearch.data import splits
 from hpsearch.errors import BadData, BadInput, EvaluatedAlready, NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.objectives.network import runtime
 from hpsearch.records import Completed
-from hpsearch.search.best import choose
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.evaluation import Evaluated, evaluate, evaluations, prepare
 from hpsearch.search.narrowing import narrow_stage
-from hpsearch.search.recommendation import recommend
+from hpsearch.search.recommendation import choose, recommend
 from hpsearch.search.workflow import Job, run
 from hpsearch.statistics import Interval, wilson
 from hpsearch.store import Owner, Store, open_store

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from hpsearch.records import FOLDS, STD_ERROR, Completed, Failed, Outcome, Stage, Trial
-from hpsearch.search.best import choose
 from hpsearch.search.confirmation import best_settings, settings_to_confirm
-from hpsearch.search.recommendation import Recommendation, recommend
+from hpsearch.search.recommendation import Recommendation, choose, recommend
 from hpsearch.space import Categorical, Float, Space, Value
 from hpsearch.store import Store
 
