@@ -34,7 +34,7 @@ _QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 def compare(a: str, b: str | None, storage: str | None, other_storage: str | None, output: Format) -> None:
     """Compare two searches, stages or trials, and say whether to adopt B's values.
 
-    The best trial of each, all their trials, their cost, and what chance explains.
+    The best trial of each, all their trials, and their cost.
     """
     if b is None and other_storage is not None:
         raise BadArgument("other_storage", other_storage, "it is the database of B, and B is missing", "give B, too")
@@ -47,8 +47,6 @@ def compare(a: str, b: str | None, storage: str | None, other_storage: str | Non
     else:
         emit(_sides(result), output)
         say()
-        for sentence in result.sentences:
-            say(f"  {sentence}", hanging=4)
         recommendation, *figures = result.adoption.sentences
         for figure in figures:
             say(f"  {worded(figure)}", hanging=4)

@@ -1,9 +1,9 @@
-"""Two searches, stages or trials side by side: their results, their cost, and what chance explains."""
+"""Two searches, stages or trials side by side: their results, their cost, and whether to adopt the second's values."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +13,9 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, SECONDS, Direction, Stage
 from hpsearch.search.adoption import Adoption, Entrant, decide
 from hpsearch.search.best import choose_trial
-from hpsearch.search.noise import folds_of, noise_of
+from hpsearch.search.noise import noise_of
 from hpsearch.search.stage import best_of, compares
 from hpsearch.space import delivered_as
-from hpsearch.statistics.budget import expected_best
-from hpsearch.statistics.comparisons import mann_whitney, superiority
-from hpsearch.statistics.folds import corrected_error, upper_p
-from hpsearch.statistics.hits import discordant, matching, mcnemar
 from hpsearch.statistics.intervals import Interval
 from hpsearch.store import Counts
 from hpsearch.study_file import differences
@@ -32,7 +28,6 @@ if TYPE_CHECKING:
 
     from hpsearch.store.queries import Columns
 
-SIGNIFICANT = 0.05  # at and above this p-value chance may explain a difference
 _MOST_DIFFERENCES = 4
 
 
@@ -65,86 +60,18 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
-    """The two best trials, example by example."""
-
-    examples: int = field(metadata={"json": "images"})  # as in 0.2
-    only_a: int
-    only_b: int
-    p: float  # McNemar's exact p-value that they are equally good
-
-    def sentence(self) -> str:
-        """Return the comparison as a sentence."""
-        if not self.only_a + self.only_b:
-            return f"the two best trials get the same of the {self.examples} validation examples right"
-        winner = "B's best" if self.only_b > self.only_a else "A's best"
-        verdict = f"{winner} is better on them" if self.p < SIGNIFICANT else "the two are statistically tied"
-        return (
-            f"of the same {self.examples} validation examples only A's best gets {self.only_a} right, and only B's "
-            f"best {self.only_b} ({_p(self.p)}): {verdict}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PairedFolds:
-    """The two best trials, fold by fold."""
-
-    folds: int
-    difference: float  # b's mean over the folds less a's
-    p: float  # two-sided, of the corrected resampled t-test
-
-    def sentence(self) -> str:
-        """Return the comparison as a sentence."""
-        verdict = "they differ significantly" if self.p < SIGNIFICANT else "they are statistically tied"
-        return f"on the same {self.folds} folds B's best is {self.difference:+.2g} from A's ({_p(self.p)}): {verdict}"
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two searches or stages compared; ``b`` against ``a``."""
 
     a: Side
     b: Side
-    # the probability that a random trial of b is better than one of a, ties counted half; None where their scores are
-    # not of one kind
-    superiority: float | None
-    p: float | None  # Mann and Whitney's p-value that they are of one distribution; None likewise
-    # number of random trials that ``expected`` is about: the smaller number of complete ones; None likewise
-    drawn: int | None
-    expected: tuple[float, float] | None  # the expected best of so many random trials of each
-    # the two best trials example by example; None where they were not scored on the same examples, or that is not known
-    paired: Paired | PairedFolds | None
     remarks: tuple[str, ...]  # obstacles to the comparison
-    sentences: tuple[str, ...]
     adoption: Adoption  # whether to adopt b's values in place of a's
-
-
-def _p(p: float) -> str:
-    return f"p = {p:.2g}" if p >= 1e-15 else "p < 1e-15"
 
 
 def compare(a: Entrant, b: Entrant) -> Comparison:
     """Compare two searches, stages or trials. NotEnoughTrials if one of them has no trial with a score."""
     side_a, side_b = _side(a), _side(b)
-    scores_a, scores_b = (_scores(entrant, sampled=True) for entrant in (a, b))
-    sentences = []
-    p = share = size = expected = paired = None
-    comparable = (side_a.metric, side_a.direction) == (side_b.metric, side_b.direction)
-    if comparable and a.trial is None and b.trial is None and scores_a.size and scores_b.size:
-        sign = 1.0 if side_a.direction == "maximize" else -1.0
-        p = mann_whitney(scores_a, scores_b)
-        share = superiority(sign * scores_b, sign * scores_a)
-        chance = "" if p < SIGNIFICANT else "; chance may explain that"
-        sentences.append(f"a random trial of B beats one of A in {share:.0%} of pairs ({_p(p)}){chance}")
-        if len(scores_a) != len(scores_b):
-            size = min(len(scores_a), len(scores_b))
-            of_a, of_b = (sign * expected_best(sign * scores, size) for scores in (scores_a, scores_b))
-            expected = (of_a, of_b)
-            sentences.append(f"the best of {size} random trials is {of_a:.4g} for A and {of_b:.4g} for B, on average")
-    if comparable:
-        paired = _paired(a, b, side_a, side_b)
-        if paired is not None:
-            sentences.append(paired.sentence())
     remarks = [*_obstacles(a, b)]
     remarks += [
         f"{name} pruned {side.pruned} of {counted(side.finished, 'trial')}; they are left out, so the scores of "
@@ -152,13 +79,7 @@ def compare(a: Entrant, b: Entrant) -> Comparison:
         for name, side in (("A", side_a), ("B", side_b))
         if side.pruned
     ]
-    if paired is not None and paired.p < SIGNIFICANT:
-        remarks.append(
-            "each best trial was chosen for its score on these examples, so the last p-value is too small (selection "
-            "bias); compare them on other examples"
-        )
-    tests = (share, p, size, expected, paired)
-    return Comparison(side_a, side_b, *tests, tuple(remarks), tuple(sentences), decide(a, b))
+    return Comparison(side_a, side_b, tuple(remarks), decide(a, b))
 
 
 def _best(entrant: Entrant) -> tuple[Stage, Columns]:
@@ -175,13 +96,12 @@ def _best(entrant: Entrant) -> tuple[Stage, Columns]:
     return best
 
 
-def _scores(entrant: Entrant, *, sampled: bool = False) -> NDArray[np.float64]:
-    """Return the scores that compare with the best one; with ``sampled`` without those that a refinement proposed."""
+def _scores(entrant: Entrant) -> NDArray[np.float64]:
+    """Return the scores that compare with the best one."""
     stage, best = _best(entrant)
     if entrant.trial is not None:
         return np.array(best["score"])
-    same = [of for of in entrant.stages if compares(of, stage) and not (sampled and of.refinement)]
-    return np.concatenate([np.zeros(0), *(entrant.store.scores(of)["score"] for of in same)])
+    return np.concatenate([entrant.store.scores(of)["score"] for of in entrant.stages if compares(of, stage)])
 
 
 def _side(entrant: Entrant) -> Side:
@@ -216,38 +136,13 @@ def _side(entrant: Entrant) -> Side:
     )
 
 
-def _paired(a: Entrant, b: Entrant, side_a: Side, side_b: Side) -> Paired | PairedFolds | None:
-    data, hits, folds = [], [], []
-    for entrant, side in ((a, side_a), (b, side_b)):
-        stage = next(stage for stage in entrant.stages if stage.name == side.best_stage)
-        examples = stage.sizes.get("validation", 0)
-        text = entrant.store.attribute(stage, [side.best_trial], HITS).get(side.best_trial)
-        score = None if kinds.examples(stage) is None else side.best  # of another metric the hits cannot be checked
-        data.append((stage.fingerprint, examples))
-        hits.append(matching(text, examples, score))
-        of_trial, ratio = folds_of(entrant.store, stage, {side.best_trial: side.best})
-        folds.append(of_trial.get(side.best_trial, ()))
-    if not data[0][0] or data[0] != data[1]:
-        return None
-    if folds[0] and len(folds[0]) == len(folds[1]):
-        gains = [of_b - of_a for of_a, of_b in zip(*folds, strict=True)]
-        gain = math.fsum(gains) / len(gains)
-        p = 2 * upper_p(abs(gain), corrected_error(gains, ratio), len(gains) - 1)
-        return PairedFolds(len(gains), gain, min(p, 1.0))
-    if hits[0] is None or hits[1] is None:
-        return None
-    only_a, only_b = discordant(hits[0], hits[1])
-    return Paired(data[0][1], only_a, only_b, mcnemar(only_a, only_b))
-
-
 def _obstacles(a: Entrant, b: Entrant) -> Iterator[str]:
     """Yield differences between two searches beside their results, the most serious first."""
     first, second = _best(a)[0], _best(b)[0]
     if first.metric != second.metric:
-        yield f"not comparable: A is ranked by {first.metric} and B by {second.metric}; no test was made"
+        yield f"not comparable: A is ranked by {first.metric} and B by {second.metric}"
     elif first.direction != second.direction:
-        directions = f"A {first.direction}s {first.metric} and B {second.direction}s it"
-        yield f"not comparable: {directions}; no test was made"
+        yield f"not comparable: A {first.direction}s {first.metric} and B {second.direction}s it"
     unknown = [name for name, stage in (("A", first), ("B", second)) if not stage.fingerprint]
     if unknown:
         yield f"the data of {' and '.join(unknown)} are not known, so a difference may be the data's"

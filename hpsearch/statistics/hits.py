@@ -74,11 +74,6 @@ def _bytes(text: str, examples: int) -> bytes:
     return packed
 
 
-def discordant(a: int, b: int) -> tuple[int, int]:
-    """Return how many examples only ``a`` gets right, and how many only ``b``."""
-    return (a & ~b).bit_count(), (b & ~a).bit_count()
-
-
 @lru_cache(maxsize=4096)
 def lower_tail(hits: int, throws: int) -> float:
     """Return P(X <= hits) for the heads X in so many throws of a fair coin, exact before it is rounded."""
@@ -89,17 +84,12 @@ def lower_tail(hits: int, throws: int) -> float:
     return total / (1 << throws)
 
 
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Return the exact two-sided p-value that two trials are equally good (McNemar 1947).
-
-    If they are, each example that only one of them gets right goes to either with probability 1/2.
-    """
-    return min(1.0, 2 * lower_tail(min(only_a, only_b), only_a + only_b))
-
-
 def paired_p(best: int, other: int) -> float:
-    """Return the one-sided p-value that another trial is as good as the best, by both's hits (McNemar's exact test)."""
-    only_best, only_other = discordant(best, other)
+    """Return the one-sided p-value that another trial is as good as the best, by both's hits (McNemar's exact test).
+
+    If they are equally good, each example that only one of them gets right goes to either with probability 1/2.
+    """
+    only_best, only_other = (best & ~other).bit_count(), (other & ~best).bit_count()
     return lower_tail(only_other, only_best + only_other)
 
 

@@ -14,10 +14,8 @@ from hpsearch.records import FOLDS, REPEATS, STD_ERROR, Completed, Stage
 from hpsearch.reports.report import gather
 from hpsearch.reports.sections import best_trials
 from hpsearch.reports.tables import status_table
-from hpsearch.search.adoption import Entrant
 from hpsearch.search.best import BestTrial, best_trial, ties_of
 from hpsearch.search.checklist import checklist
-from hpsearch.search.comparison import PairedFolds, compare
 from hpsearch.search.confirmation import assess, best_settings, planned
 from hpsearch.search.progress import Watcher
 from hpsearch.statistics.folds import corrected_error, error_interval
@@ -183,24 +181,6 @@ def test_the_checklist_says_by_what_trials_are_compared(store: Store) -> None:
     assert "trained again, they are expected to reach" in said
     of_errors = checklist(store, [reported(store, errors, number=2)])
     assert "tied with the best by their standard errors" in " ".join(map(str, of_errors.advice))
-
-
-def test_two_searches_are_compared_fold_by_fold_on_the_same_data_alone(store: Store) -> None:
-    a, b, c = (
-        reported(store, facts, trials=5, name=name, fingerprint=data)
-        for name, facts, data in (
-            ("a", folds, "same"),
-            ("b", lambda trial: folds(trial, winner=0.8), "same"),
-            ("c", folds, "another"),
-        )
-    )
-    of = [Entrant(store, stage.name, [stage]) for stage in (a, b, c)]
-    paired = compare(of[0], of[1]).paired
-    assert isinstance(paired, PairedFolds)
-    assert paired.p < 0.001
-    assert "on the same 5 folds B's best is -0.1 from A's" in paired.sentence()
-    assert compare(of[0], of[2]).paired is None
-    assert compare(of[0], of[0]).paired == PairedFolds(5, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("known", [True, False])
