@@ -1,84 +1,35 @@
 """Roles of hyperparameters: the values of scientific ones are compared, the nuisance ones are tuned for each of them.
 
-Every trial has one *combination* of scientific values: a value of each scientific parameter whose condition holds. A
-stage takes the combinations in turn, in a random order that its seed and the trial's number give, so that each has the
-same number of trials, but for one. Fixed hyperparameters are those that ``[space]`` does not have.
+Every trial has one *combination* of scientific values: a value of each scientific parameter. A stage takes the combinations
+in turn, in a random order that its seed and the trial's number give, so that each has the same number of trials, but for
+one. Fixed hyperparameters are those that ``[space]`` does not have.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, TypeAlias
 
-from hpsearch.errors import BadSpace
 from hpsearch.records import draw_seed
-from hpsearch.space import (
-    Categorical,
-    Parameter,
-    Space,
-    Value,
-    delivered_as,
-    holds,
-    in_order,
-    shown,
-    stepped,
-    value_name,
-)
+from hpsearch.space import Categorical, Parameter, Space, Value, delivered_as, shown, value_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MOST = 100  # combinations of a space: each needs trials of its own
 Combination: TypeAlias = "Mapping[str, Value]"
 
 
 def scientific(space: Space) -> list[str]:
-    """Return the names of the scientific parameters, each after those that its condition names."""
-    return [name for name in in_order(space) if space[name].role == "scientific"]
+    """Return the names of the scientific parameters."""
+    return [name for name, parameter in space.items() if parameter.role == "scientific"]
 
 
 def combinations(space: Space) -> list[Combination]:
-    """Return every combination of scientific values; without scientific parameters the empty one alone.
-
-    Raises:
-        BadSpace: There are more than `MOST`.
-    """
-    every: list[Combination] = [{}]
-    for name in scientific(space):
-        values = [{name: value} for value in _values(space[name])]
-        every = [
-            {**before, **chosen} for before in every for chosen in (values if holds(space[name], before) else [{}])
-        ]
-        if len(every) > MOST:
-            raise BadSpace(f"{name}: role = 'scientific' makes more than {MOST} combinations to compare; give fewer")
-    return every
-
-
-def _values(parameter: Parameter) -> Sequence[Value]:
-    """Return the values of a scientific parameter, or enough of them to be too many."""
-    if isinstance(parameter, Categorical):
-        return parameter.choices
-    assert parameter.step is not None
-    steps = round((parameter.high - parameter.low) / parameter.step)
-    return [stepped(parameter, step) for step in range(min(steps, MOST) + 1)]
-
-
-def check_roles(space: Space) -> None:
-    """Check that scientific values can be compared, and sampled evenly.
-
-    Raises:
-        BadSpace: One depends on a nuisance parameter, or there are too many, or no two.
-    """
+    """Return every combination of scientific values; without scientific parameters the empty one alone."""
     names = scientific(space)
-    for name in names:
-        for other in space[name].when or {}:
-            if other not in names:
-                raise BadSpace(
-                    f"{name}: role = 'scientific', and its condition is on {other}, which is none; make {other} "
-                    "scientific too"
-                )
-    if names and len(combinations(space)) < 2:
-        raise BadSpace(f"{names[0]}: role = 'scientific', and there is one value; give two or more to compare")
+    choices = [of.choices for of in map(space.__getitem__, names) if isinstance(of, Categorical)]
+    return [dict(zip(names, values, strict=True)) for values in product(*choices)]
 
 
 def combination_of(every: Sequence[Combination], *, seed: int, number: int) -> Combination:
@@ -90,13 +41,12 @@ def combination_of(every: Sequence[Combination], *, seed: int, number: int) -> C
 
 def has(params: Mapping[str, Value], combination: Combination) -> bool:
     """Return whether a trial with these values has the combination."""
-    return all(name in params and params[name] == value for name, value in combination.items())
+    return combination.items() <= params.items()
 
 
-def applies(parameter: Parameter, combination: Combination, names: Sequence[str]) -> bool:
-    """Return whether a parameter's conditions on scientific parameters, ``names``, hold in a combination."""
-    conditions = {other: values for other, values in (parameter.when or {}).items() if other in names}
-    return all(other in combination and combination[other] in values for other, values in conditions.items())
+def applies(parameter: Parameter, combination: Combination) -> bool:
+    """Return whether a parameter's conditions on scientific parameters hold in a combination."""
+    return all(combination[other] in values for other, values in (parameter.when or {}).items() if other in combination)
 
 
 def of_combination(name: str, parameter: Parameter, combination: Combination) -> tuple[str, Parameter]:

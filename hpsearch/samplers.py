@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from hpsearch.constraints import Constraints, is_function
 from hpsearch.errors import BadSpace, MissingExtra
 from hpsearch.records import NewStage, draw_seed
-from hpsearch.roles import combination_of, combinations, described
+from hpsearch.roles import combination_of, combinations
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, holds, in_order, present
 
 if TYPE_CHECKING:
@@ -153,27 +153,20 @@ def check_sampling(stage: NewStage, *, functions: bool = True) -> None:
     constraints = constraints_of(stage, functions=functions)
     if constraints is None:
         return
-    unconstrained, every = RandomSampler(), combinations(stage.space)
-    broken = [Counter[str | None]() for _ in every]
-    ends = math.inf
+    unconstrained, broken, ends = RandomSampler(), Counter[str | None](), math.inf
     for number in range(MOST_DRAWS):
         if time.monotonic() > ends:
             break
         # Of a stage without constraints the draws are those of `RandomSampler`, whatever the sampler.
-        values = unconstrained.draws(stage, number)
-        which = every.index(combination_of(every, seed=stage.seed, number=number))
-        broken[which][constraints.broken(values)] += 1
+        broken[constraints.broken(unconstrained.draws(stage, number))] += 1
         if not number:  # the functions have been imported
             ends = time.monotonic() + _CHECK_S
-    for combination, reasons in zip(every, broken, strict=True):
-        count, meet = reasons.total(), reasons.pop(None, 0)
-        if meet < count // 50:  # fewer than 50 draws refuse nothing
-            worst = reasons.most_common(1)[0][0]
-            of = f" with {described(combination)}" if combination else ""
-            raise BadSpace(
-                f"of {count:,} draws{of} {meet:,} meet the constraints, and most break "
-                f"{worst!r}; relax it or change the ranges, so that one draw in 50 meets them"
-            )
+    count, meet = broken.total(), broken.pop(None, 0)
+    if meet < count // 50:  # fewer than 50 draws refuse nothing
+        raise BadSpace(
+            f"of {count:,} draws {meet:,} meet the constraints, and most break {broken.most_common(1)[0][0]!r}; relax "
+            "it or change the ranges, so that one draw in 50 meets them"
+        )
 
 
 def fill_in(stage: NewStage, number: int, given: Mapping[str, Value]) -> dict[str, Value]:

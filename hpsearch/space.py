@@ -64,6 +64,13 @@ def _normalise_when(parameter: Parameter) -> None:
 def _check_role(parameter: Parameter) -> None:
     if parameter.role not in get_args(Role):
         raise BadSpace(f"role = {_short(parameter.role)}{nearest(str(parameter.role), get_args(Role))}")
+    if parameter.role == "scientific":
+        if not isinstance(parameter, Categorical):
+            raise BadSpace("role = 'scientific' of a range; give the values to compare as choices")
+        if len(parameter.choices) < 2:
+            raise BadSpace("role = 'scientific', and there is one value; give two or more to compare")
+        if parameter.when is not None:
+            raise BadSpace("role = 'scientific', and a condition; each trial has one of the values: leave out the condition")
 
 
 def _normalise(parameter: Float | Int) -> None:
@@ -139,8 +146,6 @@ class Float:
             if self.log:
                 raise BadSpace(f"step = {self.step} on a log scale; leave out one of them")
             _check_step(self)
-        elif self.role == "scientific":
-            raise BadSpace("role = 'scientific' of a range of any numbers; give the values to compare as choices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,6 @@ class Categorical:
 
     def __post_init__(self) -> None:
         _normalise_when(self)
-        _check_role(self)
         if not isinstance(self.choices, list | tuple):
             raise BadSpace(f"choices = {self.choices!r}; give a list")
         object.__setattr__(self, "choices", tuple(self.choices))
@@ -200,6 +204,7 @@ class Categorical:
             if choice in seen:
                 raise BadSpace(f"choice {choice!r} is repeated; each choice may stand once")
             seen.add(choice)
+        _check_role(self)
 
 
 Parameter: TypeAlias = Float | Int | Categorical

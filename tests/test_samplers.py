@@ -234,9 +234,9 @@ def test_each_branch_of_the_conditions_has_a_sequence_of_its_own(sampler: str) -
 
 SCIENTIFIC: Space = {
     "lr": Float(1e-5, 1.0, log=True),
-    "nesterov": Categorical((False, True), when={"optimizer": ("sgd",)}, role="scientific"),
-    "optimizer": Categorical(("sgd", "adam"), role="scientific"),
-    "layers": Int(1, 3, role="scientific"),
+    "nesterov": Categorical((False, True), when={"optimizer": ("sgd",)}),
+    "optimizer": Categorical(("sgd", "adam", "lion"), role="scientific"),
+    "layers": Categorical((1, 2, 3), role="scientific"),
     "momentum": Float(0.5, 0.99, when={"optimizer": ("sgd",)}),
     "width": Int(8, 64, step=8, when={"layers": (2, 3)}),
 }
@@ -281,14 +281,11 @@ def test_nuisance_values_are_even_within_each_combination(sampler: str) -> None:
     assert len({rate for rates in series.values() for rate in rates}) == 48
 
 
-def test_a_role_changes_no_nuisance_value_and_a_combination_that_no_draw_may_have_is_refused() -> None:
+def test_a_role_changes_no_nuisance_value() -> None:
     plain: Space = {name: replace(parameter, role="nuisance") for name, parameter in SCIENTIFIC.items()}
     for number in range(20):
         trial = RandomSampler().params(stage("random", SCIENTIFIC), number)
         assert trial["lr"] == RandomSampler().params(stage("random", plain), number)["lr"]
-    check_sampling(stage("random", SCIENTIFIC, ["lr < 0.5 or layers == 1"]))
-    with pytest.raises(BadSpace, match=re.escape("draws with optimizer = adam, layers = 3 0 meet the constraints")):
-        check_sampling(stage("random", SCIENTIFIC, ["optimizer == 'sgd' or layers < 3"]))
 
 
 @pytest.mark.parametrize(

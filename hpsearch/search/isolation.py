@@ -254,7 +254,7 @@ def _within(shares: NDArray[np.float64], spans: NDArray[np.float64]) -> NDArray[
 def _spans(parameter: Parameter, shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the ends of a parameter's buckets, (B, 2): of stretches, or of each of few values."""
     if isinstance(parameter, Categorical) or (
-        parameter.step and (parameter.role == "scientific" or parameter.high - parameter.low < _MOST * parameter.step)
+        parameter.step and parameter.high - parameter.low < _MOST * parameter.step
     ):
         values = np.unique(shares[np.isfinite(shares)])
         return np.column_stack([values, values])

@@ -60,7 +60,7 @@ def parts_of(stage: NewStage) -> list[Part]:
         own = {
             name: within(name, parameter, names)
             for name, parameter in stage.space.items()
-            if name not in names and applies(parameter, combination, names) and _used(known.get(name), combination)
+            if name not in names and applies(parameter, combination) and _used(known.get(name), combination)
         }
         space = {of: _within(stage.space[name], names, own) for name, of in own.items()}
         inside = {own[name]: _decided(natural, combination) for name, natural in known.items() if name in own}

@@ -15,7 +15,7 @@ from hpsearch.reports.tables import trials_table
 from hpsearch.samplers import sampler_of
 from hpsearch.search.narrowing import analyse_ranges, check_top, narrow_stage
 from hpsearch.search.parts import parts_of
-from hpsearch.space import Categorical, Float, Int, Space, Value, check_conditions, delivered
+from hpsearch.space import Categorical, Float, Space, Value, check_conditions, delivered
 from hpsearch.store import Counts, Store
 
 SPACE: Space = {
@@ -85,7 +85,7 @@ def test_what_only_some_values_use_is_left_out_for_the_others(store: Store) -> N
 
 
 def test_several_scientific_parameters_are_their_combinations() -> None:
-    space: Space = {**SPACE, "layers": Int(1, 2, role="scientific")}
+    space: Space = {**SPACE, "layers": Categorical((1, 2), role="scientific")}
     parts = parts_of(NewStage("s", 1, "maximize", 3, space, {}))
     assert [part.combination for part in parts] == [
         {"optimizer": optimizer, "layers": layers} for optimizer in ("sgd", "adam") for layers in (1, 2)

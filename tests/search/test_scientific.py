@@ -20,7 +20,7 @@ from hpsearch.reports.report import gather, report
 from hpsearch.search.checklist import checklist, what_next
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.scientific import Behind, ScientificValue, _factor, scientific_values
-from hpsearch.space import Categorical, Float, Int, Space, Value
+from hpsearch.space import Categorical, Float, Space, Value
 from hpsearch.statistics import Interval
 from hpsearch.store import Store
 
@@ -153,7 +153,7 @@ def test_many_failed_trials_leave_enough_with_a_score(store: Store, monkeypatch:
 def test_combinations_of_several_are_compared_and_no_function_of_the_users_is_run(store: Store) -> None:
     space = {
         **SPACE,
-        "layers": Int(1, 2, role="scientific"),
+        "layers": Categorical((1, 2), role="scientific"),
         "optimizer": Categorical(("sgd", "adam"), role="scientific"),
     }
     stage = searched(store, space=space)
