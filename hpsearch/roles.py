@@ -1,8 +1,8 @@
 """Roles of hyperparameters: the values of scientific ones are compared, the nuisance ones are tuned for each of them.
 
-Every trial has one *combination* of scientific values: a value of each scientific parameter. A stage takes the combinations
-in turn, in a random order that its seed and the trial's number give, so that each has the same number of trials, but for
-one. Fixed hyperparameters are those that ``[space]`` does not have.
+Every trial has one *combination* of scientific values: a value of each scientific parameter. A stage takes the
+combinations in turn, in a random order that its seed and the trial's number give, so that each has the same number of
+trials, but for one. Fixed hyperparameters are those that ``[space]`` does not have.
 """
 
 from __future__ import annotations

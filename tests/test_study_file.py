@@ -513,7 +513,7 @@ def test_a_role_is_kept_and_the_default_is_not_written() -> None:
         ({"space": {"n": {"choices": [1], "role": "scientific"}}}, "there is one value; give two or more to compare"),
         (
             {"space": {"n": {"choices": [1, 2], "role": "scientific", "when": {"optimizer": "sgd"}}}},
-            "[space] n: role = 'scientific', and a condition; each trial has one of the values",
+            "[space] n: role = 'scientific', and a condition; leave out the condition",
         ),
         ({"space": {"m": {"low": 0, "high": 1, "when": {"optimiser": ["sgd"]}}}}, "did you mean 'optimizer'?"),
         ({"space": {"m": {"low": 0, "high": 1, "when": {"optimizer": ["sdg"]}}}}, "optimizer is one of {sgd, adam}"),
