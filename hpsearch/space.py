@@ -70,9 +70,7 @@ def _check_role(parameter: Parameter) -> None:
         if len(parameter.choices) < 2:
             raise BadSpace("role = 'scientific', and there is one value; give two or more to compare")
         if parameter.when is not None:
-            raise BadSpace(
-                "role = 'scientific', and a condition; leave out the condition: each trial has a value"
-            )
+            raise BadSpace("role = 'scientific', and a condition; leave out the condition: each trial has a value")
 
 
 def _normalise(parameter: Float | Int) -> None:
