@@ -302,11 +302,7 @@ def _headlines(evaluation: Evaluation) -> list[str]:
     epochs = f" for {counted(len(trained.history), 'epoch')}" if is_network else ""
     values = ", ".join(f"{name} = {shown(choice.params[name])}" for name in used(choice.stage, choice.params))
     train, validation = (prepared.data.sizes[part] for part in ("train", "validation"))
-    reason = {
-        "recommended": ", expected when trained again",
-        "confirmed": f", the mean of {counted(choice.repeats, 'repeat')}",
-        "best": ", for which it was selected",
-    }
+    reason = {"asked": "", "best": ", for which it was selected"}.get(choice.by, ", expected when trained again")
     interval = f" on {counted(score.examples, 'example')}"
     if score.hits is not None:
         interval = (
@@ -315,7 +311,7 @@ def _headlines(evaluation: Evaluation) -> list[str]:
     lines = [
         f"{choice.stage.name} trial {choice.trial}: {values}",
         f"chosen: {choice.why}",
-        f"{choice.stage.metric.replace('_', ' ')} {choice.score:.4g}{reason.get(choice.by, '')}",
+        f"{choice.stage.metric.replace('_', ' ')} {choice.score:.4g}{reason}",
         f"trained on {counted(train + validation, 'example')} ({train:,} train, {validation:,} validation)"
         f"{epochs}, in {trained.seconds:.1f} s",
     ]

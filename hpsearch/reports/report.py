@@ -176,10 +176,10 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
         score = f"Test {result.metric} {result.score:.3g}{held}"
         return score, "the evaluated trial", stages[result.stage], result.trial, result.params
     of = material.recommendation
-    if of is not None and of.by != "best score":
+    if of is not None and of.by != "best":
         held = f" ({sections.ends(of.interval, 2)})" if of.interval else ""
         score = f"{words(of.metric).capitalize()} {of.expected:.3g} expected when trained again{held}"
-        whose = "the confirmed trial" if of.by == "confirmation" else "the recommended trial"
+        whose = "the confirmed trial" if of.by == "confirmed" else "the recommended trial"
         return score, whose, stages[of.stage], of.trial, of.params
     score = f"{words(best.metric).capitalize()} {best.score:.4g}"
     score += "" if best.corrected is None else f"; corrected for selection {rounded(best.corrected, 2)}"
@@ -208,7 +208,7 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     if latest is not None:
         yield sections.confirmation_sentence(latest, material.metric)
     tested, recommended = _current_result(material, best) is not None, material.recommendation
-    learned = recommended is not None and recommended.by != "best score"
+    learned = recommended is not None and recommended.by != "best"
     if recommended is not None and learned and not tested:
         yield f"The recommended values, {recommended.judged_by}: {'; '.join(recommended.outlook)}."
     number = sum(of.count("COMPLETE") for of in material.compared)

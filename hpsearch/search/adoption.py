@@ -162,7 +162,7 @@ def _choice(entrant: Entrant) -> Choice:
         best = best_of(store, stages)
         assert best is not None
         stage, columns = best
-        return Choice(stage, columns["number"][0], params_at(stage, columns, 0), "best", columns["score"][0], 1, "")
+        return Choice(stage, columns["number"][0], params_at(stage, columns, 0), "best", columns["score"][0], "")
 
 
 def _retrained(a: _Side, b: _Side) -> tuple[Gain, str] | None:

@@ -360,11 +360,9 @@ class Choice:
     stage: Stage
     trial: int
     params: Mapping[str, Value]
-    # the means of choosing; ``recommended``: by all trials; ``asked``: given by its number
-    by: Literal["recommended", "confirmed", "best", "asked"]
-    # its validation score: the mean over the repeats where it is confirmed, the expected one where it is recommended
-    score: float
-    repeats: int  # number of trainings that that is over
+    # the means of choosing: as `hpsearch.search.recommendation.Recommendation` has it; ``asked``: given by its number
+    by: Literal["trials", "confirmed", "best", "asked"]
+    score: float  # its validation score: the expected one where it is recommended
     why: str
 
 
@@ -381,7 +379,12 @@ def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, t
 
 
 def choice_of(stage: Stage, columns: Columns, by: Literal["best", "asked"], why: str) -> Choice:
-    params = params_at(stage, columns, 0)
-    if absent := ", ".join(lacking(stage, params)):
-        raise BadInput(f"{stage.name} trial {columns['number'][0]} has no value of {absent}; choose another one")
-    return Choice(stage, columns["number"][0], params, by, columns["score"][0], 1, why)
+    """Return the first of a stage's trials as the choice. BadInput if it lacks a value."""
+    return checked(Choice(stage, columns["number"][0], params_at(stage, columns, 0), by, columns["score"][0], why))
+
+
+def checked(choice: Choice) -> Choice:
+    """Return a choice that has all values. BadInput if it lacks one."""
+    if absent := ", ".join(lacking(choice.stage, choice.params)):
+        raise BadInput(f"{choice.stage.name} trial {choice.trial} has no value of {absent}; choose another one")
+    return choice

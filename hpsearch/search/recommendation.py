@@ -18,7 +18,17 @@ import numpy as np
 from hpsearch.errors import BadInput
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Sentence, Stage, draw_seed
-from hpsearch.search.best import Choice, Covers, Overview, best_trial, choice_of, choose_trial, in_order, overview
+from hpsearch.search.best import (
+    Choice,
+    Covers,
+    Overview,
+    best_trial,
+    checked,
+    choice_of,
+    choose_trial,
+    in_order,
+    overview,
+)
 from hpsearch.search.by_example import by_example
 from hpsearch.search.confirmation import assess
 from hpsearch.search.judgement import Judgement, judge_trials
@@ -39,9 +49,9 @@ from hpsearch.search.stage import (
 )
 from hpsearch.search.surrogate import LEAST
 from hpsearch.space import Value, delivered
-from hpsearch.statistics.folds import corrected_error, error_interval
+from hpsearch.statistics.folds import corrected_best, corrected_error, error_interval
 from hpsearch.statistics.intervals import MOST_FREEDOM, Interval, share_interval
-from hpsearch.statistics.retraining import expected_elsewhere, expected_on_other_folds
+from hpsearch.statistics.retraining import expected_elsewhere
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -60,7 +70,7 @@ class Recommendation:
     stage: str
     trial: int
     # by all trials; by the stage's confirmation; or, where there are too few trials to learn from, by the best score
-    by: Literal["trials", "confirmation", "best score"]
+    by: Literal["trials", "confirmed", "best"]
     score: float  # the trial's own score
     expected: float  # the mean score of these values trained again with other seeds, on other examples
     interval: Interval | None  # of that mean; None where the noise is not known
@@ -79,7 +89,7 @@ class Recommendation:
     @property
     def sentences(self) -> tuple[Sentence, ...]:
         """The reason for these values, the score to expect when they are trained again, and remarks."""
-        return Sentence(self.why), *map(Sentence, self.outlook), *self.remarks
+        return Sentence(f"{self.name} is recommended: {self.why}"), *map(Sentence, self.outlook), *self.remarks
 
     @property
     def name(self) -> str:
@@ -100,12 +110,12 @@ class Recommendation:
     @property
     def why(self) -> str:
         """The reason for these values, in words."""
-        if self.by == "confirmation":
-            return f"{self.name} is recommended: the confirmation of {self.stage} puts its values first"
-        if self.by == "best score":
-            return f"{self.name} is recommended: it has the best score; there are too few trials near it to learn from"
+        if self.by == "confirmed":
+            return f"the confirmation of {self.stage} puts its values first"
+        if self.by == "best":
+            return "it has the best score; there are too few trials near it to learn from"
         what = "it has the best score, and its" if self.best == (self.stage, self.trial) else "its"
-        return f"{self.name} is recommended: {what} values have the best expected score, {self.judged_by}"
+        return f"{what} values have the best expected score, {self.judged_by}"
 
     @property
     def outlook(self) -> tuple[str, ...]:
@@ -142,19 +152,43 @@ def recommend(store: Store, stages: Sequence[Stage], *, among: Sequence[Stage] |
     if best is None:
         return None
     like, columns = best
+    first: tuple[str, int] = (like.name, columns["number"][0])
     names = {stage.name for stage in among if compares(stage, like)}
     judgement = judge_trials(store, stages, like=like)
     at = None if judgement is None else _first(store, judgement, names)
+    least = like.number if judgement is None or at is None else judgement.trials[at][0].number
+    state = _confirmed(store, [stage for stage in among if stage.name in names and stage.number >= least])
     if judgement is None or at is None:
-        return _by_score(store, among, few=judgement is None)
-    first = judgement.trials[at][0]
-    state = _confirmed(store, [stage for stage in among if stage.name in names and stage.number >= first.number])
+        return _by_score(store, among, state, few=judgement is None)
     rivals = judgement.best_first(names)[:_RIVALS]
     if state is not None:
         repeated = {judgement.settings[i]: i for i in judgement.repeats()}
         rivals = [repeated[state.stage, of.trial] for of in state.ranking]
         at = rivals[0]
-    return _made(store, stages, judgement, at, rivals, state, (like.name, columns["number"][0]))
+    name, number = judgement.settings[at]
+    of = next(stage for stage in stages if stage.name == name)
+    params, score = _row(store, of, number)
+    outlook = _outlook(store, judgement, at, rivals, of)
+    counts = [store.counts(stage) for stage in comparable(stages, of)]
+    return Recommendation(
+        stage=name,
+        trial=number,
+        by="trials" if state is None else "confirmed",
+        score=score,
+        failure=float(judgement.judged.failure[at]),
+        trials=len(judgement.trials),
+        available=len(judgement.trials) - judgement.sampled + sum(known.complete + known.failed for known in counts),
+        repeats=judgement.settings.count((name, number)),
+        params=params,
+        metric=of.metric,
+        of=of,
+        best=first,
+        remarks=(*_unknown(outlook), *_remarks(store, judgement, at, first, state, of)),
+        expected=outlook.expected,
+        interval=outlook.interval,
+        covers=outlook.covers,
+        seed_sd=outlook.seed_sd,
+    )
 
 
 def _first(store: Store, judgement: Judgement, names: Collection[str]) -> int | None:
@@ -172,100 +206,56 @@ def _row(store: Store, stage: Stage, number: int) -> tuple[dict[str, Value], flo
 
 
 def _confirmed(store: Store, stages: Sequence[Stage]) -> Overview | None:
-    """Return the latest complete confirmation of these stages with its uncertainty."""
-    for stage in reversed(stages):
-        confirmation = known_confirmation(store, stage)
-        if confirmation is not None and (state := assess(store, confirmation)).complete:
-            return state
-    return None
+    """Return the complete confirmation whose first setting is the best, with its uncertainty; None without any."""
+    known = filter(None, (known_confirmation(store, stage) for stage in stages))
+    complete = [state for state in (overview(store, confirmation) for confirmation in known) if state.complete]
+    if not complete:
+        return None
+    best = in_order([state.ranking[0] for state in complete], stages[0].direction)[0]
+    return next(assess(store, state.confirmation) for state in complete if state.ranking[0] is best)
 
 
-def _by_score(store: Store, among: Sequence[Stage], *, few: bool) -> Recommendation:
+def _by_score(store: Store, among: Sequence[Stage], state: Overview | None, *, few: bool) -> Recommendation:
     """Return the recommendation where there are too few trials to learn from, in the search or near these."""
     best = best_trial(store, among)
     assert best is not None
-    state = _confirmed(store, [best.of])
-    common: dict[str, Any] = {
-        "stage": best.stage,
-        "seed_sd": None,
-        "failure": None,
-        "trials": best.trials,
-        "metric": best.metric,
-        "of": best.of,
-        "best": (best.stage, best.trial),
-    }
+    made = Recommendation(
+        stage=best.stage,
+        trial=best.trial,
+        by="best",
+        score=best.score,
+        expected=best.score if best.corrected is None else best.corrected,
+        interval=best.corrected_interval,
+        covers=None if best.corrected_interval is None else "seeds and examples",
+        seed_sd=None,
+        failure=None,
+        trials=best.trials,
+        repeats=1,
+        params=best.params,
+        metric=best.metric,
+        of=best.of,
+        best=(best.stage, best.trial),
+    )
     if state is not None:
         first = state.ranking[0]
-        return Recommendation(
+        return replace(
+            made,
+            stage=state.stage,
             trial=first.trial,
-            by="confirmation",
+            by="confirmed",
             score=first.setting.score,
             expected=first.mean,
             interval=first.interval,
             covers=None if first.interval is None else first.covers,
             repeats=first.repeats + 1,
             params=first.setting.params,
-            **common,
+            of=next(stage for stage in among if stage.name == state.stage),
         )
-    remarks: tuple[Sentence, ...] = ()
     if few and not kinds.foreign(best.of):
-        more = actions_for(store, best.of.search)("start")
-        remarks = (Sentence(f"from {LEAST} trials with a score on, all trials are learned from: {{}}", (more,)),)
-    return Recommendation(
-        trial=best.trial,
-        by="best score",
-        score=best.score,
-        expected=best.score if best.corrected is None else best.corrected,
-        interval=best.corrected_interval,
-        covers=None if best.corrected_interval is None else "seeds and examples",
-        repeats=1,
-        params=best.params,
-        remarks=remarks,
-        **common,
-    )
-
-
-def _made(
-    store: Store,
-    stages: Sequence[Stage],
-    judgement: Judgement,
-    at: int,
-    rivals: Sequence[int],
-    state: Overview | None,
-    best: tuple[str, int],
-) -> Recommendation:
-    """Return the recommendation of one of the settings that might have been chosen, which are rows of the judgement."""
-    name, number = judgement.settings[at]
-    of = next(stage for stage in stages if stage.name == name)
-    params, score = _row(store, of, number)
-    outlook = _outlook(store, judgement, at, rivals, of)
-    repeats = sum(setting == (name, number) for setting in judgement.settings)
-    counts = [store.counts(stage) for stage in comparable(stages, of)]
-    remarks = []
-    if outlook.covers == "seeds":
-        remarks.append(Sentence("the interval holds for these data; other data are not covered"))
-    elif outlook.interval is None:
-        remarks.append(Sentence("all scores are equal, so no interval is known"))
-    remarks += _remarks(store, judgement, at, best, state, of)
-    return Recommendation(
-        stage=name,
-        trial=number,
-        by="trials" if state is None else "confirmation",
-        score=score,
-        expected=outlook.expected,
-        interval=outlook.interval,
-        covers=outlook.covers,
-        seed_sd=outlook.seed_sd,
-        failure=float(judgement.judged.failure[at]),
-        trials=len(judgement.trials),
-        available=len(judgement.trials) - judgement.sampled + sum(known.complete + known.failed for known in counts),
-        repeats=repeats,
-        params=params,
-        metric=of.metric,
-        of=of,
-        best=best,
-        remarks=tuple(remarks),
-    )
+        start = actions_for(store, best.of.search)("start")
+        more = Sentence(f"from {LEAST} trials with a score on, all trials are learned from: {{}}", (start,))
+        return replace(made, remarks=(more,))
+    return made
 
 
 def _remarks(
@@ -295,6 +285,13 @@ def _remarks(
         yield Sentence(f"{words}: {{}}", (confirm,))
 
 
+def _unknown(outlook: _Outlook) -> Iterator[Sentence]:
+    if outlook.interval is None:
+        yield Sentence("all scores are equal, so no interval is known")
+    elif outlook.covers == "seeds":
+        yield Sentence("the interval holds for these data; other data are not covered")
+
+
 @dataclass(frozen=True, slots=True)
 class _Outlook:
     """The score to expect of a setting that is trained again."""
@@ -314,14 +311,14 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
     judged, sign = judgement.judged, judgement.sign
     expected, variance, noise = float(judged.mean[at]), float(judged.sd[at]) ** 2, judged.noise(at)
     which = np.array([at, *(other for other in rivals if other != at)])
-    utility, examples, known = judged.utility[which], kinds.examples(of), _by_example(store, judgement)
+    examples, known = kinds.examples(of), _by_example(store, judgement)
+    smoothed = None if known is None else judged.smoothed(which, sign * known[0])
     if examples is not None and 0 <= judgement.scores[at] <= 1:
         expected = min(max(expected, 0.0), 1.0)
         shared = within = expected * (1 - expected) / examples  # the most that either can be
-        if known is not None:
-            smoothed = judged.smoothed(which, known[0])
+        if smoothed is not None:
             rng = np.random.default_rng(draw_seed(of.seed, 0, "recommend"))
-            expected = min(expected, expected_elsewhere(smoothed, utility, rng=rng))
+            expected = min(expected, expected_elsewhere(smoothed, judged.utility[which], rng=rng))
             own = np.clip(smoothed[0], 0.0, 1.0)  # (V,) the probability of each hit
             shared, within = float(own.var()) / examples, float((own * (1 - own)).mean()) / examples
         expected = min(max(expected, 0.0), 1.0)
@@ -330,20 +327,17 @@ def _outlook(store: Store, judgement: Judgement, at: int, rivals: Sequence[int],
         return _Outlook(expected, interval, "seeds and examples", math.sqrt(max(noise**2 - within, 0.0)) or None)
     if np.nanmin(judgement.scores) == np.nanmax(judgement.scores):
         return _Outlook(sign * float(judgement.scores[at]), None, None, None)
-    covers: Covers = "seeds"
     shared, freedom = 0.0, float(MOST_FREEDOM)
-    if known is not None:
-        values, ratio = known
-        smoothed = judged.smoothed(which, sign * values)
-        expected = min(expected, expected_on_other_folds(smoothed, utility))
-        shared, covers = corrected_error(smoothed[0].tolist(), ratio) ** 2, "seeds and examples"
-        total = variance + shared
-        freedom = (values.shape[1] - 1) * (total / shared) ** 2 if shared > 0 else freedom
+    if known is not None and smoothed is not None:
+        expected = min(expected, corrected_best(smoothed.tolist(), sign=1.0))
+        shared = corrected_error(smoothed[0].tolist(), known[1]) ** 2
+        freedom = (smoothed.shape[1] - 1) * ((variance + shared) / shared) ** 2 if shared > 0 else freedom
     least, most = score_bounds(of)
     if not least <= sign * judgement.scores[at] <= most:  # another score with the name of a known one
         least, most = -math.inf, math.inf
     expected = min(max(sign * expected, least), most)
     ends = error_interval(expected, math.sqrt(variance + shared), freedom)
+    covers: Covers = "seeds" if smoothed is None else "seeds and examples"
     return _Outlook(expected, Interval(max(ends.low, least), min(ends.high, most)), covers, noise)
 
 
@@ -376,71 +370,50 @@ def choose(
 ) -> Choice:
     """Choose the final values of a search: of all stages or one, or the trial of that number.
 
-    By default those that are recommended (`hpsearch.search.recommendation`): the values that a confirmation puts first,
-    or those with the best expected score by all trials, or those of the best trial where there are few. ``by`` is
-    ``confirmed`` or ``best``, to choose by that alone.
+    By default those that are recommended. ``by`` is ``confirmed``, for those that a confirmation puts first whatever
+    later trials score, or ``best``, for those of the best trial.
+
+    Raises:
+        BadInput: The confirmation is not complete.
     """
     if trial is not None:
         return choose_trial(store, stages, number=number, trial=trial)
     among = list(stages) if number is None else [pick(stages, number)]
     if by == "confirmed":
-        return _by_confirmation(store, among)
+        among = [_confirmed_stage(store, among)]
     best = best_of(store, among)
     if best is None:
         raise unscored(store, among[0].search, among[0].search if number is None else among[0].name)
-    which = "its stage" if number is not None else "all stages"
     without = f"; {text}" if (text := left_out(among, best[0])) else ""
     if by == "best":
+        which = "its stage" if number is not None else "all stages"
         return choice_of(*best, "best", f"the best trial of {which}{without}")
     recommended = recommend(store, stages, among=among)
     assert recommended is not None
-    stage = recommended.of
+    _check_complete(store, recommended.of)
+    of, why = recommended.of, f"{recommended.why}{without}"
+    return checked(Choice(of, recommended.trial, recommended.params, recommended.by, recommended.expected, why))
+
+
+def _confirmed_stage(store: Store, among: Sequence[Stage]) -> Stage:
+    """Return the stage of these whose confirmation counts; raise where none is complete."""
+    known = [stage for stage in among if known_confirmation(store, stage) is not None]
+    state = _confirmed(store, known)
+    if state is not None:
+        return next(stage for stage in known if stage.name == state.stage)
+    confirmation = confirmation_of(store, (*known, among[-1])[0])
+    _check_complete(store, (*known, among[-1])[0])
+    text = f"every repeat of {confirmation.name} failed, so no setting has a mean; use {{}}"
+    raise BadInput(text, Argument("by", "best"))
+
+
+def _check_complete(store: Store, stage: Stage) -> None:
     confirmation = known_confirmation(store, stage)
-    if confirmation is not None:
-        return _first_of(store, stage, overview(store, confirmation))
-    hint = f"; {stage.name} has not been confirmed{without}"
-    if recommended.by == "best score":
-        return choice_of(*best, "best", f"the best trial of {which}{hint}")
-    why = f"the best expected score of {which}, {recommended.judged_by}{hint}"
-    expected = recommended.expected
-    return Choice(stage, recommended.trial, recommended.params, "recommended", expected, recommended.repeats, why)
-
-
-def _by_confirmation(store: Store, among: Sequence[Stage]) -> Choice:
-    """Choose the first of all complete confirmations, by the rule by which each ranks its own."""
-    stage_of = {stage.number: stage for stage in among}
-    known = [of for of in store.confirmations(among[0].search) if of.number in stage_of]
-    if not known:
-        confirmation_of(store, among[-1])  # raises
-    overviews = [overview(store, confirmation) for confirmation in known]
-    complete = [of for of in overviews if of.complete]
-    best = overviews[0]  # not complete: `_first_of` raises
-    if complete:
-        first = in_order([of.ranking[0] for of in complete], among[0].direction)[0]
-        best = next(of for of in complete if of.ranking[0] is first)
-    choice = _first_of(store, stage_of[best.confirmation.number], best)
-    without = ", ".join(of.confirmation.name for of in overviews if not of.complete)
-    return replace(choice, why=f"{choice.why}; without {without}, which is not complete") if without else choice
-
-
-def _first_of(store: Store, stage: Stage, state: Overview) -> Choice:
-    name = state.confirmation.name
-    if state.left:
-        raise BadInput(
-            f"{name} is not complete: {state.finished} of {counted(state.plan.size, 'trial')} have finished; "
-            "run `{}` to complete it, or use {}",
-            actions_for(store, stage.search)("confirm", **state.as_begun),
-            Argument("by", "best"),
-        )
-    first = state.first
-    if first is None:
-        raise BadInput(f"every repeat of {name} failed, so no setting has a mean; use {{}}", Argument("by", "best"))
-    return Choice(
-        stage,
-        first.trial,
-        first.setting.params,
-        "confirmed",
-        first.mean,
-        first.repeats,
-        f"the first of {name}, which trained {counted(len(state.ranking), 'setting')} again",
+    if confirmation is None or not (state := overview(store, confirmation)).left:
+        return
+    raise BadInput(
+        f"{confirmation.name} is not complete: {state.finished} of {counted(state.plan.size, 'trial')} have finished; "
+        "run `{}` to complete it, or use {}",
+        actions_for(store, stage.search)("confirm", **state.as_begun),
+        Argument("by", "best"),
     )

@@ -122,7 +122,7 @@ def test_the_first_look_says_what_was_scored_and_the_second_is_refused(ready: Cl
     out = ready.ok("evaluate")
     assert out.startswith(f"tiny/stage-01 trial {best['trial']}: lr = ")
     for words in (
-        "chosen: the best trial of all stages; tiny/stage-01 has not been confirmed",
+        "chosen: it has the best score; there are too few trials near it to learn from",
         "trained on 100 examples (60 train, 40 validation) for 3 epochs",
         "of 100 examples)",
         "mistakes; the most confident:\n",
@@ -159,8 +159,8 @@ def test_a_confirmed_search_is_evaluated_by_its_first(confirmed: Cli) -> None:
     assert "not in the export: tiny/confirm-01;" in confirmed("export --out a.json").err
     out = confirmed.ok("evaluate --confirmed")
     assert out.startswith(f"tiny/stage-01 trial {order[0]['trial']}: ")
-    assert "chosen: the first of tiny/confirm-01, which trained 3 settings again" in out
-    assert "the mean of 4 repeats" in out
+    assert "chosen: the confirmation of tiny/stage-01 puts its values first" in out
+    assert ", expected when trained again" in out
     assert "not in the export: tiny/confirm-01, 1 evaluation on the test set;" in confirmed("export --out b.json").err
     page = confirmed.ok(MARKDOWN)
     for words in ("**Test accuracy 0.", "Run again 4 times with other seeds", "On the test set of 100 examples"):

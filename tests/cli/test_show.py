@@ -114,7 +114,7 @@ def test_best_has_intervals_and_ties_for_people_and_for_programs(searched: Cli) 
 
 def test_recommend_shows_values_and_what_training_them_again_gives(searched: Cli) -> None:
     few = searched.json("recommend")
-    assert (few["by"], few["trial"]) == ("best score", searched.json("best")["trial"])
+    assert (few["by"], few["trial"]) == ("best", searched.json("best")["trial"])
     searched.ok("start tiny --trials 24 --engine inline")
     shown, plain = searched.ok("recommend").splitlines(), searched.json("recommend --stage 1")
     assert plain["by"] == "trials"

@@ -42,7 +42,7 @@ def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
 
 def recommended(stage: Stage, **more: Any) -> Recommendation:
     plain: dict[str, Any] = {
-        "by": "confirmation",
+        "by": "confirmed",
         "score": 0.9,
         "expected": 0.78,
         "interval": Interval(0.7, 0.85),
@@ -79,7 +79,7 @@ def test_recommended_values_say_what_retraining_gives() -> None:
         "single trainings differ by 0.012 (standard deviation over seeds); a training fails with probability 0.25"
         in sure
     )
-    few = replace(whole, recommendation=replace(of, by="best score"))
+    few = replace(whole, recommendation=replace(of, by="best"))
     assert report(few, figures=False).answer == report(whole, figures=False).answer
 
 

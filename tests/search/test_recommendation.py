@@ -91,12 +91,12 @@ def test_of_few_trials_it_is_the_best_one(store: Store) -> None:
     assert recommend(store, [made_stages.make(store, [], trials=0, number=2)]) is None
     stage = made_stages.make(store, hill, trials=6)
     of = recommended(store, stage)
-    assert (of.by, (of.stage, of.trial)) == ("best score", of.best)
+    assert (of.by, (of.stage, of.trial)) == ("best", of.best)
     assert of.expected < of.score  # corrected for selection
     assert "too few trials" in str(of.sentences[0])
     made_stages.confirm(store, stage, [0.7, 0.8])
     confirmed = recommended(store, stage)
-    assert (confirmed.by, confirmed.repeats) == ("confirmation", 11)
+    assert (confirmed.by, confirmed.repeats) == ("confirmed", 11)
     assert confirmed.trial != of.trial
     assert confirmed.expected == pytest.approx(0.8, abs=0.01)
 
@@ -105,7 +105,7 @@ def test_a_confirmation_decides_until_a_later_stage_is_better(store: Store, sear
     settings = best_settings(store, searched, 3)
     made_stages.confirm(store, searched, [0.5, 0.84, 0.8])
     of = recommended(store, searched)
-    assert (of.by, of.trial, of.repeats) == ("confirmation", settings[1].trial, 11)
+    assert (of.by, of.trial, of.repeats) == ("confirmed", settings[1].trial, 11)
     assert of.expected == pytest.approx(0.84, abs=0.02)
     assert of.params == settings[1].params
     later = made_stages.make(store, lambda number, params: hill(number, params) + 0.06, trials=40, number=2)
