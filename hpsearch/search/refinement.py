@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.errors import BadArgument, MissingExtra, StageConflict, nearest
 from hpsearch.objectives import kinds
-from hpsearch.records import Argument, draw_seed, rank_key, stage_seed
+from hpsearch.records import Argument, draw_seed, stage_seed
 from hpsearch.samplers import RandomSampler, constraints_of
 from hpsearch.search.stage import (
     check_counts,
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
     from hpsearch.constraints import Constraints
-    from hpsearch.records import Direction, NewStage, Stage
+    from hpsearch.records import NewStage, Stage
     from hpsearch.space import Parameter, Space, Value
     from hpsearch.store import Store
 
 SAMPLERS = ("surrogate", "tpe", "gp")
 TRIALS, BATCH = 50, 8  # of a refinement, by default
 _PACKAGES = ("torch", "scipy")  # which Optuna's Gaussian process needs
-_MOST = 500  # trials that Optuna's samplers learn from: the time of a Gaussian process grows with their cube
+_MOST = 500  # latest trials, that Optuna's samplers learn from: a Gaussian process takes time as their cube
 _TRIES = 8  # proposals for a trial, until one meets the constraints
 
 
@@ -207,20 +207,6 @@ def _has(parameter: Parameter, value: Value) -> bool:
     return isinstance(value, int | float) and is_stored_value(parameter, value)
 
 
-def _some(past: Sequence[Scored], direction: Direction) -> Sequence[Scored]:
-    """Return the best half of `_MOST` trials, and as many of the others; the surrogate chooses for itself."""
-    if len(past) <= _MOST:
-        return past
-    order = sorted(range(len(past)), key=lambda i: _rank(past[i].score, direction, i))
-    rest = order[_MOST // 2 :]
-    kept = {*order[: _MOST // 2], *(rest[i * len(rest) // (_MOST // 2)] for i in range(_MOST // 2))}
-    return [past[i] for i in sorted(kept)]
-
-
-def _rank(score: float | None, direction: Direction, number: int) -> tuple[bool, tuple[float, float, int]]:
-    return score is None, rank_key(direction, 0.0 if score is None else score, None, number)
-
-
 def propose(stage: Stage, past: Sequence[Scored], *, sampler: str, first: int, count: int) -> list[dict[str, Value]]:
     """Return the values of one batch, ``count`` trials from number ``first``, as a sampler proposes them.
 
@@ -235,7 +221,7 @@ def propose(stage: Stage, past: Sequence[Scored], *, sampler: str, first: int, c
         return proposed or [RandomSampler().params(stage, first + i) for i in range(count)]
     import optuna  # 0.3 s, which runs of other stages do without
 
-    past = _some(past, stage.direction)
+    past = past[-_MOST:]
     seed = draw_seed(stage.seed, first, "refine")
     scores = [trial.score for trial in past if trial.score is not None]
     if not scores:  # nothing to learn from

@@ -167,21 +167,12 @@ def first_fields(stage: Stage) -> NewStage:
     return NewStage(**{name: getattr(stage, name) for name in names})
 
 
-def test_of_many_trials_the_best_half_stays_and_some_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optunas_samplers_learn_from_the_latest_of_many_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("own", 2, "maximize", 3, SPACE, {}, study_id=1)
+    past = [Scored({"x": i / 40, "y": 0.5}, float(i)) for i in range(40)]
+    latest = refinement.propose(stage, past[-10:], sampler="tpe", first=0, count=4)
     monkeypatch.setattr(refinement, "_MOST", 10)
-    past = [Scored({"x": i / 40}, None if i % 4 == 0 else float(i)) for i in range(40)]
-    kept = [trial.score for trial in refinement._some(past, "maximize")]
-    assert len(kept) == 10
-    assert {39.0, 38.0, 37.0, 35.0, 34.0} < set(kept)
-    assert None in kept
-    assert sum(score is not None and score < 34 for score in kept) >= 3
-
-
-def test_the_surrogate_is_given_all_trials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refinement, "_MOST", 10)
-    run(store, first_stage(store), 30)
-    made = refine_stage(store, store.stages(), batch=4)
-    assert len(refinement.past_trials(store, made, 0)) == 30
+    assert refinement.propose(stage, past, sampler="tpe", first=0, count=4) == latest
 
 
 CONDITIONAL: Space = {
