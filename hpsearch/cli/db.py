@@ -321,4 +321,4 @@ def import_(source: str, storage: str | None, output: Format, **request: Any) ->
     for text in notes:
         note(text)
     if table:
-        say(worded(search.checklist().next))
+        say(worded(search.checklist().next.sentence))

@@ -129,8 +129,7 @@ def checklist(search: str | None, top: int, storage: str | None, output: Format)
     elif output == "csv":
         emit(checklist_table(seen, word), output)
     else:
-        refined = "" if seen.latest.refinement is None else f" (refined in {seen.latest.name})"
-        say(f"{seen.stage}{refined}")
+        say(seen.stage)
         for question in seen.questions:
             say()
             say(f"[{_MARKS[question.verdict]}] {question.question}", hanging=4)
@@ -140,4 +139,4 @@ def checklist(search: str | None, top: int, storage: str | None, output: Format)
                 if action is not None:
                     say(f"    {what}: {worded(action)}", hanging=9)
         say()
-        say(worded(seen.next))
+        say(worded(seen.next.sentence))

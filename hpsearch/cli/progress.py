@@ -17,8 +17,9 @@ from hpsearch.errors import EvaluationFailure
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Completed, Sentence, Stage
 from hpsearch.reports.tables import by_column, with_error
-from hpsearch.search.checklist import what_next
+from hpsearch.search.next_step import next_step
 from hpsearch.search.noise import error_of_first
+from hpsearch.search.results import Results
 from hpsearch.search.workflow import Listener
 from hpsearch.text import counted
 
@@ -194,7 +195,7 @@ class Display(Listener):
         if (error := error_of_first(store, stage, best.columns)) is not None:
             say()
             say(f"best {stage.metric} {with_error(score, error)} (one standard error)")
-        step = what_next(store, store.stages(stage.search))
+        step = next_step(Results(store, store.stages(stage.search)))
         if step.step != "use" and not cut_short:  # evaluated: nothing is to be run
             self._next = [*map(command, step.actions[:1]), *self._next]
 

@@ -178,7 +178,7 @@ def confirm(search: str | None, storage: str | None, output: Format, **request: 
         emit(by_column([{**_row(state.stage, of), **of.setting.params} for of in state.ranking]), output)
     else:
         _show(done)
-        say(worded(Search(state.confirmation.search, storage=storage).checklist().next))
+        say(worded(Search(state.confirmation.search, storage=storage).checklist().next.sentence))
 
 
 def _row(stage: str, of: Confirmed) -> dict[str, Any]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial, Overview
     from hpsearch.search.checklist import Checklist
     from hpsearch.search.evaluation import Evaluation
-    from hpsearch.search.recommendation import Recommendation
     from hpsearch.space import Value
     from hpsearch.store import Store
 
@@ -43,7 +42,6 @@ class Material:
     database: str  # where they are stored, for people
     confirmations: Sequence[Overview] = ()  # of stages whose best values were run again
     evaluations: Sequence[Evaluation] = ()  # on the test set, the first one first, including any that broke off
-    recommendation: Recommendation | None = None  # the values to use; None before any trial has a score
 
     @property
     def metric(self) -> str:
@@ -102,7 +100,6 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
             if confirmation.number in numbers
         ],
         evaluations=evaluations(store, every),
-        recommendation=seen.recommended,
     )
 
 
@@ -146,7 +143,8 @@ def _about(material: Material) -> str:
 
 
 def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Answer:
-    best, following = material.checklist.best, sections.sentence(material.checklist.next.worded(word), material)
+    best = material.checklist.best
+    following = sections.sentence(material.checklist.next.sentence.worded(word), material)
     if best is None:
         why = material.latest.none_complete
         return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=following)
@@ -175,7 +173,7 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
         held = f" ({sections.ends(result.interval)})" if result.interval else ""
         score = f"Test {result.metric} {result.score:.3g}{held}"
         return score, "the evaluated trial", stages[result.stage], result.trial, result.params
-    of = material.recommendation
+    of = material.checklist.recommended
     if of is not None and of.by != "best":
         held = f" ({sections.ends(of.interval, 2)})" if of.interval else ""
         score = f"{words(of.metric).capitalize()} {of.expected:.3g} expected when trained again{held}"
@@ -207,7 +205,7 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     latest = next((of for of in reversed(material.confirmations) if of.ranking), None)
     if latest is not None:
         yield sections.confirmation_sentence(latest, material.metric)
-    tested, recommended = _current_result(material, best) is not None, material.recommendation
+    tested, recommended = _current_result(material, best) is not None, material.checklist.recommended
     learned = recommended is not None and recommended.by != "best"
     if recommended is not None and learned and not tested:
         yield f"The recommended values, {recommended.judged_by}: {'; '.join(recommended.outlook)}."

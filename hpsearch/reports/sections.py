@@ -61,8 +61,9 @@ def checklist(material: Material, word: Callable[[Action | Argument], str], *, k
     names = _by_evidence(material)
     questions = []
     for question in of.questions:
-        # Which score counts is said above.
-        answers = (sentence(part.worded(word), material) for part in question.answers if part not in of.figures)
+        if question.key == "score":  # said above
+            continue
+        answers = (sentence(part.worded(word), material) for part in question.answers)
         key = "" if question.figure is None else _key(question.figure, names)
         command = "" if question.action is None else word(question.action)
         mark, meaning = _MARKS[question.verdict]
@@ -142,7 +143,7 @@ def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
     finding, judged = material.checklist.ranges.get(name), material.checklist.stage
     names = {stage.stage.number: stage.stage.name for stage in material.stages}
     if finding is not None and all(names.get(stage.stage.parent or 0) != judged for stage in material.stages):
-        label = "next" if material.checklist.step in ("narrow", "expand") else "if narrowed"
+        label = "next" if material.checklist.next.step in ("narrow", "expand") else "if narrowed"
         label += ", expanded" if finding.widens else ""
         yield {"parameter": name, "stage": label, "range": describe(finding.advised)}
 
@@ -187,9 +188,9 @@ def best_trials(material: Material) -> Section | None:
 def _trial_row(material: Material, stage: Stage, trial: Mapping[Any, Any]) -> dict[str, Any]:
     cells: dict[str, Any] = {"stage": stage.number, "trial": trial["number"], material.metric: trial["score"]}
     best = material.checklist.best
-    if material.checklist.tied and best is not None:
+    if best is not None and best.tied:
         of_stage = stage.name == best.stage
-        ties = "yes" if of_stage and trial["number"] in material.checklist.tied else None
+        ties = "yes" if of_stage and trial["number"] in best.tied else None
         cells["tied"] = "best" if of_stage and trial["number"] == best.trial else ties
     count = material.examples
     noise = None if count or best is None else best.noise.get(stage.name)

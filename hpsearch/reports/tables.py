@@ -418,7 +418,7 @@ def checklist_table(of: Checklist, word: Callable[[Action | Argument], str]) -> 
         }
         for question in of.questions
     ]
-    return by_column([*rows, {"question": "What next?", "verdict": "act", "answer": of.next.worded(word)}])
+    return by_column([*rows, {"question": "What next?", "verdict": "act", "answer": of.next.sentence.worded(word)}])
 
 
 def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:

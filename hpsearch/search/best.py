@@ -125,11 +125,8 @@ class BestTrial:
         return f"{count} of the stage {'is' if len(tied) == 1 else 'are'} statistically tied with it: {named}{how}"
 
 
-def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True) -> BestTrial | None:
-    """Return the best trial of a search's stages, compared with the best `MOST`; None before any trial has a score.
-
-    With ``correcting`` its score is corrected for selection, which takes a tenth of a second.
-    """
+def best_trial(store: Store, stages: Sequence[Stage]) -> BestTrial | None:
+    """Return the best trial of a search's stages, compared with the best `MOST`; None before any trial has a score."""
     candidates = [(stage, store.columns(stage, top=MOST, hits=True)) for stage in stages]
     best = best_among(candidates)
     if best is None:
@@ -143,7 +140,7 @@ def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True
     interval, corrected = None, None
     if (own := noise.get(stage.name)) is not None:
         interval = own.interval(number)
-        if correcting and all(rival.name in noise or not its["number"] for rival, its in rivals):
+        if all(rival.name in noise or not its["number"] for rival, its in rivals):
             of_rivals = [noise[rival.name] for rival, _ in rivals if rival.name in noise]
             seed = draw_seed(stage.seed, 0, "images")  # as in 0.2
             corrected = own.corrected(of_rivals, number, most=MOST, seed=seed)

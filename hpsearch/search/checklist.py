@@ -7,38 +7,37 @@ that another module computes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
-from hpsearch.records import Action, Argument, Sentence, Stage
-from hpsearch.search.adoption import Adoption, adoption
-from hpsearch.search.best import BestTrial, Overview, best_trial
+from hpsearch.records import Action, Argument, Sentence
 from hpsearch.search.budget import budget
-from hpsearch.search.confirmation import assess
-from hpsearch.search.curve_analysis import CurveSigns, curve_signs, sentences
-from hpsearch.search.evaluation import Evaluation, evaluations
+from hpsearch.search.curve_analysis import sentences
 from hpsearch.search.evidence import CLEAR, FEW, WEAK, positions
 from hpsearch.search.infeasible import infeasible
-from hpsearch.search.narrowing import Strongest, analyse_ranges, reachable, stage_to_narrow, strongest_evidence
-from hpsearch.search.next_step import NextStep, Step, next_start, next_step
+from hpsearch.search.narrowing import Strongest, reachable
+from hpsearch.search.next_step import NextStep, next_start, next_step
 from hpsearch.search.range_analysis import NarrowedRange, outermost
-from hpsearch.search.recommendation import Recommendation, recommend
-from hpsearch.search.scientific import ScientificValues, scientific_values
-from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
+from hpsearch.search.results import Results
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, delivered, delivered_as, describe, holds
-from hpsearch.store import Counts, Store
 from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from hpsearch.records import Stage
+    from hpsearch.search.adoption import Adoption
+    from hpsearch.search.best import BestTrial, Overview
+    from hpsearch.search.evaluation import Evaluation
+    from hpsearch.search.recommendation import Recommendation
+    from hpsearch.search.scientific import ScientificValues
     from hpsearch.statistics.intervals import Interval
+    from hpsearch.store import Store
 
 _TELLING = 80  # so many trials of 100 examples mostly see a bound that cuts off something (tests/benchmarks/edges.py)
 _MANY_TESTS = 5  # of more parameters one in twenty is worth a sentence
@@ -59,38 +58,19 @@ class Question:
     action: Action | None = None  # what acts on it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Checklist:
     """The checklist of a search so far."""
 
     search: str
     stage: str  # the name of the stage that the ranges are about, the latest with enough trials
+    top: int  # number of trials that are called the best
+    questions: tuple[Question, ...]  # none before any trial has a score
+    next: NextStep
     best: BestTrial | None  # the best trial over all stages; None before any is complete
-    tied: tuple[int, ...]  # trials of its stage that are statistically tied with it, best first, itself left out
-    # whether it differs significantly from each of the others among the best ``top``; None: not known
-    distinguishable: bool | None
     ranges: Mapping[str, NarrowedRange]  # the next range of each parameter; empty where there are too few trials
-    # whether all trials of the stage, the best among them, have the same score
-    level: bool = field(default=False, repr=False)
-    evidence: Mapping[str, Strongest] = field(default_factory=dict, repr=False)  # of the whole search, by parameter
-    questions: tuple[Question, ...] = ()
-    top: int = 5  # number of trials that are called the best
-    step: Step = "start"  # the next step
-    next: Sentence = field(default_factory=Sentence)  # the next step in words
-    actions: tuple[Action, ...] = field(default=(), metadata={"json": "commands"})  # as in 0.2
-    figures: tuple[Sentence, ...] = ()  # those answers that say which score counts
-    scientific: ScientificValues | None = None  # scientific values compared; None where there are none
-    confirmed: Overview | None = None  # the confirmation of the best trial's stage
     recommended: Recommendation | None = None  # the values to use
-    evaluated: Evaluation | None = None  # the first evaluation on the test set that came to a result
-    of: Stage = field(repr=False)  # the stage that the ranges are about
-    stages: Sequence[Stage] = field(default=(), repr=False)  # all stages of the search, by number
-    latest: Stage = field(repr=False)  # the latest stage that has trials
-    counts: Counts = field(default_factory=Counts, repr=False)  # of the stage's trials
-    curves: CurveSigns | None = field(default=None, repr=False)  # what the stage's learning curves show
-    measure: Action | None = field(default=None, repr=False)  # to confirm the best trial's stage, where that is to do
-    # whether only some of the search's stages are considered, so that actions must name the stage
-    part: bool = field(default=False, repr=False)
+    scientific: ScientificValues | None = None  # scientific values compared; None where there are none
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.advice))
@@ -98,60 +78,13 @@ class Checklist:
     @property
     def advice(self) -> tuple[Sentence, ...]:
         """All answers and the next step, as a list."""
-        return (*(answer for question in self.questions for answer in question.answers), self.next)
-
-    @property
-    def few(self) -> bool:
-        """True if there are too few trials to go by."""
-        return self.counts.complete < self.top or self.counts.complete + self.counts.pruned < FEW
-
-    @property
-    def longer(self) -> int | None:
-        """The epochs of a stage to make next, where scores still improve at the end; None where these are enough.
-
-        Where better values are seen beyond a bound, the range comes first: at the best values here training is slow.
-        """
-        epochs = kinds.trained_epochs(self.of)
-        improving = self.curves is not None and "improving" in self.curves.signs
-        if epochs is None or not improving or self.of.number != self.latest.number:
-            return None
-        return None if any(made.widens for made in self.ranges.values()) else 2 * epochs
-
-    @property
-    def made(self) -> Stage | None:
-        """The next stage, where it has been made from this one and has no trial yet."""
-        last = self.stages[-1]
-        return last if last.parent == self.of.number and last.number > self.latest.number else None
-
-    def trial(self, number: int) -> str:
-        """Return the name of a trial of the best one's stage: with the stage, where the checklist is about another."""
-        stage = self.stage if self.best is None else self.best.stage
-        return f"trial {number}" if stage == self.stage else f"{stage} trial {number}"
+        return (*(answer for question in self.questions for answer in question.answers), self.next.sentence)
 
     def plain(self, word: Callable[[Action | Argument], str] | None = None) -> dict[str, Any]:
         """Return the checklist as JSON has it; ``word`` puts actions and arguments into words."""
         plain: dict[str, Any] = to_plain(self, word=word)
-        plain["advice"] = to_plain(self.advice, word=word)
         plain["ranges"] = {name: _range_fields(made) for name, made in self.ranges.items()}
-        plain["confirmed"] = None if self.confirmed is None else _confirmed_fields(self.confirmed)
         return plain
-
-
-def _confirmed_fields(of: Overview) -> dict[str, Any]:
-    first = of.first
-    return {
-        "confirmation": of.confirmation.name,
-        "stage": of.stage,
-        "settings": len(of.ranking),
-        "left": of.left,
-        "trial": first and first.trial,
-        "mean": first and first.mean,
-        "interval": first and to_plain(first.interval),
-        "repeats": first.repeats if first else 0,
-        "tied": of.tied,
-        "compared": of.compared,
-        "asked": of.plan.size_requested,
-    }
 
 
 def _range_fields(made: NarrowedRange) -> dict[str, Any]:
@@ -166,117 +99,42 @@ def _range_fields(made: NarrowedRange) -> dict[str, Any]:
 
 def checklist(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Checklist:
     """Return what the stages of one search have shown so far; ``top`` trials, at least 2, are called the best."""
-    facts = _facts(store, stages, top, firm=True)
-    action = actions_for(store, facts.search)
-    step = next_step(facts, action)
-    following, figures = Sentence(f"next: {step.words}", step.actions), tuple(map(Sentence, _figures(facts)))
-    facts = replace(facts, step=step.step, actions=step.actions, figures=figures, next=following)
-    facts = replace(facts, recommended=recommend(store, stages))
-    if facts.best is None:
-        none = Sentence(f"no trial has a score yet: {step.words.replace('trials', 'them', 1)}", step.actions)
-        return replace(facts, next=none)
-    return replace(facts, questions=tuple(_questions(store, stages, facts, facts.best, step, action)))
+    at = Results(store, stages, top=top)
+    step = next_step(at)
+    questions = () if at.best is None else tuple(_questions(at, at.best, step))
+    return Checklist(at.search, at.of.name, at.top, questions, step, at.best, at.ranges, at.recommended, at.scientific)
 
 
-def what_next(store: Store, stages: Sequence[Stage], *, top: int = 5) -> NextStep:
-    """Return the next step of `checklist` alone."""
-    facts = _facts(store, stages, top, firm=False)
-    return next_step(facts, actions_for(store, facts.search))
-
-
-def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Checklist:
-    """Return the checklist without advice; with ``firm`` also its certainty, which takes longer."""
-    stage = stage_to_narrow(store, stages)
-    best = best_trial(store, stages, correcting=firm)
-    confirmation = None if best is None else known_confirmation(store, best.of)
-    counts = store.counts(stage)
-    if counts.pruned and 2 <= counts.complete < top:
-        top = counts.complete  # all that pruning left
-    try:
-        narrowing = analyse_ranges(store, stages, stage, top=top, widen=True)
-        ranges, level = narrowing.ranges, narrowing.level
-    except NotEnoughTrials:  # the advice says so
-        ranges, level = {}, False
-    near = () if best is None else best.ties[: top - 1]
-    every = store.stages(stage.search)
-    latest = latest_with_trials(store, every)
-    confirmed = None if confirmation is None else assess(store, confirmation)
-    measure = None
-    if best is not None and (confirmed is None or confirmed.left) and not kinds.foreign(best.of):
-        number = None if best.of.number == latest.number else best.of.number
-        begun = {} if confirmed is None else confirmed.as_begun
-        measure = actions_for(store, stage.search)("confirm", **begun | {"stage": number})
-    return Checklist(
-        search=stage.search,
-        stage=stage.name,
-        best=best,
-        tied=() if best is None else best.tied,
-        distinguishable=not any(near) if len(near) == top - 1 and None not in near else None,
-        ranges=ranges,
-        evidence=strongest_evidence(store, stages, top=top) if firm and len(stages) > 1 else {},
-        level=level and best is not None and best.stage == stage.name,
-        top=top,
-        scientific=scientific_values(store, stages),
-        curves=None if best is None else _curve_signs(store, stage, best),
-        confirmed=confirmed,
-        evaluated=evaluated(store, every, current={latest.name, stage.name if best is None else best.stage}),
-        of=stage,
-        stages=every,
-        latest=latest,
-        counts=counts,
-        measure=measure,
-        part=len(every) > len(stages),
-    )
-
-
-def evaluated(store: Store, stages: Sequence[Stage], *, current: Collection[str]) -> Evaluation | None:
-    """Return the first evaluation that came to a result, or the first one; None before any.
-
-    ``current`` are the stages of the search's final values so far.
-    """
-    every = evaluations(store, stages)
-    if not every:
-        return None
-    first = next((evaluation for evaluation in every if evaluation.score is not None), every[0])
-    return replace(first, current=first.stage in current)
-
-
-def _questions(
-    store: Store,
-    stages: Sequence[Stage],
-    at: Checklist,
-    best: BestTrial,
-    step: NextStep,
-    action: Callable[..., Action],
-) -> Iterator[Question]:
+def _questions(at: Results, best: BestTrial, step: NextStep) -> Iterator[Question]:
     """Yield the questions that can be asked of a search with a score, in the playbook's order behind the result."""
     number = None if at.of.number == at.latest.number else at.of.number
 
     def plot(kind: str, **arguments: Any) -> Action:
-        return action("plot", kind=kind, **arguments)
+        return at.action("plot", kind=kind, **arguments)
 
+    if figures := _said(_figures(at, best)):
+        yield Question("score", "Which score counts?", "ok", figures, plot("history"))
     yield _result(at, best, plot("history"))
     if at.scientific is not None:
-        yield _scientific(at.scientific, partial(plot, "isolation", stage=number), over=_over(at))
-    yield _trials(store, at, plot("budget", stage=number), action)
-    yield _width(at, step, partial(plot, "parameters", stage=number), action)
-    yield _feasible(store, at, partial(plot, "parameters", stage=number))
-    if (curves := _curves(store, at, plot("curves", stage=number), action)) is not None:
-        yield curves
-    yield _effects(at, plot("importance", stage=number), action)
-    if (adopted := adoption(store, stages)) is not None:
-        yield _adopt(adopted, over=_over(at))
+        yield _scientific(at.scientific, partial(plot, "isolation", stage=number), over=at.over)
+    yield _trials(at, plot("budget", stage=number))
+    yield _width(at, step, partial(plot, "parameters", stage=number))
+    yield _feasible(at, partial(plot, "parameters", stage=number))
+    if at.has_curves:
+        yield _curves(at, plot("curves", stage=number))
+    yield _effects(at, plot("importance", stage=number))
+    if at.adoption is not None:
+        yield _adopt(at.adoption, step)
 
 
-def _result(at: Checklist, best: BestTrial, figure: Action) -> Question:
+def _result(at: Results, best: BestTrial, figure: Action) -> Question:
     """Ask how good the result is."""
-    over = _over(at)
-    confirmed = at.confirmed is not None and at.confirmed.complete
-    answers: list[str | Sentence] = [*at.figures, *([] if best.left_out is None else [best.left_out])]
+    over, confirmed = at.over, at.confirmed is not None and at.confirmed.complete
+    answers: list[str | Sentence] = [] if best.left_out is None else [best.left_out]
     if at.confirmed is not None and confirmed:
         answers += [] if over else _confirmed_ties(at, at.confirmed)
     elif at.level:
-        scored = f"all {counted(at.counts.complete, 'trial')} of {at.stage} have the same score, {best.score:.4g}"
+        scored = f"all {counted(at.counts.complete, 'trial')} of {at.of.name} have the same score, {best.score:.4g}"
         answers.append(f"{scored}: no hyperparameter made a difference to it")
     else:
         answers += _ties(at, best)
@@ -296,9 +154,9 @@ def _scientific(of: ScientificValues, plot: Callable[..., Action], *, over: bool
     )
 
 
-def _trials(store: Store, at: Checklist, figure: Action, action: Callable[..., Action]) -> Question:
+def _trials(at: Results, figure: Action) -> Question:
     """Ask whether the ranges have been sampled enough."""
-    of = budget(store, at.of)
+    of = budget(at.store, at.of)
     answers: list[str | Sentence] = [*_few(at), *([] if of is None else [of.sentence])]
     if not answers:
         answers = ["the scores do not tell what more trials would bring"]
@@ -308,11 +166,11 @@ def _trials(store: Store, at: Checklist, figure: Action, action: Callable[..., A
     more = None
     if verdict == "act" and not kinds.foreign(at.of):
         twice = 2 * at.counts.finished
-        more = next_start(at, action, trials=max(100, twice) if at.few else twice)
+        more = next_start(at, trials=max(100, twice) if at.few else twice)
     return Question("trials", "Were there enough trials?", verdict, _said(answers), figure, more)
 
 
-def _width(at: Checklist, step: NextStep, plot: Callable[..., Action], action: Callable[..., Action]) -> Question:
+def _width(at: Results, step: NextStep, plot: Callable[..., Action]) -> Question:
     """Ask whether the best values lie at the edge of a range."""
     question = "Are the ranges wide enough?"
     if not at.ranges:
@@ -326,15 +184,18 @@ def _width(at: Checklist, step: NextStep, plot: Callable[..., Action], action: C
         words, more = unseen or ["no bound is seen to cut off better values"], None
         if least < _TELLING:
             words.append(f"fewer than {_TELLING} trials with a score often miss a bound that does")
-            more = _more(at, least, _TELLING if least >= FEW else FEW, action)
+            more = _more(at, least, _TELLING if least >= FEW else FEW)
         return Question("ranges", question, verdict, _said(words), plot(), more)
     answers = _said(_edge(name, made, at, step) for name, made in edges.items())
-    widens = any(made.widens for made in edges.values())
-    widen = action("narrow", top=at.top, expand=True) if widens and at.of.number == at.latest.number else None
-    return Question("ranges", question, "act" if widens else "ok", answers, plot(parameters=[next(iter(edges))]), widen)
+    widen = None
+    if at.widens and at.of.number == at.latest.number:
+        widen = at.action("narrow", top=at.top, expand=True)
+    return Question(
+        "ranges", question, "act" if at.widens else "ok", answers, plot(parameters=[next(iter(edges))]), widen
+    )
 
 
-def _unseen(at: Checklist) -> Iterator[str]:
+def _unseen(at: Results) -> Iterator[str]:
     """Yield the parameters that matter whose recommended values lie at a bound that no trial went beyond."""
     of = at.recommended or at.best
     params = {} if of is None else delivered(of.of.space, of.params)
@@ -364,22 +225,17 @@ def _unseen(at: Checklist) -> Iterator[str]:
                 )
 
 
-def _over(at: Checklist) -> bool:
-    """Return whether an evaluation on the test set has ended the search."""
-    return at.evaluated is not None and at.evaluated.answers
-
-
-def _more(at: Checklist, scored: int, wanted: int, action: Callable[..., Action]) -> Action | None:
+def _more(at: Results, scored: int, wanted: int) -> Action | None:
     """Return the action by which so many trials have a score, of which there are ``scored`` now."""
-    if _over(at) or kinds.foreign(at.of):
+    if at.over or kinds.foreign(at.of):
         return None
     finished = at.counts.finished
-    return next_start(at, action, trials=max(-(-finished * wanted // max(scored, 1)), finished + 1))
+    return next_start(at, trials=max(-(-finished * wanted // max(scored, 1)), finished + 1))
 
 
-def _feasible(store: Store, at: Checklist, plot: Callable[..., Action]) -> Question:
+def _feasible(at: Results, plot: Callable[..., Action]) -> Question:
     """Ask how many trials failed, and where."""
-    of = infeasible(store, at.of)
+    of = infeasible(at.store, at.of)
     question = "Did trials fail, and where?"
     if of is None:
         return Question("feasible", question, "ok", _said([f"none of {counted(at.counts.finished, 'trial')} failed"]))
@@ -391,43 +247,33 @@ def _feasible(store: Store, at: Checklist, plot: Callable[..., Action]) -> Quest
     return Question("feasible", question, "act" if of.many else "ok", _said(answers), plot(parameters=place))
 
 
-def _curves(store: Store, at: Checklist, figure: Action, action: Callable[..., Action]) -> Question | None:
-    """Ask what the learning curves show; None where trials have none."""
+def _curves(at: Results, figure: Action) -> Question:
+    """Ask what the learning curves show."""
     question, of = "What do the learning curves of the best trials show?", at.curves
     if of is None:
-        if not _has_curves(store, at.of):
-            return None
         return Question("curves", question, "unknown", _said(["they are too few or too short to say"]), figure)
-    longer = action("narrow", top=at.top, epochs=at.longer) if at.longer is not None and not _over(at) else None
+    longer = None if at.longer is None or at.over else at.action("narrow", top=at.top, epochs=at.longer)
     answers = _said(sentences(of, kinds.remedies(at.of)))
     return Question("curves", question, "act" if of.signs else "ok", answers, figure, longer)
 
 
-def _has_curves(store: Store, stage: Stage) -> bool:
-    return kinds.trained_epochs(stage) is not None or bool(store.epochs(stage))
-
-
-def _curve_signs(store: Store, stage: Stage, best: BestTrial) -> CurveSigns | None:
-    """Return what a stage's learning curves show; None where there are none, or too few or too short ones."""
-    error = best.error if best.stage == stage.name else None
-    return curve_signs(store, stage, error=error) if _has_curves(store, stage) else None
-
-
-def _adopt(of: Adoption, *, over: bool) -> Question:
+def _adopt(of: Adoption, step: NextStep) -> Question:
     """Ask whether the search's values should take the place of the baseline's."""
     verdict: Verdict = "ok" if of.verdict == "keep" else "act" if of.verdict == "adopt" else "unknown"
-    return Question(
-        "adopt", "Should it replace the baseline?", verdict, of.sentences, action=None if over else of.action
-    )
+    action = of.action
+    if action is not None and action.kind == "confirm" and action not in step.actions:  # other steps come first
+        action = None
+    return Question("adopt", "Should it replace the baseline?", verdict, of.sentences, action=action)
 
 
-def _effects(at: Checklist, figure: Action, action: Callable[..., Action]) -> Question:
+def _effects(at: Results, figure: Action) -> Question:
     """Ask which parameters matter."""
-    over = _over(at)
     within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = {} if at.level else at.ranges
     answers = [
-        effect for name, made in effects.items() if (effect := _effect(name, made, within, over, at.evidence.get(name)))
+        effect
+        for name, made in effects.items()
+        if (effect := _effect(name, made, within, at.over, at.evidence.get(name)))
     ]
     tests = [made.evidence for made in effects.values() if made.evidence is not None and not made.few]
     if len(tests) > _MANY_TESTS and any(made.verdict == "weak" for made in effects.values()):
@@ -436,7 +282,7 @@ def _effects(at: Checklist, figure: Action, action: Callable[..., Action]) -> Qu
             f"of {len(tests)} parameters without effect {by_chance} would seem to matter by chance (p = {WEAK})"
         )
     few = [made.scored for made in effects.values() if made.few]
-    more = _more(at, min(few), FEW, action) if few else None
+    more = _more(at, min(few), FEW) if few else None
     verdict: Verdict = "ok" if answers and not few else "unknown"
     return Question("effects", "Which hyperparameters matter?", verdict, _said(answers), figure, more)
 
@@ -445,11 +291,9 @@ def _said(answers: Iterable[str | Sentence]) -> tuple[Sentence, ...]:
     return tuple(Sentence(text) if isinstance(text, str) else text for text in answers)
 
 
-def _figures(at: Checklist) -> Iterator[str]:
+def _figures(at: Results, best: BestTrial) -> Iterator[str]:
     """Yield the scores by rank: the test score counts, before a mean over seeds, before a single score."""
-    best, evaluation = at.best, at.evaluated
-    if best is None:
-        return
+    evaluation = at.evaluated
     confirmed = at.confirmed if at.confirmed is not None and at.confirmed.complete else None
     corrected = "" if best.corrected is None else f" ({rounded(best.corrected, 2)} corrected for selection)"
     raw = f"the best single score {best.score:.4g} of {best.stage} trial {best.trial}{corrected}"
@@ -487,7 +331,7 @@ def _ends(interval: Interval | None) -> str:
     return "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
 
 
-def _confirmed_ties(at: Checklist, of: Overview) -> list[str]:
+def _confirmed_ties(at: Results, of: Overview) -> list[str]:
     if len(of.ranking) == 1:
         return []
     if not of.compared:
@@ -506,16 +350,16 @@ def _incomplete(of: Overview | None) -> list[str]:
     return [f"every repeat of {of.confirmation.name} failed: training is not stable with these values"]
 
 
-def _few(at: Checklist) -> list[str]:
+def _few(at: Results) -> list[str]:
     complete, pruned = at.counts.complete, at.counts.pruned
     more = f" ({pruned} more were pruned)" if pruned else ""
     scored = f"{counted(complete, 'trial')} with a score{more}"
     if complete < at.top:
-        return [f"{at.stage} has {scored}, too few for a top {at.top}: nothing is said of its ranges"]
-    return [f"{at.stage} has only {scored}: most of what follows may be chance"] if at.few else []
+        return [f"{at.of.name} has {scored}, too few for a top {at.top}: nothing is said of its ranges"]
+    return [f"{at.of.name} has only {scored}: most of what follows may be chance"] if at.few else []
 
 
-def _edge(name: str, made: NarrowedRange, at: Checklist, step: NextStep) -> Sentence:
+def _edge(name: str, made: NarrowedRange, at: Results, step: NextStep) -> Sentence:
     before = made.before
     assert not isinstance(before, Categorical)
     side, bound = ("upper", before.high) if made.at_edge == "high" else ("lower", before.low)
@@ -532,7 +376,7 @@ def _edge(name: str, made: NarrowedRange, at: Checklist, step: NextStep) -> Sent
     return Sentence(f"{start}a further stage would widen the range to {wider}")
 
 
-def _ties(at: Checklist, best: BestTrial) -> list[str | Sentence]:
+def _ties(at: Results, best: BestTrial) -> list[str | Sentence]:
     if not best.ties:
         return []
     if not best.known and kinds.reports_noise(best.of):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadSpace, NotEnoughTrials, StageConflict
@@ -86,14 +87,12 @@ def analyse_ranges(
     leaders: Mapping[int, float] | None = None,
     rule: str = "surrogate",
     regardless: bool = False,
-    widen: bool = False,
 ) -> Narrowing:
     """Compute a stage's next ranges; nothing is written. NotEnoughTrials if fewer are complete than ``top``.
 
     The first options are those of `hpsearch.search.range_analysis.narrow`. With the rule ``surrogate`` ranges hold all
     plausible values (`hpsearch.search.plausible`), and those of parameters without evidence stay, unless
-    ``regardless``; with ``order-statistics`` they are those of the best trials alone. With ``widen``
-    the ranges that an expansion would make are computed too.
+    ``regardless``; with ``order-statistics`` they are those of the best trials alone.
     """
     pruned, parts = store.counts(stage).pruned, parts_of(stage)
 
@@ -108,17 +107,14 @@ def analyse_ranges(
         raise unscored(store, stage.search, stage.name)
     if not whole and len(Finished.from_columns(stage.space, columns)) < len(columns["number"]):
         columns = store.scores(stage)  # those that were left out may have been among the best
-    options: dict[str, Any] = {
-        "top": top,
-        "quantile": quantile,
-        "expand": expand,
-        "leaders": leaders,
-        "rule": rule,
-        "regardless": regardless,
-        "widen": widen,
-    }
+
+    def analysed(part: Part, pruned: int) -> Narrowing:
+        options = {"top": top, "quantile": quantile, "expand": expand, "leaders": leaders, "pruned": pruned}
+        options["by_evidence"] = rule == "surrogate" and not regardless
+        return _analysed(store, stages, stage, part, columns, rule, options)
+
     if len(parts) == 1:
-        alone = _analysed(store, stages, stage, parts[0], columns, pruned=pruned, **options)
+        alone = analysed(parts[0], pruned)
         return replace(alone, rule={"rule": rule, **alone.rule})
     if leaders is not None:
         raise BadArgument(
@@ -131,7 +127,7 @@ def analyse_ranges(
     made: list[Narrowing | NotEnoughTrials] = []
     for part, beaten in zip(parts, stopped, strict=True):
         try:
-            made.append(_analysed(store, stages, stage, part, columns, pruned=beaten, **options))
+            made.append(analysed(part, beaten))
         except NotEnoughTrials as error:  # this range stays
             made.append(error)
     return _joined(stage, parts, made, {"rule": rule, "top": top, "quantile": quantile, "expand": expand})
@@ -173,17 +169,16 @@ def _analysed(
     stage: Stage,
     part: Part,
     columns: Mapping[str, NDArray[Any]],
-    *,
-    top: int | None,
-    quantile: float | None,
-    expand: bool,
-    leaders: Mapping[int, float] | None,
     rule: str,
-    regardless: bool,
-    widen: bool,
-    pruned: int,
+    options: Mapping[str, Any],
 ) -> Narrowing:
-    """Compute the next ranges of a part, by its names of parameters; ``columns`` are those of the stage."""
+    """Compute the next ranges of a part, by its names of parameters.
+
+    Args:
+        columns: Those of the stage.
+        rule: One of `RULES`.
+        options: Further arguments of `narrow`.
+    """
     may_lack = {name for name, own in part.names.items() if own in kinds.may_lack(stage)}
     trials = Finished.from_columns(part.space, part.select(columns), may_lack)
     if not len(trials):
@@ -194,35 +189,20 @@ def _analysed(
     constraints = constraints_of(stage)
     constrained = set() if constraints is None else constraints.names
     used_by = {name: natural.used_by for name, natural in known.items() if natural.used_by is not None}
-    k, values = used_count(len(trials), pruned, top, quantile), None
-    if rule == "surrogate":
-        values = _plausible(store, stages, stage, part, trials, k, used_by=used_by)
-
-    def narrowed(expand: bool) -> Narrowing:
-        return narrow(
-            part.space,
-            trials,
-            top=top,
-            quantile=quantile,
-            direction=stage.direction,
-            first_space=first_space,
-            expand=expand,
-            natural={name: reachable(natural, part.space[name]) for name, natural in known.items()},
-            used_by=used_by,
-            settings=settings,
-            by_evidence=rule == "surrogate" and not regardless,
-            plausible=values,
-            constrained=[name for name, own in part.names.items() if own in constrained],
-            pruned=pruned,
-            leaders=leaders,
-        )
-
-    narrowing = narrowed(expand)
-    ranges = narrowing.ranges
-    if widen and any(made.edges for made in ranges.values()):
-        wide = narrowed(True).space
-        ranges = {name: replace(made, widened=wide[name]) if made.edges else made for name, made in ranges.items()}
-    return replace(narrowing, ranges=ranges)
+    k = used_count(len(trials), options["pruned"], options["top"], options["quantile"])
+    values = cache(partial(_plausible, store, stages, stage, part, trials, k, used_by=used_by))
+    return narrow(
+        part.space,
+        trials,
+        direction=stage.direction,
+        first_space=first_space,
+        natural={name: reachable(natural, part.space[name]) for name, natural in known.items()},
+        used_by=used_by,
+        settings=settings,
+        plausible=values if rule == "surrogate" else None,
+        constrained=[name for name, own in part.names.items() if own in constrained],
+        **options,
+    )
 
 
 def _plausible(

@@ -6,7 +6,7 @@ Positions and widths are on each parameter's transformed scale (log10 where its 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -166,7 +166,7 @@ class NarrowedRange:
     # number of further trials whose score is that of the last of the ``top``
     equal: int = field(default=0, repr=False)
     sentences: tuple[Sentence, ...] = ()  # the evidence and the edges in words
-    # the range with its pressed bounds moved outwards; None: no edge, or not computed
+    # the range with its pressed bounds moved outwards; None: no edge
     widened: Parameter | None = field(default=None, repr=False)
     effect: Effect | None = field(default=None, repr=False)  # the second of the two tests
     spread: float | None = field(default=None, repr=False)  # the p-value of the first
@@ -230,7 +230,7 @@ def narrow(
     pruned: int = 0,
     leaders: Mapping[int, float] | None = None,
     by_evidence: bool = False,
-    plausible: Mapping[str, Plausible] | None = None,
+    plausible: Callable[[], Mapping[str, Plausible] | None] | None = None,
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
@@ -254,7 +254,8 @@ def narrow(
         leaders: At least k trials that another evaluation of the same values puts first, best first, with their scores
             in it: its first k are the k best, and k uniform draws too.
         by_evidence: Keep the range of a parameter without evidence, and each choice that may be as good as others.
-        plausible: The plausible values of parameters (`hpsearch.search.plausible`), by name. None: the k best alone.
+        plausible: Returns the plausible values of parameters (`hpsearch.search.plausible`) beside the k best, by name;
+            called once a range does not stay. None: the k best alone.
 
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, or one out of its range.
@@ -280,7 +281,7 @@ def narrow(
     for name, old in space.items():
         condition, users = (used_by or {}).get(name), users_of[name]
         values, best = ranked.params[name][users], int(np.sum(users < k))
-        first, outer = first_space.get(name, old), (natural or {}).get(name, (None, None))
+        first, outer, likely = first_space.get(name, old), (natural or {}).get(name, (None, None)), None
         few = bool(pruned) and len(users) < LEAST_FOR_EDGES and not isinstance(old, Categorical)
         stays = False
         if best < 2:
@@ -292,8 +293,9 @@ def narrow(
             spread = spread_p(old, [*values[:best].tolist(), *more]) if chosen else 1.0
             p = tests[name].p if name in constrained else either_p(spread, tests[name].p)
             rests, count, stays = values[:best].tolist(), best, by_evidence and p > WEAK
-            if plausible and name in plausible:
-                rests, count = [*rests, *plausible[name].values], max(best, plausible[name].trials)
+            likely = None if stays or plausible is None else (plausible() or {}).get(name)
+            if likely is not None:
+                rests, count = [*rests, *likely.values], max(best, likely.trials)
             if isinstance(old, Categorical):
                 lost = () if stays or name in constrained else lost_choices(old, values, goodness[users])
                 made = _narrow_choices(old, [c for c in old.choices if c not in lost] + rests if by_evidence else rests)
@@ -310,7 +312,7 @@ def narrow(
                 equal=len(more),
                 narrowed=old != first,
                 scored=len(users),
-                gap=None if stays or not plausible or name not in plausible else plausible[name].gap,
+                gap=None if likely is None else likely.gap,
             )
         some = condition is not None or old.when is not None or len(users) < len(ranked)
         of, left = k if some else None, len(users) if few else None
@@ -468,8 +470,8 @@ def _narrow_range(
     ]
     if not ends[0] < ends[1]:  # a range of a few floating-point numbers
         ends = [old.low, old.high]
-    stopped: dict[str, float] = {}
-    for edge in edges if expand else ():
+    wide, stopped = list(ends), dict[str, float]()
+    for edge in edges:
         reach = max(high - inner[0] if edge.side == "high" else inner[1] - low, (high - low) / 4)
         target = _value_at(old, high + reach if edge.side == "high" else low - reach, edge.side)
         limit = outermost(old, natural, edge.side)
@@ -479,15 +481,15 @@ def _narrow_range(
             stopped[edge.side] = limit
             target = _aligned(old, limit, up=edge.side == "low")
         if sign * target > sign * edge.bound:
-            ends[side] = target
-    new: Float | Int
-    if isinstance(old, Int):
-        new = replace(old, low=int(ends[0]), high=int(ends[1]))
-    else:
-        new = replace(old, low=ends[0], high=ends[1])
+            wide[side] = target
+    widened, new = _between(old, *wide), _between(old, *(wide if expand else ends))
     kept = (to_scale(new, new.high) - to_scale(new, new.low)) / (high - low)
-    moved = new.low < old.low or new.high > old.high
-    return NarrowedRange(old, new, count, None, kept, moved, edges, stopped)
+    made = NarrowedRange(old, new, count, None, kept, edges=edges, widened=widened if edges else None)
+    return replace(made, expanded=new.low < old.low or new.high > old.high, stopped=stopped) if expand else made
+
+
+def _between(old: Float | Int, low: float, high: float) -> Float | Int:
+    return replace(old, low=int(low), high=int(high)) if isinstance(old, Int) else replace(old, low=low, high=high)
 
 
 def _value_at(old: Float | Int, position: float, side: Side) -> float:

@@ -131,7 +131,7 @@ def search(surface: str, trials: int, examples: int, top: int, rule: str, number
                 direction="maximize",
                 first_space=SPACE,
                 by_evidence=rule == "surrogate",
-                plausible=values,
+                plausible=lambda values=values: values,
             ).space
         )
         ends = [(of.low, of.high) for of in space.values() if not isinstance(of, Categorical)]

@@ -21,7 +21,7 @@ def test_a_refinement_is_shown_as_what_it_is_and_exported(searched: Cli) -> None
     assert "stage-01 (refined)" in searched.ok("status")
     assert "refined by surrogate, in batches of 2" in searched.ok("report --format md --out -")
     lines = searched.ok("checklist").splitlines()
-    assert lines[0].endswith("/stage-01 (refined in tiny/stage-02)")
+    assert lines[0].endswith("/stage-01")
     assert "narrow" not in lines[-1]
     searched.ok("plot budget")
     assert Path("tiny-stage-01-budget.html").exists()

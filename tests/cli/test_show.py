@@ -137,13 +137,12 @@ def test_the_checklist_says_what_was_learned_and_what_is_next(searched: Cli) -> 
         mark = {"ok": "x", "act": "!", "unknown": "?"}[asked["verdict"]]
         expected += [f"[{mark}] {asked['question']}", *(f"- {answer}" for answer in asked["answers"])]
         expected += [f"{word}: {asked[key]}" for word, key in (("see", "figure"), ("do", "action")) if asked[key]]
-    assert lines == [*expected, plain["next"]]
+    assert lines == [*expected, plain["next"]["sentence"]]
     assert "- tiny/stage-01 has only 8 trials with a score: most of what follows may be chance" in lines
-    assert plain["next"] == plain["advice"][-1]
-    assert plain["next"].startswith("next: ")
+    assert plain["next"]["sentence"].startswith("next: ")
     rows = searched.csv("checklist")
     assert [row["question"] for row in rows] == [*(asked["question"] for asked in plain["questions"]), "What next?"]
-    assert rows[-1]["answer"] == plain["next"]
+    assert rows[-1]["answer"] == plain["next"]["sentence"]
     for asked in plain["questions"]:
         if asked["figure"]:
             searched.ok(asked["figure"].removeprefix("hpsearch "))

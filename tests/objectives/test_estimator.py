@@ -29,6 +29,7 @@ from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.objectives.user.trial import Trial as Called
 from hpsearch.records import FOLDS, METRICS, Completed, Failed, NewStage
 from hpsearch.records import Trial as Claimed
+from hpsearch.search.evaluation import evaluations
 from hpsearch.sklearn import StagedRandomSearchCV
 from hpsearch.statistics import wilson
 from hpsearch.store import open_store
@@ -124,11 +125,12 @@ def test_a_whole_stage_is_run_and_kept_and_evaluated_once(tmp_path: Path, capsys
     forest = make_pipeline(StandardScaler(), RandomForestClassifier(n_estimators=3, random_state=made.prepared.seed))
     hits = round(12 * forest.set_params(**params).fit(*examples(networks)).score(x, y))
     assert 0 < hits < 12
-    first = search.checklist(top=2).evaluated
-    assert first is not None
+    store = open_store(str(tmp_path / "again.db"))
+    first, _ = evaluations(store, store.stages())
+    store.close()
     assert (first.metric, first.score, first.interval, first.examples) == ("accuracy", hits / 12, wilson(hits, 12), 12)
     fitted: Any = made.fitted
-    assert (fitted.model.score(x, y), search.checklist(top=2).step) == (hits / 12, "use")
+    assert (fitted.model.score(x, y), search.checklist(top=2).next.step) == (hits / 12, "use")
     printed = capsys.readouterr().out
     assert "trained on 48 examples (38 train, 10 validation), in " in printed
     assert f"test accuracy {hits / 12:.4g}, 95 % interval " in printed
@@ -210,7 +212,7 @@ def test_a_search_that_was_fitted_from_python_goes_on_there_or_from_a_study_file
     for run_here in (lambda: search.start(trials=9, engine="inline"), lambda: search.confirm(engine="inline")):
         with pytest.raises(StageConflict, match="svc was fitted from Python, where fit goes on with it"):
             run_here()
-    assert "start" not in [action.kind for action in search.checklist(top=2).actions]
+    assert "start" not in [action.kind for action in search.checklist(top=2).next.actions]
     search.narrow(top=2)
     (tmp_path / "svc.toml").write_text(
         'name = "svc"\n[objective]\nestimator = "sklearn.svm:SVC"\n[data]\npath = "points.npz"\n'

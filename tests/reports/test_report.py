@@ -26,6 +26,7 @@ from hpsearch.reports.page import Page, to_html, to_markdown
 from hpsearch.reports.report import report
 from hpsearch.reports.sections import ends
 from hpsearch.reports.sections import sentence as as_sentence
+from hpsearch.search.next_step import NextStep
 from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.space import Categorical, Space
 from hpsearch.statistics import Interval
@@ -50,7 +51,8 @@ SEARCHES: dict[str, Sequence[Any]] = {
 @cache
 def made(name: str) -> Page:
     """The report of a search of a kind, with its figures."""
-    advice = {"next": Sentence("<u>do</u> this"), "questions": (question("<u>so</u>"),)} if name == "hostile" else {}
+    step = NextStep("narrow", Sentence("<u>do</u> this"), ())
+    advice = {"next": step, "questions": (question("<u>so</u>"),)} if name == "hostile" else {}
     return report(material(SEARCHES[name], curves=0 if name == "imported" else 4, **advice))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from made_search import LR, THREE, material, question, section
+from made_search import LR, THREE, material, next_step, question, section
 
-from hpsearch.records import Action, Argument, Sentence, Setting, Stage
+from hpsearch.records import Argument, Sentence, Setting, Stage
 from hpsearch.reports.page import Page, to_html
 from hpsearch.reports.report import report
 from hpsearch.search.best import Confirmed, Overview
@@ -28,7 +28,7 @@ def confirmed(trial: int, p: float | None, **more: Any) -> Confirmed:
 
 def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
     """The three stages with one of them confirmed, and its first values evaluated."""
-    whole = material(THREE)
+    whole = material(THREE, recommended=recommended(THREE[2][0]) if stage_number == 3 else None)
     stage = whole.stages[stage_number - 1].stage
     when = "2026-01-03T04:05:06+00:00"
     broken = Evaluation(stage.name, 2, None, None, None, params=PARAMS, when=when, metric="accuracy")
@@ -36,8 +36,7 @@ def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
     every = [broken] * (evaluations - 1) + [result] * (evaluations > 0)
     ranking = (confirmed(2, None, **more), confirmed(4, 0.75, **more))
     confirmations = (Overview(stage, 10, 0, ranking),)
-    of = recommended(stage) if stage_number == 3 else None
-    return report(replace(whole, confirmations=confirmations, evaluations=every, recommendation=of), figures=False)
+    return report(replace(whole, confirmations=confirmations, evaluations=every), figures=False)
 
 
 def recommended(stage: Stage, **more: Any) -> Recommendation:
@@ -68,9 +67,8 @@ def test_the_values_to_pick_are_those_judged_last() -> None:
 
 
 def test_recommended_values_say_what_retraining_gives() -> None:
-    whole = material(THREE)
-    of = recommended(whole.stages[2].stage, by="trials", failure=0.25)
-    answer = report(replace(whole, recommendation=of), figures=False).answer
+    of = recommended(THREE[2][0], by="trials", failure=0.25)
+    answer = report(material(THREE, recommended=of), figures=False).answer
     assert answer.score == "Validation accuracy 0.78 expected when trained again (0.70 to 0.85)"
     assert answer.values_of.startswith("Values of the recommended trial, number 2 of stage 3")
     sure = " ".join(answer.sure)
@@ -79,8 +77,8 @@ def test_recommended_values_say_what_retraining_gives() -> None:
         "single trainings differ by 0.012 (standard deviation over seeds); a training fails with probability 0.25"
         in sure
     )
-    few = replace(whole, recommendation=replace(of, by="best"))
-    assert report(few, figures=False).answer == report(whole, figures=False).answer
+    few = material(THREE, recommended=replace(of, by="best"))
+    assert report(few, figures=False).answer == report(material(THREE), figures=False).answer
 
 
 def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked() -> None:
@@ -91,13 +89,12 @@ def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked()
 
 
 def test_advice_is_worded_by_the_caller_and_which_figure_counts_is_not_said_twice() -> None:
-    step = Sentence("next: `{}`", (Action("narrow", {"top": 5}),))
-    counts = Sentence("the mean counts")
-    whole = material(THREE, questions=(question(counts, "lr matters"),), next=step, figures=(counts,))
+    counts = replace(question("the mean counts"), key="score")
+    whole = material(THREE, questions=(counts, question("lr matters")))
     page = report(whole, figures=False, word=lambda mention: f"hpsearch {getattr(mention, 'kind', mention)}")
     (asked,) = section(page, "checklist").questions
     assert (asked.mark, asked.answers, asked.figure, asked.command) == ("!", ("lr matters.",), "", "hpsearch start")
-    assert page.answer.next == "Next: `hpsearch narrow`."
+    assert page.answer.next == "Next: hpsearch narrow."
 
 
 def test_the_checklist_comes_first_and_its_figures_are_on_the_page() -> None:
@@ -119,12 +116,13 @@ def test_the_next_range_is_the_advised_one() -> None:
         sentences=(Sentence("widen with {}", (Argument("expand"),)),),
         widened=Float(1e-6, 0.1, log=True),
     )
-    page = report(material(THREE, ranges={"lr": lr}, step="expand"), figures=False, word=lambda mention: "--expand")
+    expand = material(THREE, ranges={"lr": lr}, next=next_step("expand"))
+    page = report(expand, figures=False, word=lambda _: "--expand")
     shown = section(page, "ranges")
     columns = shown.tables[0].columns
     assert (columns["stage"][3], columns["range"][3]) == ("next, expanded", "1e-06 .. 0.1 (log)")
     assert shown.points[0] == "lr: Widen with --expand."
-    used = report(material(THREE, ranges={"lr": lr}, step="use"), figures=False)
+    used = report(material(THREE, ranges={"lr": lr}, next=next_step("use")), figures=False)
     assert section(used, "ranges").tables[0].columns["stage"][3] == "if narrowed, expanded"
 
 

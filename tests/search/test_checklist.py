@@ -19,15 +19,16 @@ from hpsearch.api import Search
 from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action, Completed
-from hpsearch.search import checklist as module
+from hpsearch.search import results
 from hpsearch.search.adoption import adoption
 from hpsearch.search.baseline import set_baseline
-from hpsearch.search.checklist import Checklist, Question, _effects, _width, checklist, what_next
+from hpsearch.search.checklist import Checklist, Question, _effects, _width, checklist
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage, strongest_evidence
 from hpsearch.search.next_step import next_step
 from hpsearch.search.recommendation import choose
-from hpsearch.search.stage import actions_for, made_from, resolve_stage
+from hpsearch.search.results import Results
+from hpsearch.search.stage import made_from, resolve_stage
 from hpsearch.space import Float, Value
 from hpsearch.store import Store
 
@@ -47,7 +48,7 @@ def advice(seen: Checklist) -> list[str]:
 
 
 def actions(seen: Checklist) -> list[str]:
-    return list(map(str, seen.actions))
+    return list(map(str, seen.next.actions))
 
 
 def has(seen: Checklist, words: str) -> bool:
@@ -61,12 +62,12 @@ def asked(seen: Checklist, key: str) -> Question:
 
 def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
     seen = checklist(store, [made_stages.make(store, [], trials=0)])
-    assert (seen.best, seen.tied, seen.distinguishable, seen.ranges) == (None, (), None, {})
-    assert advice(seen) == ["no trial has a score yet: run them (start())"]
-    assert (seen.step, actions(seen), seen.search, seen.stage) == ("start", ["start()"], "made", "made/stage-01")
+    assert (seen.best, seen.ranges) == (None, {})
+    assert advice(seen) == ["next: run trials, as none has a score yet (start())"]
+    assert (seen.next.step, actions(seen), seen.search, seen.stage) == ("start", ["start()"], "made", "made/stage-01")
     start = f"hpsearch start made --storage {store.where}"
-    plain = seen.plain(word)
-    assert (plain["commands"], plain["advice"]) == ([start], [f"no trial has a score yet: run them ({start})"])
+    step = {"step": "start", "sentence": f"next: run trials, as none has a score yet ({start})", "actions": [start]}
+    assert seen.plain(word)["next"] == step
 
 
 def test_an_edge_is_to_be_widened_and_the_action_that_does_it_comes_last(store: Store) -> None:
@@ -83,7 +84,7 @@ def test_an_edge_is_to_be_widened_and_the_action_that_does_it_comes_last(store: 
     assert (width.verdict, str(width.action)) == ("act", "narrow(top=5, expand=True)")
     assert str(width.figure) == "plot(kind='parameters', parameters=['lr'])"
     assert advice(seen)[-1] == "next: narrow(top=5, expand=True), then start()"
-    assert (actions(seen), seen.step) == (["narrow(top=5, expand=True)", "start()"], "expand")
+    assert (actions(seen), seen.next.step) == (["narrow(top=5, expand=True)", "start()"], "expand")
     # The range that is advised is the one of that action.
     assert lr.advised == lr.widened
     assert seen.ranges["weight_decay"].advised == seen.ranges["weight_decay"].after
@@ -127,13 +128,11 @@ def test_a_recommended_value_next_to_a_bound_is_said_to_be_there(
     store: Store, limit: tuple[float, float] | None, verdict: str
 ) -> None:
     space = {**made_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=limit)}
-    seen = checklist(store, [made_stages.make(store, rising, space=space)])
-    params = {"lr": 0.9, "weight_decay": 1e-4}
-    assert seen.recommended is not None
-    ranges = {name: replace(of, edges=()) for name, of in seen.ranges.items()}
-    at = replace(seen, ranges=ranges, recommended=replace(seen.recommended, params=params))
-    action = actions_for(store, seen.search)
-    width = _width(at, next_step(at, action), partial(action, "plot"), action)
+    at = Results(store, [made_stages.make(store, rising, space=space)])
+    assert at.recommended is not None
+    at.ranges = {name: replace(of, edges=()) for name, of in at.ranges.items()}
+    at.recommended = replace(at.recommended, params={"lr": 0.9, "weight_decay": 1e-4})
+    width = _width(at, next_step(at), partial(at.action, "plot"))
     assert width.verdict == verdict
     # Weight decay has no effect here.
     words = "the recommended lr, 0.9, lies next to its upper bound, 1: these trials do not tell"
@@ -149,14 +148,13 @@ def test_of_few_trials_it_is_not_said_that_a_parameter_has_no_effect(store: Stor
 
 
 def test_of_many_tests_some_are_weak_by_chance(store: Store) -> None:
-    seen = checklist(store, [made_stages.make(store, humped, images=400)])
-    weak, none = (replace(seen.ranges["weight_decay"], evidence=p, scored=100) for p in (0.03, 0.8))
-    at = replace(seen, ranges={f"x{place}": weak if place == 1 else none for place in range(12)})
-    action = actions_for(store, seen.search)
+    at = Results(store, [made_stages.make(store, humped, images=400)])
+    weak, none = (replace(at.ranges["weight_decay"], evidence=p, scored=100) for p in (0.03, 0.8))
+    at.ranges = {f"x{place}": weak if place == 1 else none for place in range(12)}
     words = "of 12 parameters without effect 0.6 would seem to matter by chance (p = 0.05)"
-    assert str(_effects(at, action("plot"), action).answers[-1]) == words
-    few = replace(at, ranges={"x1": weak})
-    assert len(_effects(few, action("plot"), action).answers) == 1
+    assert str(_effects(at, at.action("plot")).answers[-1]) == words
+    at.ranges = {"x1": weak}
+    assert len(_effects(at, at.action("plot")).answers) == 1
 
 
 def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
@@ -176,36 +174,35 @@ def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
 
 
 def test_ranges_that_keep_most_of_their_volume_are_not_worth_narrowing(store: Store) -> None:
-    seen = checklist(store, [made_stages.make(store, humped, images=400)])
-    assert seen.step == "narrow"
+    at = Results(store, [made_stages.make(store, humped, images=400)])
+    assert next_step(at).step == "narrow"
     for kept, step in ((0.6, "narrow"), (0.7, "confirm")):
-        ranges = {name: replace(made, kept=kept if name == "lr" else 1.0) for name, made in seen.ranges.items()}
-        following = next_step(replace(seen, ranges=ranges), actions_for(store, seen.search))
-        assert following.step == step
+        at.ranges = {name: replace(made, kept=kept if name == "lr" else 1.0) for name, made in at.ranges.items()}
+        assert next_step(at).step == step
 
 
 def test_where_scores_still_improve_the_next_stage_trains_for_longer(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = made_stages.make(store, humped, images=400)
-    assert list(map(str, what_next(store, [stage]).actions)) == ["narrow(top=5)", "start()"]
+    assert list(map(str, next_step(Results(store, [stage])).actions)) == ["narrow(top=5)", "start()"]
     monkeypatch.setattr("hpsearch.objectives.kinds.trained_epochs", lambda of: 10)
-    monkeypatch.setattr(module, "curve_signs", lambda *of, **more: SimpleNamespace(signs=("improving",)))
-    assert list(map(str, what_next(store, [stage]).actions)) == ["narrow(top=5, epochs=20)", "start()"]
+    monkeypatch.setattr(results, "curve_signs", lambda *of, **more: SimpleNamespace(signs=("improving",)))
+    assert list(map(str, next_step(Results(store, [stage])).actions)) == ["narrow(top=5, epochs=20)", "start()"]
     level = made_stages.make(store, edgeless, trials=40, number=2)
-    assert str(what_next(store, [level]).actions[0]) == "narrow(top=5, epochs=20)"
+    assert str(next_step(Results(store, [level])).actions[0]) == "narrow(top=5, epochs=20)"
     slow = made_stages.make(store, rising, images=400, number=3)  # the range comes first
-    assert str(what_next(store, [slow]).actions[0]) == "narrow(top=5, expand=True)"
+    assert str(next_step(Results(store, [slow])).actions[0]) == "narrow(top=5, expand=True)"
 
 
 def test_what_an_earlier_stage_has_shown_is_said_beside_what_is_left_within_this_one(store: Store) -> None:
     made_stages.make(store, humped, images=400)
     made_stages.make(store, edgeless, trials=40, number=2)
-    seen = checklist(store, store.stages())
-    assert seen.evidence["lr"].stage == "made/stage-01"
+    seen, evidence = checklist(store, store.stages()), strongest_evidence(store, store.stages(), top=5)
+    assert evidence["lr"].stage == "made/stage-01"
     first = strongest_evidence(store, store.stages()[:1], top=5)["lr"].p
-    assert seen.evidence["lr"].p == pytest.approx(2 * first)  # the smaller of two stages' p-values
-    assert seen.evidence["weight_decay"].p > 0.01
+    assert evidence["lr"].p == pytest.approx(2 * first)  # the smaller of two stages' p-values
+    assert evidence["weight_decay"].p > 0.01
     assert has(seen, "lr matters (p = ")
     assert has(seen, "by the trials of made/stage-01: mean score by lr: low 0.")
     assert has(seen, "no clear effect is left within stage 2's range")
@@ -213,13 +210,13 @@ def test_what_an_earlier_stage_has_shown_is_said_beside_what_is_left_within_this
 
 def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
     seen = checklist(store, [made_stages.make(store, [0.8] * 100)])
-    assert seen.distinguishable is False
-    assert set(seen.tied) >= {1, 2, 3, 4}
+    assert seen.best is not None
+    assert set(seen.best.tied) >= {1, 2, 3, 4}
     assert {of.evidence for of in seen.ranges.values()} == {1.0}
     assert has(seen, "all 100 trials of made/stage-01 have the same score, 0.8: no hyperparameter made a difference")
     assert not has(seen, "matter")
     assert not has(seen, "no effect")
-    assert (seen.step, seen.actions) == ("pick", ())
+    assert (seen.next.step, seen.next.actions) == ("pick", ())
     seen = checklist(store, [made_stages.make(store, edgeless, trials=40, number=2)])
     assert has(seen, "the top 5 are tied: ")
     assert has(seen, " within stage 2's range ")
@@ -228,7 +225,8 @@ def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
 
 def test_a_winner_differs_from_the_others(store: Store) -> None:
     seen = checklist(store, [made_stages.make(store, [0.95, *[0.4] * 39], trials=40)])
-    assert (seen.distinguishable, seen.tied) == (True, ())
+    assert seen.best is not None
+    assert seen.best.tied == ()
     assert has(seen, "differs significantly from every other trial")
 
 
@@ -240,7 +238,7 @@ def test_few_trials_are_called_few(store: Store) -> None:
     assert actions(few) == ["start(trials=100)"]
     assert advice(few)[-1] == "next: run more trials (start(trials=100))"
     fewer = checklist(store, [made_stages.make(store, rising, trials=3, number=2)])
-    assert (fewer.ranges, fewer.distinguishable) == ({}, None)
+    assert fewer.ranges == {}
     assert "too few for a top 5" in str(asked(fewer, "trials").answers[0])
     assert asked(fewer, "ranges").verdict == "unknown"
 
@@ -248,7 +246,7 @@ def test_few_trials_are_called_few(store: Store) -> None:
 def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
     seen = checklist(store, [made_stages.make(store, humped, metric="validation_loss")])
     assert seen.best is not None
-    assert (seen.best.interval, seen.distinguishable) == (None, None)
+    assert seen.best.interval is None
     assert has(seen, "noise unknown")
 
 
@@ -256,7 +254,7 @@ def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
 def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits: bool) -> None:
     narrow_stage(store, [made_stages.make(store, humped, trials=30, hits=hits)], top=5)
     seen = checklist(store, store.stages())
-    assert (seen.stage, seen.step) == ("made/stage-01", "start")
+    assert (seen.stage, seen.next.step) == ("made/stage-01", "start")
     assert "made/stage-02 is made and has no trial yet" in advice(seen)[-1]
     assert seen.best is not None
     assert (seen.best.corrected is None) is not hits
@@ -265,23 +263,23 @@ def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits
 def test_after_a_confirmation_its_mean_counts_and_single_scores_are_superseded(store: Store) -> None:
     stage = made_stages.make(store, edgeless, trials=40)
     before = checklist(store, [stage])
-    assert before.step == "confirm"
+    assert before.next.step == "confirm"
     assert before.best is not None
     assert has(before, "is recommended: ")
     assert has(before, "trained again, they are expected to reach validation accuracy 0.8")
     made_stages.confirm(store, stage, [0.81, 0.86, 0.82])
-    after = checklist(store, [stage])
-    assert after.confirmed is not None
-    assert after.confirmed.ranking[0].trial != before.best.trial
-    assert advice(after)[0].startswith(f"trial {after.confirmed.ranking[0].trial} comes first of the 3 settings")
+    after, confirmed = checklist(store, [stage]), Results(store, [stage]).confirmed
+    assert confirmed is not None
+    assert confirmed.ranking[0].trial != before.best.trial
+    assert advice(after)[0].startswith(f"trial {confirmed.ranking[0].trial} comes first of the 3 settings")
     assert "mean validation_accuracy 0.86" in advice(after)[0]
     assert advice(after)[1].startswith("superseded by it: the best single score 0.88")
-    assert after.figures == after.advice[:2]
+    assert asked(after, "score").answers == after.advice[:2]
     assert not has(after, "is recommended")
-    assert after.step == "evaluate"
-    assert f"{stage.name} trial {after.confirmed.ranking[0].trial} is the one to pick" in advice(after)[-1]
+    assert after.next.step == "evaluate"
+    assert f"{stage.name} trial {confirmed.ranking[0].trial} is the one to pick" in advice(after)[-1]
     assert actions(after) == ["evaluate()"]
-    assert what_next(store, [stage]).actions == after.actions
+    assert next_step(Results(store, [stage])) == after.next
 
 
 def test_of_trials_that_were_run_elsewhere_the_recommended_values_are_to_pick(
@@ -289,27 +287,23 @@ def test_of_trials_that_were_run_elsewhere_the_recommended_values_are_to_pick(
 ) -> None:
     monkeypatch.setattr("hpsearch.objectives.kinds.foreign", lambda _: True)
     seen = checklist(store, [made_stages.make(store, edgeless, trials=40)])
-    assert (seen.step, actions(seen)) == ("pick", ["recommend()"])
+    assert (seen.next.step, actions(seen)) == ("pick", ["recommend()"])
     assert "recommend() names the values to pick" in advice(seen)[-1]
 
 
 def test_after_the_evaluation_the_test_score_is_the_answer_and_nothing_is_narrowed(store: Store) -> None:
     stage = made_stages.make(store, rising, images=400)
-    assert checklist(store, [stage]).step == "expand"
+    assert checklist(store, [stage]).next.step == "expand"
     made_stages.confirm(store, stage, [0.81, 0.86, 0.82])
     assert "or end here: evaluate()" in advice(checklist(store, [stage]))[-1]
     made_stages.evaluate(store, stage, 7)
     seen = checklist(store, [stage])
-    assert seen.evaluated is not None
-    assert seen.evaluated.answers
     assert advice(seen)[0].startswith("test accuracy 0.855 (0.832 to 0.875) on 1,000 test examples")
     assert advice(seen)[1].startswith("superseded by it: the mean 0.86 of made/confirm-01, the best single score")
-    assert seen.step == "use"
+    assert seen.next.step == "use"
     assert not any(has(seen, words) for words in ("narrow(", "is recommended", "uncertain"))
     assert "begin another search with another test set" in advice(seen)[-1]
     assert actions(seen) == ["evaluate(stage=1, trial=7, again=True)"]
-    # As databases and JSON of 0.2 have it.
-    assert {"accuracy": 0.855, "images": 1000, "looks": 1}.items() <= seen.plain()["evaluated"].items()
 
 
 def test_an_evaluation_before_the_search_went_on_is_told_and_not_taken_for_the_answer(store: Store) -> None:
@@ -317,7 +311,7 @@ def test_an_evaluation_before_the_search_went_on_is_told_and_not_taken_for_the_a
     made_stages.confirm(store, made_stages.make(store, edgeless, trials=40, number=2), [0.86, 0.85])
     seen = checklist(store, store.stages())
     assert "before the search went on" in advice(seen)[0]
-    assert seen.step == "pick"
+    assert seen.next.step == "pick"
     assert "the test set has been used" in advice(seen)[-1]
     assert actions(seen) == []
 
@@ -328,7 +322,7 @@ def test_an_evaluation_without_a_result_counts_as_one(store: Store) -> None:
     made_stages.evaluate(store, stage, 3, accuracy=None, interval=None)
     seen = checklist(store, [stage])
     assert advice(seen)[0].startswith("the evaluation on the test set")
-    assert seen.step == "pick"
+    assert seen.next.step == "pick"
     # A stage or trial that is not there is no second evaluation.
     with pytest.raises(UnknownSearch, match="no stage 9"):
         prepare(store, [stage], number=9)
@@ -356,12 +350,12 @@ def test_the_stage_of_the_best_trial_is_named_where_it_is_not_the_latest(store: 
 
 def test_a_refinement_is_chosen_from_and_not_narrowed(store: Store) -> None:
     first = made_stages.make(store, humped, images=400)
-    assert checklist(store, [first]).step == "narrow"
+    assert checklist(store, [first]).next.step == "narrow"
     rule = {"refine": {"sampler": "tpe", "batch": 8}}
     refined = store.create_stage(made_from(first, number=2, seed=9, space=first.space, rule=rule))
     made_stages.finish(store, refined, 8, lambda trial: Completed(trial.number, 0.9, (0.9,), {}))
     seen = checklist(store, store.stages())
-    assert (seen.stage, seen.step) == ("made/stage-01", "confirm")
+    assert (seen.stage, seen.next.step) == ("made/stage-01", "confirm")
     assert "made/stage-02 has refined the ranges" in advice(seen)[-1]
 
 
@@ -369,10 +363,11 @@ def test_whether_to_adopt_is_asked_of_a_search_with_a_baseline(store: Store) -> 
     stage = made_stages.make(store, edgeless, trials=40)
     assert "adopt" not in {question.key for question in checklist(store, [stage]).questions}
     set_baseline(store, [stage], 1, 3)
-    question = asked(checklist(store, [stage]), "adopt")
+    seen = checklist(store, [stage])
+    question = asked(seen, "adopt")
     whether = adoption(store, [stage])
     assert whether is not None
-    assert (question.answers, question.action) == (whether.sentences, whether.action)
+    assert question.answers == whether.sentences
     assert question.verdict == {"keep": "ok", "adopt": "act", "undecided": "unknown"}[whether.verdict]
 
 
@@ -411,16 +406,16 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
     first = made_stages.make(store, edgeless, trials=40)
     checklist(store, [first])
     made_stages.confirm(store, first, [0.86, 0.85, 0.84], repeats=6, run=10)
-    what_next(store, [first])
+    next_step(Results(store, [first]))
     with pytest.raises(BadInput, match="is not complete"):
         choose(store, [first])
     with pytest.raises(UnknownSearch, match="is a confirmation"):
         resolve_stage("made/confirm-01")
     second = made_stages.make(store, rising, images=400, number=2)
     third = made_stages.make(store, rising, number=3)
-    what_next(store, [first, second])
+    next_step(Results(store, [first, second]))
     made_stages.evaluate(store, third, 7)
-    what_next(store, store.stages())
+    next_step(Results(store, store.stages()))
     for action in made:
         signature = inspect.signature(partial(getattr(Search, action.kind), None))
         eval(str(action), {action.kind: signature.bind})

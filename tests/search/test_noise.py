@@ -169,9 +169,8 @@ def test_without_a_report_nothing_is_said_of_noise_but_how_to_measure_it(store: 
     seen = checklist(store, [stage])
     said = [str(sentence) for sentence in seen.advice]
     assert sum("noise unknown" in text and "confirm()" in text for text in said) == 1
-    assert seen.distinguishable is None
     assert not any("tied" in text or "expect about" in text for text in said)
-    assert seen.step == "confirm" or seen.ranges
+    assert seen.next.step == "confirm" or seen.ranges
 
 
 def test_the_checklist_says_by_what_trials_are_compared(store: Store) -> None:

@@ -37,7 +37,7 @@ def accuracy(number: int, params: Mapping[str, Value]) -> float:
 
 def test_each_value_is_narrowed_as_if_it_were_searched_alone(store: Store) -> None:
     stage = made_stages.make(store, accuracy, space=SPACE)
-    narrowing = analyse_ranges(store, [stage], stage, top=5, widen=True)
+    narrowing = analyse_ranges(store, [stage], stage, top=5)
     assert list(narrowing.space) == [
         *("lr[sgd]", "lr[adam]", "optimizer", "momentum", "schedule[sgd]", "schedule[adam]"),
         *("decay[sgd]", "decay[adam]"),

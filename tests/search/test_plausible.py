@@ -36,7 +36,7 @@ def narrowed(table: Table, scores: NDArray[Any], *, sign: float = 1.0) -> tuple[
     values = plausible(of, SPACE, trials.params, 5, fixed={}, used_by={})
     direction: Any = "maximize" if sign > 0 else "minimize"
     options: dict[str, Any] = {"top": 5, "direction": direction, "first_space": SPACE, "by_evidence": True}
-    return narrow(SPACE, trials, plausible=values, **options), values
+    return narrow(SPACE, trials, plausible=lambda: values, **options), values
 
 
 def ends(narrowing: Narrowing, name: str) -> tuple[float, float]:
@@ -100,7 +100,7 @@ def test_without_evidence_a_range_stays_whatever_is_plausible() -> None:
     table, scores = made(lambda t: 0.9 - (t["a"] - 0.3) ** 2, seed=0)
     trials = Finished(np.arange(100), scores, np.full(100, np.nan), table)
     values = {name: Plausible([0.2, 0.4], 20) for name in SPACE}
-    options: dict[str, Any] = {"top": 5, "direction": "maximize", "first_space": SPACE, "plausible": values}
+    options: dict[str, Any] = {"top": 5, "direction": "maximize", "first_space": SPACE, "plausible": lambda: values}
     by_evidence, regardless = (narrow(SPACE, trials, by_evidence=of, **options) for of in (True, False))
     assert by_evidence.ranges["dummy"].verdict == "none"
     assert by_evidence.space["dummy"] == SPACE["dummy"] != regardless.space["dummy"]
@@ -112,7 +112,7 @@ def test_none_of_the_best_trials_is_cut_off() -> None:
     table["a"][0], scores[0] = 0.99, 0.95  # alone of its kind
     trials = Finished(np.arange(100), scores, np.full(100, np.nan), table)
     options: dict[str, Any] = {"top": 5, "direction": "maximize", "first_space": SPACE}
-    made_of = narrow(SPACE, trials, plausible={"a": Plausible([0.2, 0.4], 20)}, **options)
+    made_of = narrow(SPACE, trials, plausible=lambda: {"a": Plausible([0.2, 0.4], 20)}, **options)
     assert ends(made_of, "a")[0] <= 0.2
     assert ends(made_of, "a")[1] >= 0.99
 
@@ -128,7 +128,7 @@ def test_choices_stay_unless_they_are_clearly_worse() -> None:
     trials = Finished(np.arange(120), scores, np.full(120, np.nan), table)
     values = plausible(of, space, table, 5, fixed={}, used_by={})
     options: dict[str, Any] = {"top": 5, "direction": "maximize", "first_space": space, "by_evidence": True}
-    after = narrow(space, trials, plausible=values, **options).space["kind"]
+    after = narrow(space, trials, plausible=lambda: values, **options).space["kind"]
     assert isinstance(after, Categorical)
     assert after.choices == ("good", "same")
 

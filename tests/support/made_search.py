@@ -15,6 +15,7 @@ from hpsearch.reports.page import Page
 from hpsearch.reports.report import Material
 from hpsearch.search.best import BestTrial
 from hpsearch.search.checklist import Checklist, Question
+from hpsearch.search.next_step import NextStep, Step
 from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Interval, wilson
@@ -84,7 +85,7 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
     """The material of these stages, with a checklist as the last one with a score would give it, but for `changes`."""
     there = [StageTrials.of(one, frame) for one, frame in stages]
     scored = [one for one in there if len(one.complete)]
-    found: dict[str, Any] = {"best": None, "ranges": {}, "tied": (), "distinguishable": None}
+    found: dict[str, Any] = {"best": None, "ranges": {}}
     if scored:
         last = scored[-1]
         row = last.complete.iloc[0].to_dict()
@@ -93,9 +94,12 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         interval = wilson(round(score * images), images) if images else None
         corrected: tuple[Any, Any] = (score - 0.02, Interval(score - 0.1, score + 0.05)) if images else (None, None)
         of, number = last.stage, int(row["number"])
-        found["best"] = BestTrial(of.name, number, score, interval, *corrected, params, images, of.metric, of, {})
-        if len(last.complete) >= 5:
-            found |= {"tied": (1, 2), "distinguishable": False}
+        tied = (1, 2) if len(last.complete) >= 5 else ()
+        columns, ties = {"number": [number, *tied]}, (True,) * len(tied)
+        found["best"] = BestTrial(
+            of.name, number, score, interval, *corrected, params, images, of.metric, of, columns, ties
+        )
+        if tied:
             found["ranges"] = {
                 name: NarrowedRange(one, one, 5, 0.001 * 10**place)
                 for place, (name, one) in enumerate(last.stage.space.items())
@@ -105,16 +109,21 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         **{
             "search": there[0].stage.search,
             "stage": (scored or there)[-1].stage.name,
-            "of": (scored or there)[-1].stage,
-            "latest": there[-1].stage,
+            "top": 5,
             "questions": (question("lr matters (p = 0.001)"),) if scored else (),
-            "next": Sentence("next: {}", (Action("narrow", {"top": 5}),)),
+            "next": next_step(),
             **found,
             **changes,
         }
     )
     rows = [] if not scored else [curve_row(n, scored[-1]) for n in range(min(curves, len(scored[-1].complete)))]
     return Material(there, checklist, rows, "studies/made.db")
+
+
+def next_step(step: Step = "narrow") -> NextStep:
+    """A next step that is to narrow, whatever it is called."""
+    narrow = Action("narrow", {"top": 5})
+    return NextStep(step, Sentence("next: {}", (narrow,)), (narrow,))
 
 
 def question(*answers: str | Sentence) -> Question:
