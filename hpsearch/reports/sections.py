@@ -122,9 +122,19 @@ def ranges(material: Material, word: Callable[[Action | Argument], str]) -> Sect
     """Return every parameter's range, stage by stage, and the last trials' evidence about it."""
     points = tuple(f"{name}:{_range_words(finding, word)}" for name, finding in material.checklist.ranges.items())
     few = "There are too few trials with a score to say where the best values lie."
-    names = dict.fromkeys(name for stage in material.stages for name in stage.stage.space)
+    names = dict.fromkeys(
+        [name for stage in material.stages for name in stage.stage.space] + [*material.checklist.ranges]
+    )
     rows = [row for name in names for row in _range_rows(material, name)]
-    caption = "The range that each parameter was sampled from in each stage."
+    caption = "The range that each parameter was sampled from, and each stage that changed it."
+    changed = [row["parameter"] for row in rows if row["stage"] != material.stages[0].label]
+    same = [
+        name
+        for name in material.stages[-1].stage.space
+        if not any(of == name or of.startswith(f"{name}[") for of in changed)
+    ]
+    if same and (len(material.stages) > 1 or points):
+        caption += f" Not changed: {', '.join(same)}."
     return Section(
         "ranges",
         "The ranges, stage by stage",
@@ -136,13 +146,19 @@ def ranges(material: Material, word: Callable[[Action | Argument], str]) -> Sect
 
 
 def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
-    """Return a parameter's ranges: stage by stage, and the next one of the last that has not been narrowed."""
+    """Return a parameter's ranges where they changed: by stage, and the next one of the last that was not narrowed."""
+    spaces = {stage.stage.number: stage.stage.space for stage in material.stages}
     for stage in material.stages:
-        if name in stage.stage.space:
-            yield {"parameter": name, "stage": stage.label, "range": describe(stage.stage.space[name])}
+        if (of := stage.stage.space.get(name)) is not None:
+            parent = spaces.get(stage.stage.parent or 0, {})
+            before = parent.get(name) or parent.get(delivered_as(name, of))
+            if before is None or describe(before) != describe(of):
+                yield {"parameter": name, "stage": stage.label, "range": describe(of)}
     finding, judged = material.checklist.ranges.get(name), material.checklist.stage
     names = {stage.stage.number: stage.stage.name for stage in material.stages}
-    if finding is not None and all(names.get(stage.stage.parent or 0) != judged for stage in material.stages):
+    if finding is None or describe(finding.advised) == describe(finding.before):
+        return
+    if all(names.get(stage.stage.parent or 0) != judged for stage in material.stages):
         label = "next" if material.checklist.next.step in ("narrow", "expand") else "if narrowed"
         label += ", expanded" if finding.widens else ""
         yield {"parameter": name, "stage": label, "range": describe(finding.advised)}

@@ -299,7 +299,7 @@ class NextStage:
     stage: Stage | None  # the next stage, or None on a dry run
     replaced: bool  # whether it took the place of an earlier narrowing
     confirmed: int | None = None  # number of confirmed trials of which the best were taken; None: the best of all
-    remarks: tuple[Sentence, ...] = ()  # warnings about a narrowing by confirmed trials, and about other epochs
+    remarks: tuple[Sentence, ...] = ()  # what was narrowed by or did not change, and other epochs
 
     @property
     def finished(self) -> int:
@@ -385,6 +385,12 @@ def narrow_stage(
         source = {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
         narrowing = replace(narrowing, rule={**narrowing.rule, **source})
         remarks = _remarks(leaders, narrowing)
+    ranges = narrowing.ranges.values()
+    if expand and not any(made.expanded for made in ranges):
+        why = "" if any(made.edges for made in ranges) else ": none is seen to cut off better values"
+        remarks += (Sentence(f"{{}} moved no bound{why}", (Argument("expand"),)),)
+    if all(replace(made.after, when=made.before.when) == made.before for made in ranges):
+        remarks += (Sentence("no range changed"),)
     study_file = parent.study_file if epochs is None else with_epochs(parent, epochs)
     new = made_from(
         parent,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from made_search import LR, THREE, material, next_step, question, section
+from made_search import LR, THREE, material, next_step, question, section, stage, trials
 
 from hpsearch.records import Argument, Sentence, Setting, Stage
 from hpsearch.reports.page import Page, to_html
@@ -14,7 +14,7 @@ from hpsearch.search.best import Confirmed, Overview
 from hpsearch.search.evaluation import Evaluation
 from hpsearch.search.range_analysis import NarrowedRange
 from hpsearch.search.recommendation import Recommendation
-from hpsearch.space import Float
+from hpsearch.space import Float, Space
 from hpsearch.statistics import Interval
 
 PARAMS = {"lr": 0.002, "weight_decay": 3e-6}
@@ -120,10 +120,23 @@ def test_the_next_range_is_the_advised_one() -> None:
     page = report(expand, figures=False, word=lambda _: "--expand")
     shown = section(page, "ranges")
     columns = shown.tables[0].columns
-    assert (columns["stage"][3], columns["range"][3]) == ("next, expanded", "1e-06 .. 0.1 (log)")
+    assert columns["range"][columns["stage"].index("next, expanded")] == "1e-06 .. 0.1 (log)"
     assert shown.points[0] == "lr: Widen with --expand."
     used = report(material(THREE, ranges={"lr": lr}, next=next_step("use")), figures=False)
-    assert section(used, "ranges").tables[0].columns["stage"][3] == "if narrowed, expanded"
+    assert "if narrowed, expanded" in section(used, "ranges").tables[0].columns["stage"]
+
+
+def test_ranges_that_did_not_change_have_no_rows() -> None:
+    narrow = Float(1e-4, 1e-3, log=True)
+    spaces: list[Space] = [{"lr": LR, "x": Float(0, 1)}, {"lr": narrow, "x": Float(0, 1)}]
+    stages = [(stage(number, space=space), trials(30, space=space)) for number, space in enumerate(spaces, start=1)]
+    (table,) = section(report(material(stages), figures=False), "ranges").tables
+    assert list(zip(table.columns["parameter"], table.columns["stage"], strict=True)) == [
+        ("lr", "stage 1"),
+        ("lr", "stage 2"),
+        ("x", "stage 1"),
+    ]
+    assert table.caption.endswith(" Not changed: x.")
 
 
 def test_a_caption_says_what_intervals_and_p_hold_for() -> None:

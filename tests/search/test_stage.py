@@ -16,7 +16,7 @@ from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Sentence, Stage, Trial, stage_seed
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.stage import begin, best_of, kept_study, pick, stages_of
-from hpsearch.space import Float
+from hpsearch.space import Float, Space
 from hpsearch.store import NewStage, Store
 
 SEED = 3
@@ -141,6 +141,18 @@ def test_a_stage_with_trials_is_never_replaced(store: Store) -> None:
     assert (branched.replaced, branched.stage.trials_used) == (False, tuple(range(6)))
     assert numbered(store) == {1: None, 2: 1, 3: 1}
     assert pick(store.stages(), 2) == second
+
+
+def test_a_narrowing_that_changes_nothing_says_so(store: Store) -> None:
+    space: Space = {"momentum": Float(0.5, 0.9)}
+    stage = store.create_stage(NewStage("tiny", 1, "maximize", SEED, space, {"training": {"optimizer": "adam"}}))
+    finish(store, stage, 12)
+    remarks = narrow_stage(store, store.stages(), top=4, expand=True, dry_run=True).remarks
+    assert [str(of) for of in remarks] == [
+        "expand moved no bound: none is seen to cut off better values",
+        "no range changed",
+    ]
+    assert [str(of) for of in narrow_stage(store, store.stages(), top=4, dry_run=True).remarks] == ["no range changed"]
 
 
 def test_an_empty_last_stage_does_not_hide_the_trials_of_one_between(store: Store) -> None:
