@@ -109,9 +109,9 @@ def _check_outputs(*, save: Path | None, **plots: Path | None) -> None:
             raise BadArgument(name, path, "it is a folder", "give a file")
 
 
-def _save_network(trained: Trained, path: Path, about: dict[str, Any], split: Split) -> None:
+def _save_network(trained: Trained, path: Path, about: dict[str, Any], split: Split, whose: str = "") -> None:
     save_network(trained.network, path, about=about, preprocessing=split.preprocessing, class_names=split.class_names)
-    note(f"the network is in {path}")
+    note(f"the network is in {path}" + (whose and f": {whose}"))
 
 
 def _train_shown(file: StudyFile, fit: Callable[..., Any], advice: str) -> Trained:
@@ -167,9 +167,9 @@ def _show_training(file: StudyFile, trained: Trained, examples: int) -> None:
 @click.command()
 @options.search_or_stage
 @options.one_stage
-@click.option("--trial", type=int, help="With --stage: this trial's values.")
+@click.option("--trial", type=int, help="With --stage: this trial itself.")
 @options.flag("--confirmed", "The values that a confirmation ranks first.")
-@options.flag("--best", "The best trial's values, confirmed or not.")
+@options.flag("--best", "The best trial itself, confirmed or not.")
 @click.option("--epochs", type=int, help="Epochs to train for. [default: the study file's]")
 @click.option("--seed", type=int, help="Of weights, order and dropout. [default: the search's]")
 @options.flag("--again", "Evaluate on the test set once more.")
@@ -193,7 +193,8 @@ def evaluate(
 ) -> None:
     """Train the chosen values and score them on the test set, once.
 
-    They are trained on all examples but those of the test set. A second evaluation needs --again.
+    They are trained on all examples but those of the test set. With --best or --trial it is the network of that trial
+    that is scored, trained again with its seed. A second evaluation needs --again.
     """
     choices = {"--confirmed": confirmed, "--best": best, "--trial": trial is not None}
     if sum(choices.values()) > 1:
@@ -213,7 +214,11 @@ def evaluate(
     def fit(prepared: Prepared) -> Fitted:
         if prepared.study.kind is not DEFAULT:
             return prepared.fit()
-        return _train_shown(prepared.study, prepared.fit, "other values, or another --seed. The test set was not read")
+        advice = "other values, or another --seed. The test set was not read"
+        trained = _train_shown(prepared.study, prepared.fit, advice)
+        if prepared.own:
+            _check_own(prepared, trained)
+        return trained
 
     by = "confirmed" if confirmed else "best" if best else None
     evaluation = Search(search, storage=storage).evaluate(trial=trial, by=by, check=check, fit=fit, **request)
@@ -222,13 +227,26 @@ def evaluate(
     _show_evaluation(evaluation, output)
 
 
+def _check_own(prepared: Prepared, trained: Trained) -> None:
+    """Say so where a network that was trained again is not the trial's, as on another machine."""
+    choice = prepared.choice
+    score = getattr(trained.history, choice.stage.metric)[trained.epoch - 1]
+    if score != choice.score:
+        note(
+            f"this is not the network of {choice.stage.name} trial {choice.trial}: its {choice.stage.metric} is "
+            f"{score:.6g}, and the trial's was {choice.score:.6g}; another machine or version rounds otherwise"
+        )
+
+
 def _write_evaluation(evaluation: Evaluation, plot: Path | None, mistakes: Path | None, save: Path | None) -> None:
     prepared = evaluation.prepared
     result: Any = evaluation.evaluated.result
     trained: Any = evaluation.fitted
     data: Any = prepared.data
     if save is not None:
-        _save_network(trained, save, _about(evaluation), data)
+        trial = f"{prepared.choice.stage.name} trial {prepared.choice.trial}"
+        whose = f"that of {trial}" if prepared.own else f"a new one, trained with the values of {trial}"
+        _save_network(trained, save, _about(evaluation), data, whose)
     score = result.score
     title = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(score.examples, 'test example')}"
     if plot is not None:
@@ -246,9 +264,10 @@ def _about(evaluation: Evaluation) -> dict[str, Any]:
     prepared, score = evaluation.prepared, evaluation.evaluated.result.score
     trained: Any = evaluation.fitted
     about: dict[str, Any] = trained.about(prepared.study.name, prepared.study.sections, prepared.data)
-    del about["validation_accuracy"], about["validation_loss"]  # it was trained on these examples too
+    if not prepared.own:
+        del about["validation_accuracy"], about["validation_loss"]  # it was trained on these examples too
     return about | {
-        "trained_on": sum(prepared.data.sizes.values()),
+        "trained_on": prepared.trained_on,
         "stage": prepared.choice.stage.name,
         "trial": prepared.choice.trial,
         "test_accuracy": score.score,
@@ -299,9 +318,14 @@ def _headlines(evaluation: Evaluation) -> list[str]:
     prepared, score = evaluation.prepared, evaluation.evaluated.result.score
     trained: Any = evaluation.fitted
     choice, is_network = prepared.choice, prepared.study.kind is DEFAULT
-    epochs = f" for {counted(len(trained.history), 'epoch')}" if is_network else ""
+    epochs = f" for {counted(trained.epoch, 'epoch')}" if is_network else ""
     values = ", ".join(f"{name} = {shown(choice.params[name])}" for name in used(choice.stage, choice.params))
-    train, validation = (prepared.data.sizes[part] for part in ("train", "validation"))
+    sizes = prepared.data.sizes
+    trained_on = f"trained on {counted(prepared.trained_on, 'example')}"
+    if prepared.own:
+        trained_on = f"its own network, {trained_on} again with its seed"
+    else:
+        trained_on += f" ({sizes['train']:,} train, {sizes['validation']:,} validation)"
     reason = {"asked": "", "best": ", for which it was selected"}.get(choice.by, ", expected when trained again")
     interval = f" on {counted(score.examples, 'example')}"
     if score.hits is not None:
@@ -312,10 +336,9 @@ def _headlines(evaluation: Evaluation) -> list[str]:
         f"{choice.stage.name} trial {choice.trial}: {values}",
         f"chosen: {choice.why}",
         f"{choice.stage.metric.replace('_', ' ')} {choice.score:.4g}{reason}",
-        f"trained on {counted(train + validation, 'example')} ({train:,} train, {validation:,} validation)"
-        f"{epochs}, in {trained.seconds:.1f} s",
+        f"{trained_on}{epochs}, in {trained.seconds:.1f} s",
     ]
-    if is_network and prepared.study.sections.objective.at == "best":
+    if is_network and not prepared.own and prepared.study.sections.objective.at == "best":
         lines.append("the last epoch's network: without validation examples none can be called the best one")
     lines += [
         "",

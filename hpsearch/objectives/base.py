@@ -213,6 +213,14 @@ class Runtime(Protocol):
     def fit(self, sections: Any, data: Any, *, seed: int, on_epoch: Callable[[Any], None] | None = None) -> Fitted:
         """Fit a model to the training and validation examples together; ``sections`` are from `with_values`."""
 
+    def retrain(
+        self, sections: Any, data: Any, *, seed: int, number: int, on_epoch: Callable[[Any], None] | None = None
+    ) -> Fitted:
+        """Train the model of a trial again, the same to the bit, from its number and its stage's seed.
+
+        Only for kinds that `Kind.retrains` says.
+        """
+
     def evaluate(self, fitted: Any, sections: Any, data: Any, *, data_dir: Path | None = None) -> Evaluation:
         """Read the test set and score a model on it. `hpsearch.search.evaluation` alone may call this, once."""
 
@@ -227,6 +235,7 @@ class Kind(Protocol):
     name: str  # the name under ``[objective]``
     preload: str  # the module that workers import before their first batch
     evaluates: bool  # whether it can score a model on a test set
+    retrains: bool  # whether it can train a trial's own model again, the same to the bit
     suggests: bool  # whether trials may declare parameters themselves, so that ``[space]`` may be absent
     parameters: Mapping[str, Hyperparameter] | None
     """The parameters that may be sampled; None: any, and ``check`` of the sections may refuse some."""

@@ -1,5 +1,8 @@
 """Evaluation on the test set: the chosen values, fitted to everything else and scored on it once.
 
+Where a trial is chosen, not values, it is the trial's own model that is scored: where its kind can,
+it is trained again with its seed on the training examples alone, the same to the bit.
+
 Nothing else in hpsearch reads the test set. A second evaluation makes its score one that was selected for, so each is
 claimed in the database before the test set is read, and the second is refused unless it is explicit.
 """
@@ -86,12 +89,21 @@ class Prepared:
     study: StudyFile  # the study file with those values; nothing is sampled
     data: Data
     seed: int
+    own: bool  # whether the trial's own model is trained again, and no new one with its values
     again: bool
     data_dir: Path | None
 
+    @property
+    def trained_on(self) -> int:
+        """Number of examples that the model is fitted to."""
+        return self.data.sizes["train"] if self.own else sum(self.data.sizes.values())
+
     def fit(self, on_epoch: Callable[[Any], None] | None = None) -> Fitted:
-        """Fit a model to the training and validation examples together."""
-        return self.study.kind.runtime().fit(self.study.sections, self.data, seed=self.seed, on_epoch=on_epoch)
+        """Fit a model to the training and validation examples together, or train the trial's own again."""
+        runtime, sections, given = self.study.kind.runtime(), self.study.sections, {"on_epoch": on_epoch}
+        if self.own:
+            return runtime.retrain(sections, self.data, seed=self.seed, number=self.choice.trial, **given)
+        return runtime.fit(sections, self.data, seed=self.seed, **given)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +142,11 @@ def prepare(
     runtime.held_out(stored.sections, data)
     sections = runtime.with_values(stored.sections, delivered(choice.stage.space, choice.params), epochs=epochs)
     study = replace(stored, sections=sections, space={}, pruning=Pruning())
-    seed = draw_seed(first.seed, 1, "evaluate") if seed is None else seed
-    return Prepared(first, choice, study, data, seed, again, data_dir)
+    own = choice.by == "asked" or by == "best"
+    own = own and stored.kind.retrains and epochs is None and seed is None
+    if seed is None:
+        seed = choice.stage.seed if own else draw_seed(first.seed, 1, "evaluate")
+    return Prepared(first, choice, study, data, seed, own, again, data_dir)
 
 
 def evaluate(
@@ -152,7 +167,7 @@ def evaluate(
         "params": dict(prepared.choice.params),
         "epochs": study.epochs,
         "seed": prepared.seed,
-        "trained_on": sum(prepared.data.sizes.values()),
+        "trained_on": prepared.trained_on,
         "data_fingerprint": prepared.data.fingerprint,
         "versions": versions(prepared.choice.stage.study_file),
     }

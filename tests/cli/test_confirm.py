@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -152,6 +154,23 @@ def test_an_evaluation_for_programs_and_its_files(ready: Cli) -> None:
     assert (about["test_accuracy"], about["trained_on"]) == (plain["accuracy"], 100)
     assert "validation_accuracy" not in about  # of images that it was trained on
     assert about["settings"]["lr"] == plain["params"]["lr"]
+
+
+def test_the_saved_network_is_that_of_the_trial_which_was_chosen(ready: Cli) -> None:
+    best = ready.json("best")
+    ran = ready("evaluate --best --save own.npz")
+    assert f"the network is in own.npz: that of tiny/stage-01 trial {best['trial']}" in ran.err
+    assert "its own network, trained on 60 examples again with its seed for 3 epochs" in ran.out
+    about = load_model(Path("own.npz")).about
+    assert (about["trial"], about["validation_accuracy"], about["trained_on"]) == (best["trial"], best["validation_accuracy"], 60)
+    given = "--stage 1 --trial 2"
+    anew = ready(f"evaluate --again {given} --seed 3 --save new.npz").err
+    assert "the network is in new.npz: a new one, trained with the values of tiny/stage-01 trial 2" in anew
+    text = "this is not the network of tiny/stage-01 trial 2: its validation_accuracy is "
+    assert text not in ready(f"evaluate --again {given}").err
+    with closing(sqlite3.connect(DB)) as database, database:
+        database.execute("UPDATE trial_values SET value = 0.123 WHERE trial_id = 3")
+    assert text in ready(f"evaluate --again {given}").err
 
 
 def test_a_confirmed_search_is_evaluated_by_its_first(confirmed: Cli) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import pytest
 import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile
-from hpsearch.objectives.network.runtime import train_once, with_settings
-from hpsearch.records import CURVES, Trial
+from hpsearch.objectives.network.runtime import retrain, train_once, with_settings
+from hpsearch.records import CURVES, HITS, Completed, Trial
+from hpsearch.statistics.hits import unpack
 
 
 def test_it_is_trial_0_of_a_search_with_these_values() -> None:
@@ -21,6 +25,27 @@ def test_it_is_trial_0_of_a_search_with_these_values() -> None:
     assert tuple(trained.history.validation_accuracy) == outcomes[0].intermediate
     assert trained.history.train_loss == outcomes[0].attributes[CURVES]["train_loss"]
     assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize("at", ["last", "best"])
+def test_a_trial_s_network_is_trained_again_to_the_bit(at: Literal["last", "best"]) -> None:
+    epochs, values = 8, {"lr": 0.9, "weight_decay": 1e-5}
+    objective = tiny.objective(seed=4, network={"dropout": 0.1}, training={"epochs": epochs}, objective={"at": at})
+    together = [Trial(number, number, {**values, "lr": 0.9 - number / 10}) for number in range(4)]
+    outcomes, _ = tiny.evaluated(objective, together)
+    study = tiny.study(network={"dropout": 0.1}, training={"epochs": epochs}, objective={"at": at})
+    split = tiny.split()
+    early: list[bool] = []
+    for trial in together:
+        outcome = outcomes[trial.number]
+        assert isinstance(outcome, Completed)
+        sections = with_settings(study.sections, [f"{name}={value!r}" for name, value in trial.params.items()])
+        trained = retrain(sections, split, seed=4, number=trial.number)
+        hits = trained.network.infer(split.x_validation[None]).argmax(-1)[0] == split.y_validation
+        assert hits.tolist() == [*map(bool, unpack(outcome.attributes[HITS], len(hits)))]
+        assert trained.history.validation_accuracy[trained.epoch - 1] == outcome.score == np.mean(hits)
+        early.append(trained.epoch < epochs)
+    assert any(early) == (at == "best")
 
 
 def test_the_seed_makes_the_network() -> None:

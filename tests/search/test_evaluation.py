@@ -19,13 +19,14 @@ from hpsearch import data
 from hpsearch.data import splits
 from hpsearch.errors import BadData, BadInput, EvaluatedAlready, NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.objectives.network import runtime
-from hpsearch.records import Completed
+from hpsearch.records import HITS, Completed
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.evaluation import Evaluated, evaluate, evaluations, prepare
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.recommendation import choose, recommend
 from hpsearch.search.workflow import Job, run
 from hpsearch.statistics import Interval, wilson
+from hpsearch.statistics.hits import unpack
 from hpsearch.store import Owner, Store, open_store
 from hpsearch.store.schema import EVALUATIONS
 
@@ -51,7 +52,7 @@ def evaluated(store: Store, **options: Any) -> Evaluated:
 
 
 def test_the_test_set_scores_what_all_other_examples_train_and_all_of_it_is_kept(store: Store) -> None:
-    prepared = prepare(store, store.stages(), by="best")
+    prepared = prepare(store, store.stages())
     fitted: Any = prepared.fit()
     found = evaluate(store, prepared, fitted, now=lambda: datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
     score, result = found.result.score, found.result
@@ -70,12 +71,11 @@ def test_the_test_set_scores_what_all_other_examples_train_and_all_of_it_is_kept
     # The entry is what databases of 0.2 have.
     (entry,) = store.study_attribute(store.stages()[0], EVALUATIONS) or []
     assert entry == found.entry
-    best = store.columns(store.stages()[0], top=1)
-    params = {name: best[f"param:{name}"][0] for name in store.stages()[0].space}
-    assert (entry["stage"], entry["trial"], entry["params"]) == ("tiny/stage-01", best["number"][0], params)
+    chosen = choose(store, store.stages())
+    assert (entry["stage"], entry["trial"], entry["params"]) == ("tiny/stage-01", chosen.trial, chosen.params)
     assert (entry["accuracy"], entry["images"], entry["hits"]) == (hits / TEST, TEST, hits)
     assert entry["interval"] == [score.low, score.high]
-    assert (entry["epochs"], entry["trained_on"], entry["chosen"]) == (6, 60, "best")
+    assert (entry["epochs"], entry["trained_on"], entry["chosen"]) == (6, 60, "trials")
     assert set(entry["versions"]) == {"hpsearch", "numpy", "optuna"}
     (kept,) = evaluations(store, store.stages())
     assert (kept.score, kept.interval, kept.examples, kept.trained_on) == (hits / TEST, interval, TEST, 60)
@@ -84,12 +84,27 @@ def test_the_test_set_scores_what_all_other_examples_train_and_all_of_it_is_kept
     says = rf"tiny was evaluated on 2026-03-04 05:06 UTC: test accuracy {score.score:.4g}, 95 %.*; again evaluates"
     with pytest.raises(EvaluatedAlready, match=says):
         prepare(store, store.stages())
-    again = evaluated(store, again=True, by="best")
+    again = evaluated(store, again=True)
     assert (found.count, again.count) == (1, 2)
     assert again.result.facts == result.facts  # the same bits
     with pytest.raises(EvaluatedAlready, match=r"2026-03-04 05:06 UTC \(the first of 2 times\): test accuracy"):
         prepare(store, store.stages())
     assert evaluated(store, again=True, seed=1).result.facts["mistakes"] != result.facts["mistakes"]
+
+
+def test_of_a_chosen_trial_its_own_network_is_scored(store: Store) -> None:
+    (stage,) = store.stages()
+    best = store.columns(stage, top=1, hits=True)
+    prepared = prepare(store, [stage], by="best")
+    fitted: Any = prepared.fit()
+    data: Any = prepared.data
+    hits = fitted.network.infer(data.x_validation[None]).argmax(-1)[0] == data.y_validation
+    assert hits.tolist() == [*map(bool, unpack(str(best[HITS][0]), len(hits)))]
+    entry = evaluate(store, prepared, fitted).entry
+    assert (entry["trial"], entry["trained_on"], entry["seed"]) == (best["number"][0], 40, stage.seed)
+    for values in ({}, {"by": "best", "epochs": 2}, {"number": 1, "trial": 3, "seed": 5}):
+        assert not prepare(store, [stage], again=True, **values).own
+    assert prepare(store, [stage], again=True, number=1, trial=3).own
 
 
 def test_of_two_at_once_only_one_gets_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,7 @@ class NetworkKind:
     name = "network"
     preload = "hpsearch.objectives.network.objective"
     evaluates = True
+    retrains = True
     suggests = False
     parameters: Mapping[str, Hyperparameter] | None = HYPERPARAMETERS
     also_called = ALSO_CALLED

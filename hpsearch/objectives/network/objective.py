@@ -134,7 +134,7 @@ class NetworkObjective:
             for lane, hits in zip(alive, epoch.validation_hits, strict=True):
                 course, curve = courses[lane], getattr(histories[lane], self.metric)
                 course.last = hits
-                if self._scored(curve) == len(curve) - 1:
+                if self.scored(curve) == len(curve) - 1:
                     course.scored = hits
             yield [Report(numbers[lane], epoch.epoch, score) for lane, score in zip(alive, scores, strict=True)]
         snapshots: dict[int, Snapshot] = {}
@@ -149,8 +149,8 @@ class NetworkObjective:
             for lane, (number, course) in enumerate(zip(numbers, courses, strict=True))
         ]
 
-    def _scored(self, curve: Sequence[float]) -> int:
-        """Return the index of the scored epoch; of several best ones the first."""
+    def scored(self, curve: Sequence[float]) -> int:
+        """Return the index of the scored epoch of a curve; of several best ones the first."""
         if self.at == "last":
             return len(curve) - 1
         return curve.index(max(curve) if self.metric == "validation_accuracy" else min(curve))
@@ -166,7 +166,7 @@ class NetworkObjective:
         attributes: dict[str, Any] = {CURVES: curves, SECONDS: seconds}
         if history.ended is not None:
             return Failed(number, history.ended, tuple(scored), attributes)
-        at = self._scored(scored) if snapshot is None else len(scored) - 1
+        at = self.scored(scored) if snapshot is None else len(scored) - 1
         attributes[VALIDATION_LOSS] = history.validation_loss[at]
         hits = course.scored if snapshot is None else course.last
         assert hits is not None

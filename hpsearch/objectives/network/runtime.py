@@ -45,7 +45,18 @@ if TYPE_CHECKING:
     from hpsearch.space import Space, Value
 
 
-__all__ = ["check", "complexity", "estimate", "evaluate", "fit", "held_out", "load", "objective", "with_values"]
+__all__ = [
+    "check",
+    "complexity",
+    "estimate",
+    "evaluate",
+    "fit",
+    "held_out",
+    "load",
+    "objective",
+    "retrain",
+    "with_values",
+]
 
 _PROBE_EPOCHS = 2
 
@@ -207,6 +218,18 @@ def fit(
     return train_once(sections, replace(data, x_train=x, y_train=y), seed=seed, on_epoch=on_epoch)
 
 
+def retrain(
+    sections: NetworkSections,
+    data: Split,
+    *,
+    seed: int,
+    number: int,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Trained:
+    """Train the network of a trial again, on the training examples alone; its scored epoch's is kept."""
+    return train_once(sections, data, seed=seed, number=number, scored=True, on_epoch=on_epoch)
+
+
 def evaluate(
     fitted: Trained, sections: NetworkSections, data: Split, *, data_dir: Path | None = None
 ) -> evaluation.NetworkEvaluation:
@@ -223,7 +246,8 @@ _SECTIONS = ("data", *_HYPERPARAMETERS)
 class Trained:
     """A trained network and its origin."""
 
-    network: Network  # one lane, after its last epoch
+    network: Network  # one lane
+    epoch: int  # the epoch after which it is kept
     history: History  # its learning curves
     settings: Mapping[str, Any]  # all its hyperparameters by name
     seconds: float  # of training
@@ -239,9 +263,9 @@ class Trained:
             "data": sections.data.model_dump(mode="json"),
             "data_fingerprint": split.fingerprint,
             "seed": self.seed,
-            "epochs": len(self.history),
-            "validation_accuracy": self.history.validation_accuracy[-1],
-            "validation_loss": self.history.validation_loss[-1],
+            "epochs": self.epoch,
+            "validation_accuracy": self.history.validation_accuracy[self.epoch - 1],
+            "validation_loss": self.history.validation_loss[self.epoch - 1],
         }
 
 
@@ -316,17 +340,36 @@ def _value(text: str) -> Any:
 
 
 def train_once(
-    sections: NetworkSections, split: Split, *, seed: int, on_epoch: Callable[[Epoch], None] | None = None
+    sections: NetworkSections,
+    split: Split,
+    *,
+    seed: int,
+    number: int = 0,
+    scored: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
-    """Train one network as trial 0 of a search would be trained.
+    """Train one network as the trial of that number in a search would be trained.
+
+    The network of the last epoch is kept, or with ``scored`` that of the epoch that is the trial's score.
 
     Raises:
         BadInput: A name that is not known.
     """
     made = objective(sections, split, seed=seed, space={})
     structure = made.structure({})
-    lanes = build(structure, [made.settings], [0], seed=seed, inputs=made.inputs, dtype=made.dtype)
+    lanes = build(structure, [made.settings], [number], seed=seed, inputs=made.inputs, dtype=made.dtype)
     began = time.perf_counter()
+    curve: list[float] = []
+    kept = lanes.network.lane_vector(0).copy()
+
+    def after(epoch: Epoch) -> None:
+        if scored and len(epoch.lanes):
+            curve.append(float(getattr(epoch, made.metric)[0]))
+            if made.scored(curve) == len(curve) - 1:
+                kept[:] = lanes.network.lane_vector(0)
+        if on_epoch is not None:
+            on_epoch(epoch)
+
     (history,) = train(
         lanes.network,
         lanes.optimizer,
@@ -336,7 +379,10 @@ def train_once(
         rngs=lanes.rngs,
         schedules=lanes.schedules,
         evaluate_train=sections.training.evaluate_train,
-        on_epoch=on_epoch,
+        on_epoch=after,
     )
+    if scored and history.ended is None:
+        lanes.network.lane_vector(0)[:] = kept
     network = lanes.network if made.inputs is None else lanes.network.widened(made.inputs)
-    return Trained(network, history, made.settings, time.perf_counter() - began, seed)
+    epoch = made.scored(curve) + 1 if scored and curve else len(history)
+    return Trained(network, epoch, history, made.settings, time.perf_counter() - began, seed)

@@ -25,6 +25,7 @@ class UserKind:
     name: str
     preload: str
     evaluates = False
+    retrains = False
     suggests = False
     parameters: Mapping[str, Hyperparameter] | None = None
     also_called: Mapping[str, str] = {}

@@ -114,7 +114,7 @@ class UserRuntime:
         """Raise: there is no test set here."""
         raise BadData("hpsearch has no test set for an objective of your own; evaluate it in your code")
 
-    fit = evaluate = held_out
+    fit = retrain = evaluate = held_out
 
 
 class FunctionRuntime(UserRuntime):
