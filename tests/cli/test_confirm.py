@@ -162,7 +162,11 @@ def test_the_saved_network_is_that_of_the_trial_which_was_chosen(ready: Cli) -> 
     assert f"the network is in own.npz: that of tiny/stage-01 trial {best['trial']}" in ran.err
     assert "its own network, trained on 60 examples again with its seed for 3 epochs" in ran.out
     about = load_model(Path("own.npz")).about
-    assert (about["trial"], about["validation_accuracy"], about["trained_on"]) == (best["trial"], best["validation_accuracy"], 60)
+    assert (about["trial"], about["validation_accuracy"], about["trained_on"]) == (
+        best["trial"],
+        best["validation_accuracy"],
+        60,
+    )
     given = "--stage 1 --trial 2"
     anew = ready(f"evaluate --again {given} --seed 3 --save new.npz").err
     assert "the network is in new.npz: a new one, trained with the values of tiny/stage-01 trial 2" in anew
