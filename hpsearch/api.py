@@ -804,23 +804,23 @@ class Search:
             NotEnoughTrials: One of them has no trial with a score.
             UnknownSearch: There is no baseline for it.
         """
-        from hpsearch.search import adoption, comparison  # NumPy, as in `start`
+        from hpsearch.search import comparison  # NumPy, as in `start`
 
-        def entrant(search: Search, store: Store) -> adoption.Entrant:
+        def entrant(search: Search, store: Store) -> comparison.Entrant:
             of, trial = resolve_trial(search.name)
             name, number = resolve_stage(of)
             stages = stages_of(store, name)
             if number is not None:
                 stages = [pick(stages, number)]
             whole = stages[0].search if number is None else stages[0].name
-            return adoption.Entrant(store, whole if trial is None else str(search.name), stages, trial)
+            return comparison.Entrant(store, whole if trial is None else str(search.name), stages, trial)
 
         with closing(open_store(self.storage)) as store:
             if other is None:
                 this = entrant(self, store)
                 baseline = known_baseline(store, this.stages)
                 return comparison.compare(
-                    adoption.Entrant(store, baseline.name, [baseline.stage], baseline.trial), this
+                    comparison.Entrant(store, baseline.name, [baseline.stage], baseline.trial), this
                 )
             if other.storage == self.storage:
                 return comparison.compare(entrant(self, store), entrant(other, store))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ from hpsearch.cli.render import command, emit, emit_object, emit_record, say, wo
 from hpsearch.errors import BadArgument
 from hpsearch.records import Action
 from hpsearch.reports.tables import by_column
+from hpsearch.serialization import to_plain
 from hpsearch.text import rounded
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def compare(a: str, b: str | None, storage: str | None, other_storage: str | Non
     else:
         emit(_sides(result), output)
         say()
-        recommendation, *figures = result.adoption.sentences
-        for figure in figures:
-            say(f"  {worded(figure)}", hanging=4)
+        recommendation, *gains = result.sentences
+        for gain in gains:
+            say(f"  {worded(gain)}", hanging=4)
         for remark in result.remarks:
             say(f"  note: {worded(remark)}", hanging=4)
         say()
@@ -98,9 +98,9 @@ def _numbers(result: Comparison) -> Columns:
     """Return a row a side, with every digit."""
     rows: list[dict[str, Any]] = []
     for label, side in (("A", result.a), ("B", result.b)):
-        row = asdict(side)
+        row = to_plain(side)
         interval, quartiles = row.pop("interval"), row.pop("quartiles")
-        row |= {f"interval_{end}": None if interval is None else interval[end] for end in ("low", "high")}
+        row |= {f"interval_{end}": interval and interval[end] for end in ("low", "high")}
         rows.append({"side": label, **row, **dict(zip(_QUARTILES, quartiles, strict=True))})
     return by_column(rows)
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.adoption import Adoption
     from hpsearch.search.best import BestTrial, Overview
+    from hpsearch.search.comparison import Comparison
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.recommendation import Recommendation
     from hpsearch.search.scientific import ScientificValues
@@ -123,8 +123,8 @@ def _questions(at: Results, best: BestTrial, step: NextStep) -> Iterator[Questio
     if at.has_curves:
         yield _curves(at, plot("curves", stage=number))
     yield _effects(at, plot("importance", stage=number))
-    if at.adoption is not None:
-        yield _adopt(at.adoption, step)
+    if at.against_baseline is not None:
+        yield _adopt(at.against_baseline, step)
 
 
 def _result(at: Results, best: BestTrial, figure: Action) -> Question:
@@ -257,7 +257,7 @@ def _curves(at: Results, figure: Action) -> Question:
     return Question("curves", question, "act" if of.signs else "ok", answers, figure, longer)
 
 
-def _adopt(of: Adoption, step: NextStep) -> Question:
+def _adopt(of: Comparison, step: NextStep) -> Question:
     """Ask whether the search's values should take the place of the baseline's."""
     verdict: Verdict = "ok" if of.verdict == "keep" else "act" if of.verdict == "adopt" else "unknown"
     action = of.action

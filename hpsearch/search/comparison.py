@@ -1,39 +1,64 @@
-"""Two searches, stages or trials side by side: their results, their cost, and whether to adopt the second's values."""
+"""Two searches, stages or trials side by side, and whether to adopt the values of the second in place of the first's.
+
+The gain is judged against what varies when everything is done again (`hpsearch.statistics.gains`). Where both sides'
+values have been confirmed, trial variance decides: both are trained again with other seeds anyway once they are
+adopted. Where they have not, study variance does: the best scores of two searches, over other trials. More complexity
+is named, and left to the reader.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from hpsearch.errors import NotEnoughTrials
+from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, SECONDS, Direction, Stage
-from hpsearch.search.adoption import Adoption, Entrant, decide
-from hpsearch.search.best import choose_trial
+from hpsearch.records import HITS, SECONDS, Action, Direction, Sentence, Stage, draw_seed
+from hpsearch.search.baseline import baseline_of
+from hpsearch.search.best import MOST, TOP, Choice, Confirmed, Overview, choose_trial
+from hpsearch.search.by_example import by_example
+from hpsearch.search.confirmation import LEAST_TO_COMPARE, assess, repeats_of, settings_to_confirm
 from hpsearch.search.noise import noise_of
-from hpsearch.search.stage import best_of, compares
-from hpsearch.space import delivered_as
+from hpsearch.search.recommendation import choose
+from hpsearch.search.stage import actions_for, best_of, compares, known_confirmation, params_at
+from hpsearch.space import delivered, delivered_as
+from hpsearch.statistics.gains import Gain, retrained, searched
 from hpsearch.statistics.intervals import Interval
 from hpsearch.store import Counts
 from hpsearch.study_file import differences
-from hpsearch.text import counted
+from hpsearch.text import counted, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from hpsearch.store import Store
     from hpsearch.store.queries import Columns
 
+Verdict: TypeAlias = Literal["adopt", "keep", "undecided"]
+_MORE = 1.1  # so many times a number is more of it; of seconds, which vary, more
+_MORE_SECONDS = 1.5
+_LEAST_SECONDS = 0.1  # of a trial; fewer cost nothing that matters
 _MOST_DIFFERENCES = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Entrant:
+    """A search, a stage or a trial to compare."""
+
+    store: Store
+    name: str
+    stages: Sequence[Stage]  # the search's stages, or that stage
+    trial: int | None = None  # of the one stage; None: what was found there
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
-    """The results of one side of a comparison."""
+    """One side of a comparison: its trials, the best of them, and the values that stand for it."""
 
     name: str
     where: str  # the database, as messages name it
@@ -52,63 +77,96 @@ class Side:
     interval: Interval | None
     # lowest, first quartile, median, third quartile and highest of the scores that compare with the best one
     quartiles: tuple[float, float, float, float, float]
+    values: str  # the trial whose values stand for it: ``mnist/stage-01/12``
+    label: str = field(repr=False)  # what sentences call it
+    entrant: Entrant = field(repr=False)
+    choice: Choice = field(repr=False)  # these values
+    state: Overview | None = field(repr=False)  # the confirmation of their stage
+    confirmed: Confirmed | None = field(repr=False)  # their repeats there, where there are enough to compare
 
     @property
     def finished(self) -> int:
         """Trials that will not be run again."""
         return self.complete + self.pruned + self.failed
 
+    @property
+    def stage(self) -> Stage:
+        """The stage of the values that stand for it."""
+        return self.choice.stage
+
+    @property
+    def repeats(self) -> int:
+        """Number of repeats of these values; 0 where they are too few to compare."""
+        return 0 if self.confirmed is None else self.confirmed.repeats
+
+    @property
+    def settings(self) -> int:
+        """Number of settings of their stage that have been confirmed."""
+        return 0 if self.state is None else len(self.state.ranking)
+
+    @property
+    def choices(self) -> int:
+        """Number of confirmed settings among which these values were chosen."""
+        return 1 if self.entrant.trial is not None else max(self.settings, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two searches or stages compared; ``b`` against ``a``."""
+    """Two searches, stages or trials compared, and whether to adopt the values of ``b`` in place of those of ``a``."""
 
     a: Side
     b: Side
-    remarks: tuple[str, ...]  # obstacles to the comparison
-    adoption: Adoption  # whether to adopt b's values in place of a's
+    verdict: Verdict
+    retrained: Gain | None  # of b's values over a's, trained again; None where not both are confirmed
+    searched: Gain | None  # of the best of two such searches; None where a side is one trial
+    complexity: Mapping[str, tuple[float, float]]  # of a's and b's values, by name
+    remarks: tuple[str, ...]  # other differences between the two
+    sentences: tuple[Sentence, ...]  # the recommendation first, then the gains
+    action: Action | None = field(default=None, metadata={"json": "command"})  # what would decide it, or carry it out
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.sentences))
 
 
-def compare(a: Entrant, b: Entrant) -> Comparison:
+def against_baseline(store: Store, stages: Sequence[Stage]) -> Comparison | None:
+    """Return whether to adopt what a search has found in place of the baseline; None without a baseline for it."""
+    baseline = baseline_of(store, stages)
+    if baseline is None:
+        return None
+    current = Entrant(store, baseline.name, [baseline.stage], baseline.trial)
+    made = compare(current, Entrant(store, stages[0].search, stages), labels=("the baseline", "this search"))
+    if made.verdict != "adopt" or made.action is not None:
+        return made
+    return replace(made, action=Action("baseline set", {"search": made.b.values, "storage": store.where}))
+
+
+def compare(current: Entrant, candidate: Entrant, *, labels: tuple[str, str] = ("A", "B")) -> Comparison:
     """Compare two searches, stages or trials. NotEnoughTrials if one of them has no trial with a score."""
-    side_a, side_b = _side(a), _side(b)
-    remarks = [*_obstacles(a, b)]
-    remarks += [
-        f"{name} pruned {side.pruned} of {counted(side.finished, 'trial')}; they are left out, so the scores of "
-        f"{name} look better than they are"
-        for name, side in (("A", side_a), ("B", side_b))
-        if side.pruned
-    ]
-    return Comparison(side_a, side_b, tuple(remarks), decide(a, b))
+    a, b = (_side(entrant, label) for entrant, label in zip((current, candidate), labels, strict=True))
+    same, obstacle = (a.values, a.where) == (b.values, b.where), _obstacle(a, b)
+    gain, study = (None, None) if same or obstacle else (_retrained(a, b), _searched(a, b))
+    verdict: Verdict = "keep" if same else _verdict(gain or study)
+    known = [dict(_complexity(side)) for side in (a, b)]
+    complexity = {name: (known[0][name], known[1][name]) for name in known[0] if name in known[1]}
+    actions: list[Action] = []
+    if same:
+        text = f"keep {a.label}: {b.label} comes to the same values"
+    elif obstacle:
+        text = f"no recommendation: {obstacle}"
+    else:
+        text, actions = _recommendation(a, b, verdict, gain, study, complexity)
+    sentences = (Sentence(text, (*actions,)), *_gains(a, b, gain, study))
+    action = actions[0] if actions else None
+    return Comparison(a, b, verdict, gain, study, complexity, (*_remarks(a, b),), sentences, action)
 
 
-def _best(entrant: Entrant) -> tuple[Stage, Columns]:
-    """Return the stage of the trial that stands for a side, and its columns."""
-    store, stages = entrant.store, entrant.stages
-    if entrant.trial is not None:
-        choose_trial(store, stages, number=stages[0].number, trial=entrant.trial)  # raises without a score
-        return stages[0], store.columns(stages[0], states=("COMPLETE",), numbers=(entrant.trial,))
-    best = best_of(store, stages)
-    if best is None:
-        raise NotEnoughTrials(
-            f"{entrant.name} in {store.where} has no trial with a score, so there is nothing to compare"
-        )
-    return best
-
-
-def _scores(entrant: Entrant) -> NDArray[np.float64]:
-    """Return the scores that compare with the best one."""
-    stage, best = _best(entrant)
-    if entrant.trial is not None:
-        return np.array(best["score"])
-    return np.concatenate([entrant.store.scores(of)["score"] for of in entrant.stages if compares(of, stage)])
-
-
-def _side(entrant: Entrant) -> Side:
+def _side(entrant: Entrant, label: str) -> Side:
     store, stages = entrant.store, entrant.stages
     stage, top = _best(entrant)
     score, noise = top["score"][0], noise_of(store, stage, {HITS: [None], **top})
+    scores = np.array(top["score"])
     if entrant.trial is None:
+        scores = np.concatenate([store.scores(of)["score"] for of in stages if compares(of, stage)])
         counts = [store.counts(stage) for stage in stages]
         stored = [value for stage in stages for _, value in store.attributes(stage, SECONDS)]
         epochs = sum(store.epochs(stage) for stage in stages)
@@ -116,7 +174,11 @@ def _side(entrant: Entrant) -> Side:
         counts, stored = [Counts(complete=1)], top["seconds"]
         epochs = sum(map(len, store.points(stage, top["number"]).values()))
     seconds = [float(value) for value in stored if type(value) in (int, float) and math.isfinite(value)]
-    lowest, lower, median, upper, highest = np.quantile(_scores(entrant), (0, 0.25, 0.5, 0.75, 1)).tolist()
+    lowest, lower, median, upper, highest = np.quantile(scores, (0, 0.25, 0.5, 0.75, 1)).tolist()
+    choice = _choice(entrant)
+    confirmation = known_confirmation(store, choice.stage)
+    state = None if confirmation is None else assess(store, confirmation)
+    repeats = [] if state is None else [of for of in state.ranking if of.trial == choice.trial]
     return Side(
         name=entrant.name,
         where=store.where,
@@ -133,32 +195,68 @@ def _side(entrant: Entrant) -> Side:
         best=score,
         interval=None if noise is None else noise.interval(top["number"][0]),
         quartiles=(lowest, lower, median, upper, highest),
+        values=f"{choice.stage.name}/{choice.trial}",
+        label=label,
+        entrant=entrant,
+        choice=choice,
+        state=state,
+        confirmed=next((of for of in repeats if of.repeats >= LEAST_TO_COMPARE), None),
     )
 
 
-def _obstacles(a: Entrant, b: Entrant) -> Iterator[str]:
-    """Yield differences between two searches beside their results, the most serious first."""
-    first, second = _best(a)[0], _best(b)[0]
+def _best(entrant: Entrant) -> tuple[Stage, Columns]:
+    """Return the stage of the best trial of a side, and its columns."""
+    store, stages = entrant.store, entrant.stages
+    if entrant.trial is not None:
+        choose_trial(store, stages, number=stages[0].number, trial=entrant.trial)  # raises without a score
+        return stages[0], store.columns(stages[0], states=("COMPLETE",), numbers=(entrant.trial,))
+    best = best_of(store, stages)
+    if best is None:
+        raise NotEnoughTrials(
+            f"{entrant.name} in {store.where} has no trial with a score, so there is nothing to compare"
+        )
+    return best
+
+
+def _choice(entrant: Entrant) -> Choice:
+    store, stages = entrant.store, entrant.stages
+    if entrant.trial is not None:
+        return choose_trial(store, stages, number=stages[0].number, trial=entrant.trial)
+    try:
+        return choose(store, stages)
+    except BadInput:  # a confirmation that is not complete, or a trial that lacks a value
+        stage, columns = _best(entrant)
+        return Choice(stage, columns["number"][0], params_at(stage, columns, 0), "best", columns["score"][0], "")
+
+
+def _obstacle(a: Side, b: Side) -> str | None:
+    """Return why the scores of two sides cannot be compared; None where they can."""
+    first, second = a.stage, b.stage
     if first.metric != second.metric:
-        yield f"not comparable: A is ranked by {first.metric} and B by {second.metric}"
-    elif first.direction != second.direction:
-        yield f"not comparable: A {first.direction}s {first.metric} and B {second.direction}s it"
-    unknown = [name for name, stage in (("A", first), ("B", second)) if not stage.fingerprint]
-    if unknown:
-        yield f"the data of {' and '.join(unknown)} are not known, so a difference may be the data's"
-    elif first.fingerprint != second.fingerprint:
-        sizes = [f"{of.sizes.get('train', '?')} + {of.sizes.get('validation', '?')} examples" for of in (first, second)]
-        yield f"not comparable: the data differ ({sizes[0]} in A, {sizes[1]} in B); a difference may be the data's"
+        return f"{a.label} is ranked by {first.metric} and {b.label} by {second.metric}"
+    if first.direction != second.direction:
+        return f"{a.label} {first.direction}s {first.metric} and {b.label} {second.direction}s it"
+    if first.fingerprint == second.fingerprint:
+        return None
+    if unknown := [side.label for side in (a, b) if not side.stage.fingerprint]:
+        return f"the data of {unknown[0]} are not known"
+    sizes = [f"{of.sizes.get('train', '?')} + {of.sizes.get('validation', '?')} examples" for of in (first, second)]
+    return f"the data differ ({sizes[0]} in {a.label}, {sizes[1]} in {b.label})"
+
+
+def _remarks(a: Side, b: Side) -> Iterator[str]:
+    """Yield further differences between two sides, the most serious first."""
+    first, second = a.stage, b.stage
+    if not first.fingerprint and not second.fingerprint:
+        yield f"the data of {a.label} and {b.label} are not known, so a difference may be the data's"
     epochs = [kinds.trained_epochs(stage) for stage in (first, second)]
     if None not in epochs and epochs[0] != epochs[1]:
-        yield f"the budgets differ: a trial of A trains for {epochs[0]} epochs, one of B for {epochs[1]}"
-    for name, stages in (("A", a.stages), ("B", b.stages)):
-        if len(stages) > 1:
-            yield f"{name} is {len(stages)} stages together; name one (such as {stages[-1].name}) to compare its ranges"
+        both = [f"{of} epochs in {side.label}" for side, of in ((a, epochs[0]), (b, epochs[1]))]
+        yield f"the budgets differ: a trial trains for {' and '.join(both)}"
     own, others = ({delivered_as(name, of): None for name, of in stage.space.items()} for stage in (first, second))
-    for label, ours, theirs in (("A", own, others), ("B", others, own)):
+    for side, ours, theirs in ((a, own, others), (b, others, own)):
         if only := [name for name in ours if name not in theirs]:
-            yield f"only {label} searches {', '.join(only)}"
+            yield f"only {side.label} searches {', '.join(only)}"
     if kinds.trainable(first) and kinds.trainable(second):
         changed = [
             text
@@ -167,4 +265,179 @@ def _obstacles(a: Entrant, b: Entrant) -> Iterator[str]:
         ]
         if changed:
             more = f" and {len(changed) - _MOST_DIFFERENCES} more" if len(changed) > _MOST_DIFFERENCES else ""
-            yield f"from A to B also: {'; '.join(changed[:_MOST_DIFFERENCES])}{more}"
+            yield f"from {a.label} to {b.label} also: {'; '.join(changed[:_MOST_DIFFERENCES])}{more}"
+    for side in (a, b):
+        if side.pruned:
+            yield (
+                f"{side.label} pruned {side.pruned} of {counted(side.finished, 'trial')}; they are left out, so the "
+                f"scores of {side.label} look better than they are"
+            )
+
+
+def _retrained(a: Side, b: Side) -> Gain | None:
+    """Return the gain of the values of b over those of a, trained again; None if not both have been.
+
+    Where both are of one confirmation their repeats share seeds, which is not made use of: the error is then too large.
+    """
+    if a.confirmed is None or b.confirmed is None:
+        return None
+    sign = 1.0 if a.direction == "maximize" else -1.0
+    (first, ratio), (second, _) = _by_repeat(a), _by_repeat(b)
+    if first is None or second is None or first.shape[1] != second.shape[1]:
+        first, second = (np.array([*of.scores.values()])[:, None] for of in (a.confirmed, b.confirmed))
+    elif kinds.examples(a.stage) is not None:
+        sign = 1.0  # hits
+    return retrained(sign * first, sign * second, ratio=ratio, choices=b.choices)
+
+
+def _by_repeat(side: Side) -> tuple[NDArray[np.float64] | None, float]:
+    """Return a side's hits or scores on folds, (R, N), and the `split_ratio` of folds; None where some are missing."""
+    assert side.state is not None
+    assert side.confirmed is not None
+    known, ratio = repeats_of(side.entrant.store, side.state)
+    hits = known[side.confirmed.trial]
+    if not side.confirmed.scores.keys() <= hits.keys():
+        return None, ratio
+    return np.array([hits[repeat] for repeat in side.confirmed.scores], dtype=np.float64), ratio
+
+
+def _searched(a: Side, b: Side) -> Gain | None:
+    """Return the gain of a search such as b over one such as a; None where a side is one trial."""
+    if a.entrant.trial is not None or b.entrant.trial is not None:
+        return None
+    sign = 1.0 if a.direction == "maximize" else -1.0
+    scores, hits = [], []
+    for side in (a, b):
+        store, stages = side.entrant.store, [of for of in side.entrant.stages if compares(of, side.stage)]
+        scores.append(np.concatenate([sign * store.scores(stage)["score"] for stage in stages]))
+        hits.append(_best_hits(side, stages))
+    if min(map(len, scores)) < 2:
+        return None
+    both = None if hits[0] is None or hits[1] is None else (hits[0], hits[1])
+    return searched(scores[0], scores[1], both, seed=draw_seed(b.stage.seed, b.stage.number, "adopt"))
+
+
+def _best_hits(side: Side, stages: Sequence[Stage]) -> NDArray[np.bool_] | None:
+    """Return the hits of each stage's best trials together, (k, N); None unless all of them are known."""
+    store, examples = side.entrant.store, kinds.examples(side.stage)
+    if examples is None or any(kinds.examples(stage) != examples for stage in stages):
+        return None
+    hits: list[NDArray[np.bool_]] = []
+    for stage in stages:
+        best = store.columns(stage, top=MOST)
+        known, _ = by_example(store, stage, dict(zip(best["number"], best["score"], strict=True)))
+        if len(known) < len(best["number"]):
+            return None
+        hits += known.values()
+    return np.array(hits)
+
+
+def _complexity(side: Side) -> Iterator[tuple[str, float]]:
+    """Yield what is known of the complexity of a side's values, by name."""
+    stage, store = side.stage, side.entrant.store
+    if kinds.trainable(stage):
+        values = {**kinds.settings(stage), **delivered(stage.space, side.choice.params)}
+        yield from kinds.kind_of(stage.study_file).runtime().complexity(values, stage.preprocessing).items()
+    epochs = kinds.trained_epochs(stage)
+    if epochs is not None:
+        yield "epochs", epochs
+    of, numbers = (stage, [side.choice.trial])
+    if side.confirmed is not None and side.state is not None:
+        of, numbers = side.state.confirmation, list(side.confirmed.numbers.values())
+    seconds = [value for value in store.attribute(of, numbers, SECONDS).values() if isinstance(value, int | float)]
+    if seconds:
+        yield "seconds a trial", math.fsum(seconds) / len(seconds)
+
+
+def _verdict(of: Gain | None) -> Verdict:
+    if of is None:
+        return "undecided"
+    return "adopt" if of.interval.low > 0 else "keep" if of.interval.high < 0 else "undecided"
+
+
+def _recommendation(
+    a: Side,
+    b: Side,
+    verdict: Verdict,
+    gain: Gain | None,
+    study: Gain | None,
+    complexity: Mapping[str, tuple[float, float]],
+) -> tuple[str, list[Action]]:
+    """Return the recommendation in words, and what would decide it."""
+    of, values = gain or study, f"the values of {b.label} ({b.values})"
+    more, less = _costs(complexity)
+    if of is not None and verdict == "keep":
+        return f"keep {a.label}: {values} are worse, by {_words(of, -1)}", []
+    lacking = a if a.confirmed is None else b
+    actions = [] if gain else _confirmed_by(lacking)
+    if of is not None and verdict == "adopt":
+        better = f"adopt {values}: {'' if gain else 'the best single score is '}better by {_words(of)}"
+        better += f", if that is worth {more}" if more else f", with {less}" if less else ""
+        return better + ("; {} tells how much of that training again leaves" if actions else ""), actions
+    unknown = f"its values and those of {b.label} have not both been confirmed"
+    text = f"keep {a.label} for now: {unknown if of is None else f'a gain of {_words(of)} may be chance'}"
+    if actions:
+        trained = f"the best of {lacking.label}" if lacking.entrant.trial is None else lacking.name
+        text += f"; {{}} trains {trained} again with other seeds"
+    elif gain is not None and gain.mean > 0:
+        repeats = gain.repeats(min(a.repeats, b.repeats))
+        if repeats is None:
+            text += "; more repeats would not tell, more validation examples would"
+        else:
+            needed = [_confirmed_by(side, repeats=repeats) for side in (a, b) if side.repeats < repeats]
+            actions = [action for at, of_side in enumerate(needed) for action in of_side if of_side not in needed[:at]]
+            commands = " and ".join("{}" for _ in actions)
+            text += f"; if it is that large, {repeats} repeats of both would tell ({commands})" if actions else ""
+    text += f"; {b.label} has {less}, and is worse by {-of.interval.low:.2g} at most" if of and less else ""
+    return text, actions
+
+
+def _confirmed_by(side: Side, **arguments: Any) -> list[Action]:
+    """Return what trains the values of a side again; nothing where nothing does."""
+    stage, store = side.stage, side.entrant.store
+    if kinds.foreign(stage):
+        return []
+    top = min(max(TOP, side.settings), store.counts(stage).complete)
+    arguments |= {} if top == TOP else {"top": top}
+    if side.entrant.trial is not None:
+        settings = settings_to_confirm(store, store.stages(stage.search), stage, top)
+        if all(setting.trial != side.choice.trial for setting in settings):
+            return []
+    return [actions_for(store, stage.search)("confirm", stage=stage.number, **arguments)]
+
+
+def _words(of: Gain, sign: int = 1) -> str:
+    low, high = sorted((sign * of.interval.low, sign * of.interval.high))
+    return f"{sign * of.mean:.2g} (95 % interval {low:.2g} to {high:.2g})"
+
+
+def _costs(complexity: Mapping[str, tuple[float, float]]) -> tuple[str, str]:
+    """Return in words of what the candidate needs more, and of what less."""
+    more: list[str] = []
+    less: list[str] = []
+    for name, (before, after) in complexity.items():
+        enough = _MORE_SECONDS if name == "seconds a trial" else _MORE
+        if min(before, after) <= 0 or max(before, after) < enough * min(before, after):
+            continue
+        if name == "seconds a trial" and max(before, after) < _LEAST_SECONDS:
+            continue
+        size = duration(after) if name == "seconds a trial" else f"{after:,.0f}"
+        (more if after > before else less).append(f"{after / before:.2g} times the {name} ({size})")
+    return " and ".join(more), " and ".join(less)
+
+
+def _gains(a: Side, b: Side, gain: Gain | None, study: Gain | None) -> Iterator[Sentence]:
+    """Yield sentences on what training again, and what searching again would bring."""
+    if gain is not None and a.confirmed is not None and b.confirmed is not None:
+        chosen = "" if b.choices == 1 else f"; it allows for the choice among {b.choices} settings"
+        yield Sentence(
+            f"trained again, {a.values} has a mean {a.metric} of {a.confirmed.mean:.4g} over "
+            f"{counted(a.repeats, 'repeat')}, and {b.values} of {b.confirmed.mean:.4g} over {b.repeats}: a gain of "
+            f"{_words(gain)}, over other {gain.covers}{chosen}"
+        )
+    if study is not None:
+        chance = "; chance may explain that" if _verdict(study) == "undecided" else ""
+        yield Sentence(
+            f"the best single score of a search such as {b.label} is better than that of one such as {a.label} by "
+            f"{_words(study)}, over other {study.covers}{chance}"
+        )

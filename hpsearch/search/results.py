@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
-from hpsearch.search.adoption import Adoption, adoption
 from hpsearch.search.best import BestTrial, Overview, best_trial
+from hpsearch.search.comparison import Comparison, against_baseline
 from hpsearch.search.confirmation import assess
 from hpsearch.search.curve_analysis import CurveSigns, curve_signs
 from hpsearch.search.evaluation import Evaluation, evaluations
@@ -97,9 +97,9 @@ class Results:
         return recommend(self.store, self.considered)
 
     @cached_property
-    def adoption(self) -> Adoption | None:
+    def against_baseline(self) -> Comparison | None:
         """The comparison with the baseline; None without one."""
-        return adoption(self.store, self.considered)
+        return against_baseline(self.store, self.considered)
 
     @cached_property
     def curves(self) -> CurveSigns | None:

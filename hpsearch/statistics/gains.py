@@ -9,18 +9,15 @@ examples score both differently. `retrained` is about two settings: it covers ot
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpsearch.statistics.budget import expected_best
-from hpsearch.statistics.folds import welch_freedom
 from hpsearch.statistics.intervals import LEVEL, MOST_FREEDOM, Interval, student_quantile, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 RESAMPLES = 400
@@ -38,59 +35,64 @@ class Gain:
 
     mean: float
     error: float  # its standard error
-    freedom: float = MOST_FREEDOM  # degrees of freedom of that error
-    fixed: float = 0.0  # the part of the error's square that more repeats would not lower
+    covers: str  # what may be otherwise when everything is done again: ``seeds and examples``
+    freedom: float = field(default=MOST_FREEDOM, repr=False)  # degrees of freedom of that error
+    fixed: float = field(default=0.0, repr=False)  # the part of the error's square that more repeats would not lower
+    choices: int = field(default=1, repr=False)  # number of settings among which the second was chosen
+    # 95 %, simultaneous over the choices (Bonferroni)
+    interval: Interval = field(init=False)
 
-    def interval(self, choices: int = 1) -> Interval:
-        """Return the 95 % interval, simultaneous over so many choices of the second (Bonferroni)."""
-        half = student_quantile(1 - (1 - LEVEL) / 2 / choices, whole(self.freedom)) * self.error
-        return Interval(self.mean - half, self.mean + half)
+    def __post_init__(self) -> None:
+        half = self._quantile(self.freedom) * self.error
+        object.__setattr__(self, "interval", Interval(self.mean - half, self.mean + half))
 
-    def repeats(self, repeats: int, choices: int = 1) -> int | None:
+    def _quantile(self, freedom: float) -> float:
+        return student_quantile(1 - (1 - LEVEL) / 2 / self.choices, whole(freedom))
+
+    def repeats(self, repeats: int) -> int | None:
         """Return how many repeats would tell a gain of this size from none, where it was estimated from ``repeats``.
 
         None where no number would, or more than 1,000.
         """
-        z = student_quantile(1 - (1 - LEVEL) / 2 / choices, MOST_FREEDOM)
-        room = (self.mean / z) ** 2 - self.fixed
+        room = (self.mean / self._quantile(MOST_FREEDOM)) ** 2 - self.fixed
         lowered = max(self.error**2 - self.fixed, 0.0)
         needed = math.ceil(repeats * lowered / room) if room > 0 else _MOST_REPEATS + 1
         return needed if needed <= _MOST_REPEATS else None
 
 
-def retrained(first: NDArray[np.float64], second: NDArray[np.float64], *, ratio: float = 0.0) -> Gain:
+def retrained(first: NDArray[np.float64], second: NDArray[np.float64], *, ratio: float = 0.0, choices: int = 1) -> Gain:
     """Return the gain of a setting over another one that were each trained again, with seeds of their own.
 
     The variance of the difference of the two means has a part from each setting's seeds and one from the examples, that
     both share. Each of these three mean squares holds the variance of single hits once, which is counted once in all.
+    Of scores alone, (R, 1) and (S, 1), it is that of Welch's test: over other seeds, on these examples.
 
     Args:
         first: Its hits, or scores on folds, shape (R, N): by repeat, and by example or fold.
         second: The other one's, shape (S, N), on the same examples or folds.
         ratio: Of folds their `split_ratio`.
+        choices: Number of settings among which the second was chosen.
     """
-    columns = first.shape[1]
+    columns, freedom = first.shape[1], max(first.shape[1] - 1, 1)
     differences = second.mean(axis=0) - first.mean(axis=0)  # (N,)
-    examples = float(np.var(differences, ddof=1)) / columns * (1 + columns * ratio)
-    seeds, rest, spread = 0.0, 0.0, examples**2 / (columns - 1)
+    examples = float(np.var(differences)) / freedom * (1 + columns * ratio)
+    seeds, rest, spread = 0.0, 0.0, examples**2 / freedom
     for of in (first, second):
         repeats = len(of)
         by_repeat = float(np.var(of.mean(axis=1), ddof=1)) / repeats
         residuals = of - of.mean(axis=1, keepdims=True) - of.mean(axis=0) + of.mean()
-        rest += float(np.sum(residuals**2)) / ((repeats - 1) * (columns - 1) * of.size)
+        rest += float(np.sum(residuals**2)) / ((repeats - 1) * freedom * of.size)
         seeds += by_repeat
         spread += by_repeat**2 / (repeats - 1)
     total = max(seeds + examples - rest, seeds, examples)
-    freedom = total**2 / spread if spread > 0 else MOST_FREEDOM
-    fixed = max(examples - rest, 0.0)
-    return Gain(float(differences.mean()), math.sqrt(total), freedom, fixed)
-
-
-def retrained_scores(first: Sequence[float], second: Sequence[float]) -> Gain:
-    """Return the same from the scores of the repeats alone: other seeds, on these examples (Welch)."""
-    errors = [(math.sqrt(float(np.var(of, ddof=1)) / len(of)), len(of) - 1.0) for of in (first, second)]
-    error = math.hypot(errors[0][0], errors[1][0])
-    return Gain(float(np.mean(second) - np.mean(first)), error, welch_freedom(errors[0], errors[1]))
+    return Gain(
+        float(differences.mean()),
+        math.sqrt(total),
+        "seeds and examples" if columns > 1 else "seeds",
+        freedom=total**2 / spread if spread > 0 else MOST_FREEDOM,
+        fixed=max(examples - rest, 0.0),
+        choices=choices,
+    )
 
 
 def searched(
@@ -128,4 +130,6 @@ def searched(
         kept[values.mean(axis=1).argmin()] = True
         bests.append(np.where(kept, values, -np.inf).max(axis=0))
     error = float(np.std(bests[1] - bests[0], ddof=1))
-    return Gain(mean, error * (_OF_HALVES if hits is None else 1.0))
+    if hits is None:
+        return Gain(mean, error * _OF_HALVES, "trials")
+    return Gain(mean, error, "trials and examples")

@@ -77,7 +77,7 @@ def pair(seed: int, examples: int, gain: float, *, chosen: bool) -> tuple[Gain, 
         repeats.append(again[first])
         means.append(float(quality(settings[first : first + 1], top)[0]))
     study = searched(scores[0], scores[1], (best[0], best[1]), seed=seed) if chosen else None
-    return retrained(repeats[0], repeats[1]), study, means[1] - means[0]
+    return retrained(repeats[0], repeats[1], choices=SETTINGS), study, means[1] - means[0]
 
 
 def rows(pairs: int) -> Iterator[list[str]]:
@@ -86,12 +86,12 @@ def rows(pairs: int) -> Iterator[list[str]]:
         for examples in (100, 1000):
             for gain in (0.0, 0.02, 0.05) if chosen else (0.0,):
                 results = [pair(seed, examples, gain, chosen=chosen) for seed in range(pairs)]
-                ends = [made.interval(SETTINGS) for made, _, _ in results]
+                ends = [made.interval for made, _, _ in results]
                 truth = [true for _, _, true in results]
                 adopted = [of.low > 0 for of in ends]
                 wrong = [yes and true <= 0 for yes, true in zip(adopted, truth, strict=True)]
                 holds = [of.low <= true <= of.high for of, true in zip(ends, truth, strict=True)]
-                studies = [study.interval() for _, study, _ in results if study is not None]
+                studies = [study.interval for _, study, _ in results if study is not None]
                 yield [
                     baseline,
                     f"{examples:,}",

@@ -20,9 +20,9 @@ from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action, Completed
 from hpsearch.search import results
-from hpsearch.search.adoption import adoption
 from hpsearch.search.baseline import set_baseline
 from hpsearch.search.checklist import Checklist, Question, _effects, _width, checklist
+from hpsearch.search.comparison import against_baseline
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage, strongest_evidence
 from hpsearch.search.next_step import next_step
@@ -365,7 +365,7 @@ def test_whether_to_adopt_is_asked_of_a_search_with_a_baseline(store: Store) -> 
     set_baseline(store, [stage], 1, 3)
     seen = checklist(store, [stage])
     question = asked(seen, "adopt")
-    whether = adoption(store, [stage])
+    whether = against_baseline(store, [stage])
     assert whether is not None
     assert question.answers == whether.sentences
     assert question.verdict == {"keep": "ok", "adopt": "act", "undecided": "unknown"}[whether.verdict]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hpsearch.statistics.gains import Gain, retrained, retrained_scores, searched
+from hpsearch.statistics.gains import Gain, retrained, searched
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 REPLICATES = 200
@@ -30,7 +31,7 @@ def test_the_interval_of_a_retrained_gain_holds_the_true_one() -> None:
     for _ in range(REPLICATES):
         first, second = repeats(rng, np.array([0.8, 0.83]))
         gain = retrained(first, second)
-        held += gain.interval().low <= 0.03 <= gain.interval().high
+        held += gain.interval.low <= 0.03 <= gain.interval.high
     assert 0.92 <= held / REPLICATES <= 0.99
 
 
@@ -40,11 +41,10 @@ def test_the_best_of_equal_settings_is_no_gain_where_their_number_is_known(singl
     for _ in range(REPLICATES):
         baseline, *others = repeats(rng, np.full(1 + SETTINGS, 0.8))
         best = max(others, key=lambda values: float(values.mean()))
-        gain = retrained(baseline, best)
         if single:  # by the scores of the repeats alone: these examples stand for all
-            gain = retrained_scores(baseline.mean(axis=1).tolist(), best.mean(axis=1).tolist())
-        adopted += gain.interval(SETTINGS).low > 0
-        unaware += gain.interval().low > 0
+            baseline, best = (of.mean(axis=1, keepdims=True) for of in (baseline, best))
+        adopted += retrained(baseline, best, choices=SETTINGS).interval.low > 0
+        unaware += retrained(baseline, best).interval.low > 0
     assert adopted / REPLICATES <= 0.05
     assert unaware > adopted
 
@@ -53,7 +53,7 @@ def test_a_planted_gain_is_found() -> None:
     rng, adopted = np.random.default_rng(2), 0
     for _ in range(50):
         baseline, *others = repeats(rng, np.array([0.8, *[0.92] * SETTINGS]))
-        adopted += retrained(baseline, others[0]).interval(SETTINGS).low > 0
+        adopted += retrained(baseline, others[0], choices=SETTINGS).interval.low > 0
     assert adopted >= 45
 
 
@@ -76,7 +76,7 @@ def test_searches_of_one_kind_are_no_gain(tail: str, sizes: tuple[int, int]) -> 
     for seed in range(REPLICATES):
         rng = np.random.default_rng([seed, *sizes])
         gain = searched(draw(rng, sizes[0]), draw(rng, sizes[1]), seed=seed)
-        adopted += gain.interval().low > 0
+        adopted += gain.interval.low > 0
         means.append(gain.mean)
     assert adopted / REPLICATES <= 0.05
     # More trials are no gain by themselves.
@@ -110,18 +110,18 @@ def test_a_better_optimum_is_found_on_the_same_examples_and_an_equal_one_is_not(
     for seed in range(count):
         first, second = searches(np.random.default_rng(seed), gain)
         both = searched(first.mean(axis=1), second.mean(axis=1), (first, second), seed=seed)
-        adopted += both.interval().low > 0
+        adopted += both.interval.low > 0
     assert least <= adopted / count <= most
 
 
 def test_so_many_repeats_would_tell_the_gain() -> None:
-    gain = Gain(0.01, error=0.008, fixed=0.003**2)
+    gain = Gain(0.01, error=0.008, covers="seeds", fixed=0.003**2)
     needed = gain.repeats(10)
     assert needed is not None
     errors = [math.sqrt(gain.fixed + (gain.error**2 - gain.fixed) * 10 / count) for count in (needed - 1, needed)]
-    lows = [Gain(0.01, error).interval().low for error in errors]
+    lows = [Gain(0.01, error, "seeds").interval.low for error in errors]
     assert lows[0] < 0 < lows[1]
-    assert Gain(0.01, error=0.008, fixed=0.006**2).repeats(10) is None  # the examples alone hide it
-    wanted = gain.repeats(10, choices=5)
+    assert Gain(0.01, error=0.008, covers="seeds", fixed=0.006**2).repeats(10) is None  # the examples alone hide it
+    wanted = replace(gain, choices=5).repeats(10)
     assert wanted is not None
     assert wanted > needed
