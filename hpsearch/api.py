@@ -399,7 +399,7 @@ class Search:
         check_counts(trials=trials)
         limits = limits_of(timeout, until, max_failures)
         name, number = resolve_stage(self.name, stage)
-        with closing(open_store(self.storage, write=True)) as store:
+        with closing(open_store(self.storage, write=True, search=name)) as store:
             made = refine_stage(store, stages_of(store, name), number=number, sampler=sampler, batch=batch)
         study, _ = resolve_stage(self.name, keep_path=True)
         return self._run(
@@ -469,7 +469,7 @@ class Search:
             UnknownSearch: No such search.
         """
         name = resolve_search(self.name)
-        with closing(open_store(self.storage, write=True)) as store:
+        with closing(open_store(self.storage, write=True, search=name)) as store:
             return request_stop(store, stages_of(store, name)[0])
 
     def retry(self, *, stage: int | None = None, numbers: Sequence[int] = ()) -> Retried:
@@ -486,7 +486,7 @@ class Search:
             StageConflict: The stage was run elsewhere.
         """
         name, number = resolve_stage(self.name, stage, confirmation=True)
-        with closing(open_store(self.storage, write=True)) as store:
+        with closing(open_store(self.storage, write=True, search=name)) as store:
             stages = stages_of(store, name)
             chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
             if not kinds.trainable(chosen):
@@ -538,7 +538,7 @@ class Search:
             raise BadArgument("rule", rule, f"no such rule{nearest(rule, narrowing.RULES)}")
         if top is None and quantile is None and source == "trials":
             top = narrowing.DEFAULT_TOP
-        with closing(open_store(self.storage, write=not dry_run)) as store:
+        with closing(open_store(self.storage, write=not dry_run, search=name)) as store:
             return narrowing.narrow_stage(
                 store,
                 stages_of(store, name),
@@ -609,7 +609,7 @@ class Search:
             UnknownSearch: No such search, or none at all.
         """
         name = resolve_search(self.name)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             stages = (stages_of(store, name) if name else store.stages()) or stages_of(store, name)
             confirmations = _confirmations(store, stages)
             return tuple(_status(store, stage, confirmations.get(stage.name), recent) for stage in stages)
@@ -623,7 +623,7 @@ class Search:
         """
         name = resolve_search(self.name)
         check_counts(trials=trials)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             yield Watcher(store, name, until=trials).read
 
     def trials(
@@ -649,7 +649,7 @@ class Search:
                 "top", top, f"only complete trials have a score, and the state is {state}", "leave one out"
             )
         name, number = resolve_stage(self.name, stage)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             stages = stages_of(store, name)
             chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
             states = None if state is None else (state.upper(),)
@@ -676,7 +676,7 @@ class Search:
             BadArgument: There is no trial of that number.
         """
         name, of = resolve_stage(self.name, stage)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             stages = stages_of(store, name)
             chosen = latest_with_trials(store, stages) if of is None else pick(stages, of)
             if not (trials := trial_details.read(store, chosen, [number])):
@@ -703,7 +703,7 @@ class Search:
             NotEnoughTrials: No trial has a score yet.
         """
         name, number = resolve_stage(self.name, stage)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             stages = stages_of(store, name)
             chosen = stages if number is None else [pick(stages, number)]
             best = best_trial(store, chosen)
@@ -723,7 +723,7 @@ class Search:
         from hpsearch.search.recommendation import recommend  # NumPy, as in `start`
 
         name, number = resolve_stage(self.name, stage)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             stages = stages_of(store, name)
             among = stages if number is None else [pick(stages, number)]
             recommended = recommend(store, stages, among=among)
@@ -740,7 +740,7 @@ class Search:
         from hpsearch.search.checklist import checklist  # NumPy, as in `start`
 
         name = resolve_search(self.name)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             return checklist(store, stages_of(store, name), top=top)
 
     def evaluate(
@@ -777,7 +777,7 @@ class Search:
         name, number = resolve_stage(self.name, stage)
         check_counts(epochs=epochs)
         check_seed(seed)
-        with closing(open_store(self.storage, write=True)) as store:
+        with closing(open_store(self.storage, write=True, search=name)) as store:
             prepared = prepare(
                 store,
                 stages_of(store, name),
@@ -837,7 +837,7 @@ class Search:
         name, number = resolve_stage(of)
         if trial is None or number is None:
             raise BadInput(f"{self.name} is not a trial; name one as SEARCH/STAGE/TRIAL, such as mnist/stage-02/7")
-        with closing(open_store(self.storage, write=True)) as store:
+        with closing(open_store(self.storage, write=True, search=name)) as store:
             return set_baseline(store, stages_of(store, name), number, trial)
 
     def plot(
@@ -873,7 +873,7 @@ class Search:
             raise BadArgument("stage", number, f"{kind} plots all stages", "leave it out")
         if out is not None:
             plotting().check_path(out)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             stages = stages_of(store, name)
             among = [of for of in stages if of.refinement is None] if request.kind in OF_SAMPLES else stages
             chosen = latest_with_trials(store, among) if number is None else pick(stages, number)
@@ -912,7 +912,7 @@ class Search:
             page.check_out(out, force=force)
         if form == "html":
             page.check_html()
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             material = contents.gather(store, name, stage=number)
         made = contents.report(material, figures=form == "html", word=word)
         text = page.to_html(made) if form == "html" else page.to_markdown(made)
@@ -943,7 +943,7 @@ class Search:
         from hpsearch.exchange import exporting  # pandas takes 0.3 s to load
 
         exporting.target(out, form)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             stages = stages_of(store, name)
             if number is not None:
                 pick(stages, number)
@@ -969,7 +969,7 @@ class Search:
             OutputFailure: The tracker does not take the runs.
         """
         name, number = resolve_stage(self.name, stage)
-        with closing(open_store(self.storage)) as store:
+        with closing(open_store(self.storage, search=name)) as store:
             stages = stages_of(store, name)
             return trackers.hand_over(store, stages if number is None else [pick(stages, number)], to, project=project)
 

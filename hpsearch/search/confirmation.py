@@ -219,7 +219,7 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
     with (
         stopping() as stop,
         workers(job, job.top * job.repeats, listener.note) as executor,
-        closing(open_store(job.storage, write=True)) as store,
+        closing(open_store(job.storage, write=True, search=job.search)) as store,
     ):
         store.on_disconnect(listener.note, stopping=stop)
         stages = stages_of(store, job.search)

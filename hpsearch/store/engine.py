@@ -177,12 +177,13 @@ def as_permitted(url: URL, *, write: bool) -> URL:
     return url.set(database=f"file:{quote(str(file))}", query={"immutable": "1", "uri": "true"})
 
 
-def check_there(file: Path, *, create: bool = False) -> bytes:
+def check_there(file: Path, *, create: bool = False, search: str | None = None) -> bytes:
     """Return the first bytes of a database file that is there, none where it is to be made; else raise BadStorage."""
     folder = file.parent
     try:
         if not create and not file.exists():
-            raise BadStorage(f"no database {file}; `{{}}` makes one", Action("start", {"storage": str(file)}))
+            start = Action("start", {"search": search, "storage": str(file)})
+            raise BadStorage(f"no database {file}; `{{}}` makes one", start)
         if not folder.is_dir():
             raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
         if file.is_dir():

@@ -39,7 +39,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def open_store(storage: str, *, create: bool = False, write: bool = False, sampler: Sampler | None = None) -> Store:
+def open_store(
+    storage: str,
+    *,
+    create: bool = False,
+    write: bool = False,
+    sampler: Sampler | None = None,
+    search: str | None = None,
+) -> Store:
     """Open a study database.
 
     Args:
@@ -47,6 +54,7 @@ def open_store(storage: str, *, create: bool = False, write: bool = False, sampl
         create: Make the database and its schema where they are missing. Safe when several processes do so at once.
         write: Whether the caller will write; a read-only database is refused here then, not later.
         sampler: Gives the values of new trials; None for the random one.
+        search: The search that is wanted, for the message where there is no database.
 
     Raises:
         BadStorage: It cannot be opened, is not Optuna's, or has a schema of another revision.
@@ -60,7 +68,7 @@ def open_store(storage: str, *, create: bool = False, write: bool = False, sampl
             if url.get_backend_name() == "sqlite" and url.query:  # before a file is made
                 sqlalchemy.create_engine(url.set(database=":memory:")).connect().close()
             if (file := engine.sqlite_file(url)) is not None:
-                _check_file(file, create=create)
+                _check_file(file, create=create, search=search)
             database = engine.Database(engine.as_permitted(url, write=write))
             try:
                 database.retry(lambda: _check(database, create=create, write=write))
@@ -80,8 +88,8 @@ def _check(database: engine.Database, *, create: bool, write: bool) -> None:
         database.check_writable()
 
 
-def _check_file(file: Path, *, create: bool) -> None:
-    start = engine.check_there(file, create=create)
+def _check_file(file: Path, *, create: bool, search: str | None) -> None:
+    start = engine.check_there(file, create=create, search=search)
     if start and start != engine.MAGIC:
         raise BadStorage(f"{file} is not a SQLite database; give another storage")
     if not start:

@@ -89,6 +89,10 @@ NOTHING: list[Any] = [
             *("db check", "db repair", "db vacuum", "db backup copy.db"),
         )
     ),
+    *(
+        (f"{command} other --storage none.db", "no database none.db; `hpsearch start other --storage none.db` makes")
+        for command in ("refine", "confirm", "narrow", "recommend")
+    ),
     ("plot curves --out a.jpeg --storage none.db", "the name must end with"),
     # One network
     ("train tiny.toml --set optimizer=adm", "did you mean 'adam'?"),
