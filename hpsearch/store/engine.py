@@ -182,8 +182,8 @@ def check_there(file: Path, *, create: bool = False, search: str | None = None) 
     folder = file.parent
     try:
         if not create and not file.exists():
-            start = Action("start", {"search": search, "storage": str(file)})
-            raise BadStorage(f"no database {file}; `{{}}` makes one", start)
+            making = Action("start", {"search": search, "storage": str(file)})
+            raise BadStorage(f"no database {file}; `{{}}` makes one", making)
         if not folder.is_dir():
             raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
         if file.is_dir():
