@@ -56,8 +56,9 @@ class Importance:
 def importance(trials: StageTrials) -> Importance:
     """Return the importance of each hyperparameter for being among the best trials of a stage.
 
-    The same rows give the same numbers, whatever their order.
+    The same rows give the same numbers, whatever their order. Ranges per value of another parameter are one.
     """
+    trials = trials.folded
     rows, space = _ranked(trials), trials.stage.space
     complete = int((rows["state"] == "COMPLETE").sum())
     left_out = {

@@ -9,6 +9,7 @@ from hpsearch.errors import BadArgument, BadInput, nearest
 from hpsearch.objectives.kinds import curve_bounds, examples
 from hpsearch.reports import MOST_CURVES, OF_ONE_STAGE, PlotKind, PlotRequest, figures
 from hpsearch.reports.figures import StageTrials
+from hpsearch.reports.figures.trials import folded_space
 from hpsearch.reports.importance import importance
 from hpsearch.reports.tables import curve_rows
 from hpsearch.search.scientific import scientific_values
@@ -39,21 +40,24 @@ def plot(
     """
     kind, name, best = request.kind, stage.name if alone else stage.search, request.top or 5
     parameters = [*request.parameters]
-    if kind in (PlotKind.parameters, PlotKind.isolation):  # lr: also lr[sgd] and lr[adam], a panel each
+    if kind is PlotKind.isolation:  # lr: also lr[sgd] and lr[adam], a panel each
         parameters = [own for of in parameters for own in _called(stage, of) or [of]]
+    known = stage.space if kind is not PlotKind.parameters else {**folded_space(stage.space), **stage.space}
     for of in parameters:
-        if of not in stage.space:
-            raise BadInput(f"{stage.name} has no hyperparameter {of!r}{nearest(of, stage.space)}")
+        if of not in known:
+            raise BadInput(f"{stage.name} has no hyperparameter {of!r}{nearest(of, known)}")
     if kind is PlotKind.curves:
         return _curves(store, stage, request)
     shown = [StageTrials.of(one, store.trials(one)) for one in ([stage] if alone or kind in OF_ONE_STAGE else stages)]
     match kind:
         case PlotKind.parameters:
             later = [after for after in stages if after.parent == stage.number and after.refinement is None]
-            space = {name: stage.space[name] for name in parameters} or shown[0].varied
-            after = {name: later[-1].space[name] for name in space if later and name in later[-1].space}
-            title = f"{stage.name}: score by {', '.join(request.parameters) or 'hyperparameter'}"
-            return figures.score_by_parameters(shown[0], space, narrowed=after, best=best, title=title)
+            trials = shown[0].folded  # which has the columns of lr[sgd] and lr[adam] too
+            space = {of: known[of] for of in parameters} or trials.varied
+            after = {**folded_space(later[-1].space), **later[-1].space} if later else {}
+            after = {of: after[of] for of in space if of in after}
+            title = f"{stage.name}: score by {', '.join(parameters) or 'hyperparameter'}"
+            return figures.score_by_parameters(trials, space, narrowed=after, best=best, title=title)
         case PlotKind.pair:
             # Ranges before lists of choices, otherwise in the study file's order.
             space = stages[0].space

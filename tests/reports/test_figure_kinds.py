@@ -23,9 +23,9 @@ from hpsearch.reports.figures import (
     scores_by_stage,
     search_history,
 )
-from hpsearch.reports.figures.parallel import folded
 from hpsearch.reports.figures.style import ParameterAxis
 from hpsearch.reports.figures.trials import StageTrials, usual
+from hpsearch.reports.importance import importance
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Interval
 
@@ -241,7 +241,7 @@ def test_a_line_goes_through_its_trial_s_values_to_its_score() -> None:
     assert score > max(y for trace in traces(figure, "trials") for y in trace.y[5::7])
 
 
-def test_ranges_per_value_share_an_axis_where_they_are_alike() -> None:
+def test_ranges_per_value_are_one_in_figures() -> None:
     ranges: Space = {
         "lr[a]": Float(1e-3, 1, log=True),
         "lr[b]": Float(1e-2, 10, log=True),
@@ -254,11 +254,13 @@ def test_ranges_per_value_share_an_axis_where_they_are_alike() -> None:
         frame[f"param:{name}"] = frame[f"param:{name}"].where(frame["param:opt"] == name[-2])
     space = {"opt": opt, **{name: replace(of, when={"opt": (name[-2],)}) for name, of in ranges.items()}}
     trials = StageTrials.of(replace(made_stage(3).stage, space=space), frame)
-    lr = folded(trials)
-    assert list(lr.varied) == ["opt", "lr", "wd[a]", "wd[b]"]
+    lr = trials.folded
+    assert list(lr.varied) == ["opt", "lr", "wd", "wd (choices)"]
     assert (lr.varied["lr"].low, lr.varied["lr"].high) == (1e-3, 10)  # type: ignore[union-attr]
     assert lr.trials["param:lr"].tolist() == frame["param:lr[a]"].fillna(frame["param:lr[b]"]).tolist()
+    assert lr.folded is lr
     assert math.isfinite(named(parallel(trials, best=1), "best 1").y[1])
+    assert set(importance(StageTrials.of(trials.stage, pd.concat([frame] * 3))).shares) == set(lr.varied)
 
 
 def test_lineage_has_each_stage_s_ranges_and_its_best_value() -> None:

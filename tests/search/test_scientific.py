@@ -218,6 +218,12 @@ def test_a_parameter_with_a_range_for_each_value_is_plotted_by_its_own_name(stor
     stage = searched(store, trials=9, space=space)
     figure = plot(store, [stage], PlotRequest(PlotKind.isolation, parameters=("lr",)), stage=stage)
     assert [f"of lr[{name}] too few trials have a score" in describe(figure) for name in BEST] == [True] * 3
+    panels = {}
+    for name in ("lr", "lr[sgd]"):  # all trials in one panel, or those of one value
+        request = PlotRequest(PlotKind.parameters, parameters=(name,), top=1)
+        rest = next(trace for trace in plot(store, [stage], request, stage=stage).data if trace.name == "trials")
+        panels[name] = sum(np.isfinite(rest.x))
+    assert panels["lr"] > 2 * panels["lr[sgd]"] > 0
     with pytest.raises(BadInput, match="has no hyperparameter 'lrr'"):
         plot(store, [stage], PlotRequest(PlotKind.isolation, parameters=("lrr",)), stage=stage)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,16 +11,13 @@ import plotly.graph_objects as go
 from hpsearch.reports.figures import style
 from hpsearch.reports.figures.style import BREAK, INK, LINE, SCALE, ParameterAxis, cut, empty_figure, say, tell, words
 from hpsearch.reports.figures.trials import FAILED_MARKER, hover_lines, points
-from hpsearch.search.surrogate import delivered_space
-from hpsearch.space import Categorical, Float, delivered_as
-from hpsearch.text import is_missing
+from hpsearch.space import Float
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
     from hpsearch.reports.figures.trials import StageTrials
-    from hpsearch.space import Parameter
 
 MOST_LINES = 300
 _CLASSES = len(SCALE)  # lines of so many colours: a trace each, so that a page of hundreds of trials stays quick
@@ -33,7 +29,7 @@ def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) ->
     Lines are coloured by score, those of the best are thick and on top; pruned trials are dotted. Crosses on the axes
     are the values of failed trials. Ranges per value of another parameter share an axis.
     """
-    trials = folded(trials)
+    trials = trials.folded
     space, metric, minimize = trials.varied, trials.metric, trials.stage.direction == "minimize"
     axes = [ParameterAxis(name, [parameter]) for name, parameter in space.items()]
     sample, left_out = trials.sample(MOST_LINES, keep=best)
@@ -86,25 +82,6 @@ def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) ->
     if trials.complete.empty:
         say(figure, trials.none_complete)
     return tell(figure, text, least_width=100 + 110 * len(axes))
-
-
-def folded(trials: StageTrials) -> StageTrials:
-    """Return trials with one column for the ranges of a parameter per value of another one, where these are alike."""
-    groups: dict[str, list[str]] = {}
-    for name, parameter in trials.varied.items():
-        groups.setdefault(delivered_as(name, parameter), []).append(name)
-    space: dict[str, Parameter] = {}
-    columns: dict[str, Any] = {}
-    for name, own in groups.items():
-        ranges = {of: trials.stage.space[of] for of in own}
-        forms = {(isinstance(of, Categorical), getattr(of, "log", False)) for of in ranges.values()}
-        if len(own) == 1 or len(forms) > 1:
-            space |= ranges
-            continue
-        space |= delivered_space(ranges)
-        rows = zip(*(trials.trials[f"param:{of}"].tolist() for of in own), strict=True)
-        columns[f"param:{name}"] = [next((value for value in row if not is_missing(value)), None) for row in rows]
-    return replace(trials, stage=replace(trials.stage, space=space), trials=trials.trials.assign(**columns))
 
 
 def _heights(axis: ParameterAxis, values: pd.Series[Any]) -> list[float]:

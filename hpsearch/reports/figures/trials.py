@@ -15,6 +15,7 @@ from hpsearch.objectives.kinds import used
 from hpsearch.reports.figures import style
 from hpsearch.reports.figures.style import BREAK, LINE, MUTED, NO_NAME, colour, field, say, value_words, words
 from hpsearch.search.infeasible import infeasible_of
+from hpsearch.search.surrogate import columns_as, delivered_space
 from hpsearch.space import Categorical, shown, without_none
 from hpsearch.text import counted, is_missing
 
@@ -79,6 +80,11 @@ def usual(scores: ArrayLike, *, minimize: bool) -> tuple[float, float]:
     if 0 < near[-1] - best < _SQUASHED * (worst - best):
         worst = near[-1]
     return (float(best), float(worst)) if minimize else (float(-worst), float(-best))
+
+
+def folded_space(space: Space) -> Space:
+    """Return a space with one range for the ranges of a parameter per value of another one, which contains them all."""
+    return {name: space.get(name, of) for name, of in delivered_space(space).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +168,18 @@ class StageTrials:
     def failed(self) -> pd.DataFrame:
         """The failed trials, by number."""
         return self.trials[self.trials["state"] == "FAIL"].sort_values("number", kind="stable")
+
+    @cached_property
+    def folded(self) -> StageTrials:
+        """The trials with one column for the ranges of a parameter per value of another one."""
+        own, space = self.stage.space, folded_space(self.stage.space)
+        if list(space) == list(own):
+            return self
+        values = self.trials[[f"param:{name}" for name in own]].astype(object)
+        values = values.where(values.notna(), np.nan)
+        columns = columns_as(space, own, {name: values[f"param:{name}"].to_numpy() for name in own})
+        trials = self.trials.assign(**{f"param:{name}": column for name, column in columns.items()})
+        return StageTrials(replace(self.stage, space=space), trials)
 
     @cached_property
     def infeasible(self) -> Infeasible | None:
