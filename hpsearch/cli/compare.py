@@ -46,8 +46,9 @@ def compare(a: str, b: str | None, storage: str | None, other_storage: str | Non
         emit(_numbers(result), output)
     else:
         emit(_sides(result), output)
-        say()
         recommendation, *gains = result.sentences
+        if gains or result.remarks:
+            say()
         for gain in gains:
             say(f"  {worded(gain)}", hanging=4)
         for remark in result.remarks:
@@ -75,8 +76,9 @@ def _sides(result: Comparison) -> Columns:
         "of trial": [
             f"{side.best_trial}{'' if side.best_stage == side.name else f' of {side.best_stage}'}" for side in sides
         ],
+        "values to use": [side.values for side in sides],
         **{
-            name.replace("_", " "): [f"{side.quartiles[i]:.4g}" for side in sides]
+            name.replace("_", " "): [f"{side.quartiles[i]:.4g}" if side.finished > 1 else None for side in sides]
             for i, name in reversed(list(enumerate(_QUARTILES)))
             if i != best  # it stands above
         },

@@ -75,11 +75,12 @@ class Side:
     best: float
     # the 95 % interval of that score; None where its noise is not known
     interval: Interval | None
-    # lowest, first quartile, median, third quartile and highest of the scores that compare with the best one
+    # lowest, first quartile, median, third quartile and highest of its scores
     quartiles: tuple[float, float, float, float, float]
     values: str  # the trial whose values stand for it: ``mnist/stage-01/12``
     label: str = field(repr=False)  # what sentences call it
     entrant: Entrant = field(repr=False)
+    scores: NDArray[np.float64] = field(repr=False, compare=False)  # those that compare with the best one
     choice: Choice = field(repr=False)  # these values
     state: Overview | None = field(repr=False)  # the confirmation of their stage
     confirmed: Confirmed | None = field(repr=False)  # their repeats there, where there are enough to compare
@@ -164,14 +165,13 @@ def _side(entrant: Entrant, label: str) -> Side:
     store, stages = entrant.store, entrant.stages
     stage, top = _best(entrant)
     score, noise = top["score"][0], noise_of(store, stage, {HITS: [None], **top})
-    scores = np.array(top["score"])
     if entrant.trial is None:
         scores = np.concatenate([store.scores(of)["score"] for of in stages if compares(of, stage)])
         counts = [store.counts(stage) for stage in stages]
         stored = [value for stage in stages for _, value in store.attributes(stage, SECONDS)]
         epochs = sum(store.epochs(stage) for stage in stages)
     else:
-        counts, stored = [Counts(complete=1)], top["seconds"]
+        scores, counts, stored = np.array(top["score"]), [Counts(complete=1)], top["seconds"]
         epochs = sum(map(len, store.points(stage, top["number"]).values()))
     seconds = [float(value) for value in stored if type(value) in (int, float) and math.isfinite(value)]
     lowest, lower, median, upper, highest = np.quantile(scores, (0, 0.25, 0.5, 0.75, 1)).tolist()
@@ -198,6 +198,7 @@ def _side(entrant: Entrant, label: str) -> Side:
         values=f"{choice.stage.name}/{choice.trial}",
         label=label,
         entrant=entrant,
+        scores=scores,
         choice=choice,
         state=state,
         confirmed=next((of for of in repeats if of.repeats >= LEAST_TO_COMPARE), None),
@@ -305,21 +306,17 @@ def _searched(a: Side, b: Side) -> Gain | None:
     """Return the gain of a search such as b over one such as a; None where a side is one trial."""
     if a.entrant.trial is not None or b.entrant.trial is not None:
         return None
-    sign = 1.0 if a.direction == "maximize" else -1.0
-    scores, hits = [], []
-    for side in (a, b):
-        store, stages = side.entrant.store, [of for of in side.entrant.stages if compares(of, side.stage)]
-        scores.append(np.concatenate([sign * store.scores(stage)["score"] for stage in stages]))
-        hits.append(_best_hits(side, stages))
-    if min(map(len, scores)) < 2:
+    if min(len(a.scores), len(b.scores)) < 2:
         return None
+    sign, hits = 1.0 if a.direction == "maximize" else -1.0, (_best_hits(a), _best_hits(b))
     both = None if hits[0] is None or hits[1] is None else (hits[0], hits[1])
-    return searched(scores[0], scores[1], both, seed=draw_seed(b.stage.seed, b.stage.number, "adopt"))
+    return searched(sign * a.scores, sign * b.scores, both, seed=draw_seed(b.stage.seed, b.stage.number, "adopt"))
 
 
-def _best_hits(side: Side, stages: Sequence[Stage]) -> NDArray[np.bool_] | None:
+def _best_hits(side: Side) -> NDArray[np.bool_] | None:
     """Return the hits of each stage's best trials together, (k, N); None unless all of them are known."""
     store, examples = side.entrant.store, kinds.examples(side.stage)
+    stages = [stage for stage in side.entrant.stages if compares(stage, side.stage)]
     if examples is None or any(kinds.examples(stage) != examples for stage in stages):
         return None
     hits: list[NDArray[np.bool_]] = []
@@ -399,7 +396,8 @@ def _confirmed_by(side: Side, **arguments: Any) -> list[Action]:
         return []
     top = min(max(TOP, side.settings), store.counts(stage).complete)
     arguments |= {} if top == TOP else {"top": top}
-    if side.entrant.trial is not None:
+    baseline = baseline_of(store, [stage])
+    if side.entrant.trial is not None and (baseline is None or baseline.name != side.values):
         settings = settings_to_confirm(store, store.stages(stage.search), stage, top)
         if all(setting.trial != side.choice.trial for setting in settings):
             return []
