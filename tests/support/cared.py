@@ -42,7 +42,7 @@ def _make(folder: Path) -> Path:
         for command in (
             f"start {study} --engine inline --storage {file}",
             f"confirm --engine inline --storage {file} --top 2 --repeats 2",
-            f"narrow --top 3 --rule order-statistics --storage {file}",
+            f"narrow --top 3 --storage {file}",
             f"start {study} --engine inline --storage {file} --trials 4",
         ):
             assert main(command.split()) == 0, command
@@ -134,6 +134,8 @@ PLANTS = (
     Plant("no-attribute", f"DELETE FROM trial_user_attributes WHERE trial_id = {_T2}{_HITS}"),
     Plant("no-attribute", "DELETE FROM trial_user_attributes WHERE trial_id IN"
           f" (SELECT trial_id FROM trials WHERE study_id = 1 AND trial_id <> {_T2})"),
+    Plant("no-attribute", "DELETE FROM trial_user_attributes WHERE key = 'curves' AND trial_id IN"
+          " (SELECT trial_id FROM trials WHERE study_id = 1)"),
     Plant("curve", f"DELETE FROM trial_intermediate_values WHERE trial_id = {_T2} AND step = 2"),
     Plant("score", _set("trial_values", "value = 1 - value + 0.05")),
     Plant("study-attribute", "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, 'x', '{')"),

@@ -386,7 +386,8 @@ def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> It
     kept = {key: int(count) for key, count in connection.execute(_KEPT, study)}
     most = max(kept.values(), default=0)
     # Some objectives keep fewer attributes, but all their trials the same.
-    expected = {key for key, count in kept.items() if 2 * count > most} | ({SECONDS} if epochs is not None else set())
+    expected = {key for key, count in kept.items() if 2 * count > most}
+    expected |= {CURVES, SECONDS} if epochs is not None else set()
     expected -= {CURVES} if stage.imported else set()
     expected &= {SECONDS} if free else expected
     for key, state in [*((key, state) for key in expected for state in ("COMPLETE", "PRUNED")), (REASON, "FAIL")]:
