@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from hpsearch.errors import BadInput, NotEnoughTrials
+from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, SECONDS, Action, Direction, Sentence, Stage, draw_seed
 from hpsearch.search.baseline import baseline_of
-from hpsearch.search.best import MOST, TOP, Choice, Confirmed, Overview, choose_trial
+from hpsearch.search.best import MOST, TOP, Confirmed, Overview, choose_trial
 from hpsearch.search.by_example import by_example
 from hpsearch.search.confirmation import LEAST_TO_COMPARE, assess, repeats_of, settings_to_confirm
 from hpsearch.search.noise import noise_of
-from hpsearch.search.recommendation import choose
-from hpsearch.search.stage import actions_for, best_of, compares, known_confirmation, params_at
+from hpsearch.search.recommendation import recommend
+from hpsearch.search.stage import actions_for, best_of, compares, known_confirmation
 from hpsearch.space import delivered, delivered_as
 from hpsearch.statistics.gains import Gain, retrained, searched
 from hpsearch.statistics.intervals import Interval
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hpsearch.space import Value
     from hpsearch.store import Store
-    from hpsearch.store.queries import Columns
 
 Verdict: TypeAlias = Literal["adopt", "keep", "undecided"]
 _MORE = 1.1  # so many times a number is more of it; of seconds, which vary, more
@@ -81,7 +81,9 @@ class Side:
     label: str = field(repr=False)  # what sentences call it
     entrant: Entrant = field(repr=False)
     scores: NDArray[np.float64] = field(repr=False, compare=False)  # those that compare with the best one
-    choice: Choice = field(repr=False)  # these values
+    stage: Stage = field(repr=False)  # of that trial
+    trial: int = field(repr=False)
+    params: Mapping[str, Value] = field(repr=False)
     state: Overview | None = field(repr=False)  # the confirmation of their stage
     confirmed: Confirmed | None = field(repr=False)  # their repeats there, where there are enough to compare
 
@@ -89,11 +91,6 @@ class Side:
     def finished(self) -> int:
         """Trials that will not be run again."""
         return self.complete + self.pruned + self.failed
-
-    @property
-    def stage(self) -> Stage:
-        """The stage of the values that stand for it."""
-        return self.choice.stage
 
     @property
     def repeats(self) -> int:
@@ -163,22 +160,29 @@ def compare(current: Entrant, candidate: Entrant, *, labels: tuple[str, str] = (
 
 def _side(entrant: Entrant, label: str) -> Side:
     store, stages = entrant.store, entrant.stages
-    stage, top = _best(entrant)
-    score, noise = top["score"][0], noise_of(store, stage, {HITS: [None], **top})
     if entrant.trial is None:
-        scores = np.concatenate([store.scores(of)["score"] for of in stages if compares(of, stage)])
-        counts = [store.counts(stage) for stage in stages]
-        stored = [value for stage in stages for _, value in store.attributes(stage, SECONDS)]
-        epochs = sum(store.epochs(stage) for stage in stages)
+        best, recommended = best_of(store, stages), recommend(store, stages)
+        if best is None or recommended is None:
+            raise NotEnoughTrials(
+                f"{entrant.name} in {store.where} has no trial with a score, so there is nothing to compare"
+            )
+        (stage, top), of, trial, params = best, recommended.of, recommended.trial, recommended.params
+        scores = np.concatenate([store.scores(other)["score"] for other in stages if compares(other, stage)])
+        counts = [store.counts(other) for other in stages]
+        stored = [value for other in stages for _, value in store.attributes(other, SECONDS)]
+        epochs = sum(map(store.epochs, stages))
     else:
+        choice = choose_trial(store, stages, number=stages[0].number, trial=entrant.trial)
+        stage, of, trial, params = choice.stage, choice.stage, choice.trial, choice.params
+        top = store.columns(stage, numbers=(trial,))
         scores, counts, stored = np.array(top["score"]), [Counts(complete=1)], top["seconds"]
-        epochs = sum(map(len, store.points(stage, top["number"]).values()))
+        epochs = sum(map(len, store.points(stage, [trial]).values()))
+    noise = noise_of(store, stage, {HITS: [None], **top})
     seconds = [float(value) for value in stored if type(value) in (int, float) and math.isfinite(value)]
     lowest, lower, median, upper, highest = np.quantile(scores, (0, 0.25, 0.5, 0.75, 1)).tolist()
-    choice = _choice(entrant)
-    confirmation = known_confirmation(store, choice.stage)
+    confirmation = known_confirmation(store, of)
     state = None if confirmation is None else assess(store, confirmation)
-    repeats = [] if state is None else [of for of in state.ranking if of.trial == choice.trial]
+    repeats = [] if state is None else [setting for setting in state.ranking if setting.trial == trial]
     return Side(
         name=entrant.name,
         where=store.where,
@@ -192,42 +196,19 @@ def _side(entrant: Entrant, label: str) -> Side:
         seconds=math.fsum(seconds) if seconds else None,
         best_stage=stage.name,
         best_trial=top["number"][0],
-        best=score,
+        best=top["score"][0],
         interval=None if noise is None else noise.interval(top["number"][0]),
         quartiles=(lowest, lower, median, upper, highest),
-        values=f"{choice.stage.name}/{choice.trial}",
+        values=f"{of.name}/{trial}",
         label=label,
         entrant=entrant,
         scores=scores,
-        choice=choice,
+        stage=of,
+        trial=trial,
+        params=params,
         state=state,
-        confirmed=next((of for of in repeats if of.repeats >= LEAST_TO_COMPARE), None),
+        confirmed=next((setting for setting in repeats if setting.repeats >= LEAST_TO_COMPARE), None),
     )
-
-
-def _best(entrant: Entrant) -> tuple[Stage, Columns]:
-    """Return the stage of the best trial of a side, and its columns."""
-    store, stages = entrant.store, entrant.stages
-    if entrant.trial is not None:
-        choose_trial(store, stages, number=stages[0].number, trial=entrant.trial)  # raises without a score
-        return stages[0], store.columns(stages[0], states=("COMPLETE",), numbers=(entrant.trial,))
-    best = best_of(store, stages)
-    if best is None:
-        raise NotEnoughTrials(
-            f"{entrant.name} in {store.where} has no trial with a score, so there is nothing to compare"
-        )
-    return best
-
-
-def _choice(entrant: Entrant) -> Choice:
-    store, stages = entrant.store, entrant.stages
-    if entrant.trial is not None:
-        return choose_trial(store, stages, number=stages[0].number, trial=entrant.trial)
-    try:
-        return choose(store, stages)
-    except BadInput:  # a confirmation that is not complete, or a trial that lacks a value
-        stage, columns = _best(entrant)
-        return Choice(stage, columns["number"][0], params_at(stage, columns, 0), "best", columns["score"][0], "")
 
 
 def _obstacle(a: Side, b: Side) -> str | None:
@@ -333,12 +314,12 @@ def _complexity(side: Side) -> Iterator[tuple[str, float]]:
     """Yield what is known of the complexity of a side's values, by name."""
     stage, store = side.stage, side.entrant.store
     if kinds.trainable(stage):
-        values = {**kinds.settings(stage), **delivered(stage.space, side.choice.params)}
+        values = {**kinds.settings(stage), **delivered(stage.space, side.params)}
         yield from kinds.kind_of(stage.study_file).runtime().complexity(values, stage.preprocessing).items()
     epochs = kinds.trained_epochs(stage)
     if epochs is not None:
         yield "epochs", epochs
-    of, numbers = (stage, [side.choice.trial])
+    of, numbers = (stage, [side.trial])
     if side.confirmed is not None and side.state is not None:
         of, numbers = side.state.confirmation, list(side.confirmed.numbers.values())
     seconds = [value for value in store.attribute(of, numbers, SECONDS).values() if isinstance(value, int | float)]
@@ -399,7 +380,7 @@ def _confirmed_by(side: Side, **arguments: Any) -> list[Action]:
     baseline = baseline_of(store, [stage])
     if side.entrant.trial is not None and (baseline is None or baseline.name != side.values):
         settings = settings_to_confirm(store, store.stages(stage.search), stage, top)
-        if all(setting.trial != side.choice.trial for setting in settings):
+        if all(setting.trial != side.trial for setting in settings):
             return []
     return [actions_for(store, stage.search)("confirm", stage=stage.number, **arguments)]
 
