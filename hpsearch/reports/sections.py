@@ -105,7 +105,9 @@ def scientific(material: Material) -> Section | None:
             "with a score": value.complete,
             "failed": value.failed,
             f"best {material.metric}": value.best,
-            "of trial": None if value.best_stage is None else f"{value.best_stage} trial {value.best_trial}",
+            "of trial": None
+            if value.best_stage is None
+            else f"{value.best_stage.split('/')[-1]} trial {value.best_trial}",
             "behind the best": "best" if value is of.best else other and rounded(other.difference, 3),
             "95 % interval": other and ends(other.interval),
         }

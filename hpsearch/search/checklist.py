@@ -25,6 +25,7 @@ from hpsearch.search.range_analysis import NarrowedRange, outermost
 from hpsearch.search.results import Results
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, delivered, delivered_as, describe, holds
+from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS
 from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
@@ -251,7 +252,8 @@ def _curves(at: Results, figure: Action) -> Question:
     """Ask what the learning curves show."""
     question, of = "What do the learning curves of the best trials show?", at.curves
     if of is None:
-        return Question("curves", question, "unknown", _said(["they are too few or too short to say"]), figure)
+        words = f"fewer than {LEAST_CURVES} of the best trials have a curve of at least {LEAST_EPOCHS} epochs"
+        return Question("curves", question, "unknown", _said([words]), figure)
     longer = None if at.longer is None or at.over else at.action("narrow", top=at.top, epochs=at.longer)
     answers = _said(sentences(of, kinds.remedies(at.of)))
     return Question("curves", question, "act" if of.signs else "ok", answers, figure, longer)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.records import CURVES, VALIDATION_LOSS
-from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS, Length, courses, length, more_than_false
+from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS, LONG, Length, courses, length, more_than_false
 from hpsearch.text import rounded
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class CurveSigns:
     overfits_from: float | None  # median epoch of the best loss among those of the best trials
     unstable: tuple[int, int]  # trials whose training loss rises at the end: of the best, of all
     step_sd: float  # how far the score moves from epoch to epoch late in training, of the best trials
-    beside: float | None  # the error of a score, or the spread of the best scores, that this may hide
+    error: float | None  # one standard error of a score; None: not known
     length: Length | None  # what the last epochs bring the best trials
     signs: tuple[CurveSign, ...]  # those that the best trials show, more of them than would by chance
 
@@ -64,43 +64,37 @@ def analyse(
         best: Which of the trials are the best, (N,).
         losses: The validation losses, (N, E). None: the scores.
         training: The training losses, (N, E). None: not known.
-        error: One standard error of a score. None: not known; then the best scores' spread stands in.
+        error: One standard error of a score. None: not known.
     """
     chosen, of_losses = courses(scores[best]), courses(scores if losses is None else losses)
     step_sd = float(np.sqrt(np.mean(chosen.step_sd**2)))
-    lasts = scores[best, -1]
-    beside = error if error is not None else float(np.ptp(lasts)) if len(lasts) >= LEAST_CURVES else None
     unstable = np.zeros(len(scores), dtype=bool) if training is None else courses(training).rises
     overfitting = of_losses.rises & ~unstable  # where the training loss rises too, it is no overfitting
-    of_length = length(chosen)
-    shows_unstable = _shows(unstable & best, best)
+    rising = overfitting & best
+    counts = [(int((of & best).sum()), int(of.sum())) for of in (overfitting, unstable)]
+    overfits, is_unstable = (more_than_false(of_best, int(best.sum())) for of_best, _ in counts)
+    of_length = length(chosen, float(best.mean()))
     shown: dict[CurveSign, bool] = {
-        "overfitting": not shows_unstable and _shows(overfitting & best, best),
-        "unstable": shows_unstable,
+        "overfitting": overfits and not is_unstable,
+        "unstable": is_unstable,
         "improving": of_length is not None and of_length.improving,
         "saturated": of_length is not None and of_length.saturated,
-        "unsteady": beside is not None and step_sd > beside,
+        "unsteady": error is not None and step_sd > error and scores.shape[1] >= LONG,
     }
     first, median, third = np.quantile(chosen.best_epoch, [0.25, 0.5, 0.75]).tolist()
-    rising = overfitting & best
     return CurveSigns(
         epochs=scores.shape[1],
         best=int(best.sum()),
         trials=len(scores),
         best_epochs=(first, median, third),
-        overfitting=(int(rising.sum()), int(overfitting.sum())),
+        overfitting=counts[0],
         overfits_from=float(np.median(of_losses.best_epoch[rising])) if rising.any() else None,
-        unstable=(int(np.sum(unstable & best)), int(unstable.sum())),
+        unstable=counts[1],
         step_sd=step_sd,
-        beside=beside,
+        error=error,
         length=of_length,
         signs=tuple(sign for sign, there in shown.items() if there),
     )
-
-
-def _shows(rising: NDArray[np.bool_], among: NDArray[np.bool_]) -> bool:
-    """Return whether more of some trials rise than would by chance."""
-    return more_than_false(int(rising.sum()), int(among.sum()))
 
 
 def curve_signs(store: Store, stage: Stage, *, error: float | None = None) -> CurveSigns | None:
@@ -152,29 +146,26 @@ def sentences(of: CurveSigns, remedies: Mapping[CurveSign, str]) -> Iterator[str
     if "unstable" in of.signs:
         few, many = of.unstable
         yield f"the training loss of {few} of {best} rises at the end ({many} {every}): {remedies['unstable']}"
-    few, many = of.overfitting
     if "overfitting" in of.signs:
+        few, many = of.overfitting
         rises = f"their validation loss rises after epoch {of.overfits_from:.0f} of {of.epochs} at the median"
         yield f"{few} of {best} overfit ({many} {every}): {rises}; {remedies['overfitting']}"
-    elif more_than_false(many, of.trials):
-        yield (
-            f"{few or 'none'} of {best} and {many} {every} overfit: the best may have been selected for whatever keeps "
-            "them from it"
-        )
     if "improving" in of.signs and of.length is not None:
-        brought = f"the last quarter of {of.epochs} epochs brought {_gain(of.length.late, of.length.late_interval)}"
+        brought = f"the last quarter of {of.epochs} epochs brought {_gain(of.length.late)}"
         yield f"the scores of {best} still improve at the end: {brought}; {remedies['improving']}"
     if "saturated" in of.signs and of.length is not None:
-        brought = f"the last half of {of.epochs} epochs brought {_gain(of.length.half, of.length.half_interval)}"
+        brought = f"the last half of {of.epochs} epochs brought {_gain(of.length.half)}"
         yield f"the scores of {best} have settled long before the end: {brought}; {remedies['saturated']}"
     if "unsteady" in of.signs:
         yield (
             f"the scores of {best} move by {of.step_sd:.2g} from epoch to epoch at the end, more than the "
-            f"{of.beside:.2g} by which trials can be told apart: {remedies['unsteady']}"
+            f"{of.error:.2g} by which trials can be told apart: {remedies['unsteady']}"
         )
+    if of.epochs < LONG:
+        yield f"curves of {of.epochs} epochs do not tell of overfitting and unsteady training: {LONG} or more do"
     first, median, third = (rounded(epoch, 0) for epoch in of.best_epochs)
     yield f"the best epoch of {best} is {median} of {of.epochs} at the median, {first} to {third} in the middle half"
 
 
-def _gain(mean: float, interval: Interval) -> str:
-    return f"{mean:.2g} on average ({interval.low:.2g} to {interval.high:.2g})"
+def _gain(of: Interval) -> str:
+    return f"{(of.low + of.high) / 2:.2g} on average ({of.low:.2g} to {of.high:.2g})"

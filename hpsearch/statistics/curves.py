@@ -2,7 +2,7 @@
 
 Curves are the rows of an array, (N, E), a value an epoch, and lower is better: scores to be maximised are negated
 first. Values are compared as means over windows of an eighth of the epochs, so that the noise of single epochs averages
-out, and without the last two epochs, as trials may have been selected for the noise of the last one.
+out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from hpsearch.statistics.intervals import Interval, mean_interval
 
-LEAST_EPOCHS = 15  # of a curve that says anything
+LEAST_EPOCHS = 5  # of a curve that says anything
+LONG = 15  # epochs from which on curves are no longer steep at the end, so that the noise of single epochs is known
 LEAST_CURVES = 3  # for a mean over curves
 MATTERS = 0.02  # a change counts from this share of what training has gained since the first epoch
 # Standard errors, as of independent epochs, that a rise must have: the least of some ten windows is low by chance, and
@@ -28,27 +29,29 @@ class Courses(NamedTuple):
 
     best_epoch: NDArray[np.int64]  # from 1
     gain: NDArray[np.float64]  # from the first epoch to the best window
-    rises: NDArray[np.bool_]  # whether it rises from the best window to the last one by more than noise, and it matters
+    # whether it rises from the best window to the last one by more than noise, and it matters; False below `LONG`
+    rises: NDArray[np.bool_]
     late_gain: NDArray[np.float64]  # over the last quarter of the epochs
-    half_gain: NDArray[np.float64]  # over the last half
+    # over the last half; from `LONG` on without the last two epochs, for whose noise trials may have been selected
+    half_gain: NDArray[np.float64]
     step_sd: NDArray[np.float64]  # standard deviation of the last half's epochs about a parabola
 
 
 def courses(curves: NDArray[np.float64]) -> Courses:
     """Return the courses of curves, (N, E) of at least `LEAST_EPOCHS` finite values each."""
     epochs = curves.shape[1]
-    inner, window = curves[:, :-2], max(2, epochs // 8)
-    sums = np.cumsum(np.pad(inner, ((0, 0), (1, 0))), axis=1)
-    means = (sums[:, window:] - sums[:, :-window]) / window  # (N, E - 1 - window), by the window's first epoch
+    window = max(2, epochs // 8)
+    sums = np.cumsum(np.pad(curves, ((0, 0), (1, 0))), axis=1)
+    means = (sums[:, window:] - sums[:, :-window]) / window  # (N, E + 1 - window), by the window's first epoch
     best, last = means.min(axis=1), means[:, -1]
     gain = np.maximum(curves[:, 0] - best, 0.0)
-    step_sd = _residual_sd(inner[:, -max(epochs // 2, 8) :])
+    step_sd = _residual_sd(curves[:, -max(epochs // 2, 8) :])
     return Courses(
         best_epoch=curves.argmin(axis=1) + 1,
         gain=gain,
-        rises=last - best > np.maximum(_RISE * step_sd * np.sqrt(2 / window), MATTERS * gain),
-        late_gain=means[:, max(epochs - epochs // 4 - window, 0)] - last,
-        half_gain=means[:, max(epochs - epochs // 2 - window, 0)] - last,
+        rises=(epochs >= LONG) & (last - best > np.maximum(_RISE * step_sd * np.sqrt(2 / window), MATTERS * gain)),
+        late_gain=means[:, -1 - epochs // 4] - last,
+        half_gain=means[:, -1 - epochs // 2] - means[:, -3 if epochs >= LONG else -1],
         step_sd=step_sd,
     )
 
@@ -73,23 +76,26 @@ def more_than_false(alarms: int, curves: int) -> bool:
 class Length(NamedTuple):
     """The mean gains of several trials over their last epochs, and what follows for the number of epochs."""
 
-    late: float  # mean gain over the last quarter of the epochs
-    late_interval: Interval
-    half: float  # mean gain over the last half
-    half_interval: Interval
+    late: Interval  # mean gain over the last quarter of the epochs
+    half: Interval  # mean gain over the last half
     improving: bool  # whether the last quarter brought more than noise, and it matters
     saturated: bool  # whether the last half brought nothing that matters
 
 
-def length(of: Courses) -> Length | None:
+def length(of: Courses, share: float = 1.0) -> Length | None:
     """Return what the last epochs have brought; None for fewer than `LEAST_CURVES`, or where nothing was learned.
 
     Curves that are flat but for noise from the first epoch on have learned nothing after it.
+
+    Args:
+        share: The trials are this share of all, selected for the last epoch, whose noise is part of their gains: of a
+            normal distribution it is sqrt(2 log(1 / share)) standard deviations at most, and subtracted.
     """
     if len(of.gain) < LEAST_CURVES or of.gain.mean() <= _RISE * of.step_sd.mean():
         return None
-    late, half = float(of.late_gain.mean()), float(of.half_gain.mean())
-    late_interval, half_interval = mean_interval(of.late_gain.tolist()), mean_interval(of.half_gain.tolist())
+    late, half = mean_interval(of.late_gain.tolist()), mean_interval(of.half_gain.tolist())
+    selection = np.sqrt(-np.log(share)) * of.late_gain.std(ddof=1)  # half of a difference's variance is its end's
+    late = Interval(late.low - selection, late.high - selection)
     matters = MATTERS * float(of.gain.mean())
-    improving = late_interval.low > 0 and late > matters
-    return Length(late, late_interval, half, half_interval, improving, not improving and half_interval.high < matters)
+    improving = late.low > 0 and (late.low + late.high) / 2 > matters
+    return Length(late, half, bool(improving), not improving and half.high < matters)

@@ -87,12 +87,13 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--searches", type=int, default=500)
+    parser.add_argument("--epochs", type=int, nargs="+", default=(5, 8, 12, 15, 20, 50, 200))
     parser.add_argument("--correlation", type=float, default=0.3)
     parser.add_argument("--noise", type=float, help="of every scenario but those that differ in it")
     arguments = parser.parse_args()
     rows = []
     for name, of in SCENARIOS.items():
-        for epochs in (15, 20, 50, 200):
+        for epochs in arguments.epochs:
             scenario = of if arguments.noise is None or "moves" in name else replace(of, noise=arguments.noise)
             found = rates(scenario, epochs, arguments.correlation, searches=arguments.searches)
             cells = [f"{found[sign]:.3f}" + ("" if sign in (*of.planted, *of.absent) else " (either)") for sign in ALL]

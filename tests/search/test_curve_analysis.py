@@ -126,8 +126,19 @@ def test_scores_that_move_more_than_trials_can_be_told_apart(store: Store) -> No
 
 
 def test_too_short_and_too_few_curves_say_nothing(store: Store) -> None:
-    assert curve_signs(store, stage_of(store, approach(8, 8))) is None
+    assert curve_signs(store, stage_of(store, approach(4, 8))) is None
     assert curve_signs(store, stage_of(store, approach(40, 8), trials=2, number=2)) is None
+
+
+def test_short_curves_tell_whether_training_should_go_on_and_no_more(store: Store) -> None:
+    of = curve_signs(store, stage_of(store, approach(8, 2), rise={"train_loss": 0.4}), error=0.0005)
+    assert of is not None
+    assert of.signs == ("improving",)
+    assert "curves of 8 epochs do not tell of overfitting and unsteady training: 15 or more do" in words(of)
+    for name, improving in (("still improving", 1), ("learned by half of the epochs", 0)):
+        found = rates(SCENARIOS[name], 6, 0.3, searches=40, seed=1)
+        assert found.pop("improving") == pytest.approx(improving, abs=0.05)
+        assert max(found.values()) == 0
 
 
 def test_of_many_trials_the_best_twenty_and_some_of_the_others_are_read(
