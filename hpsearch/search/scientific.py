@@ -203,13 +203,16 @@ def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> N
     tried, more, goodness = [], [], []
     for pool in known:
         combination, failed = pool.value.combination, np.isnan(pool.goodness)
-        chosen = np.concatenate([np.flatnonzero(~failed)[-latest:], np.flatnonzero(failed)[-latest:]])
-        scores = pool.goodness[chosen]
-        goodness.append(scores)
-        params = {name: column[chosen] for name, column in pool.params.items()}
-        params |= {name: np.array([value] * len(scores), dtype=object) for name, value in combination.items()}
-        tried.append(encoding.points(columns_as(encoding.space, {**own, **pool.space}, params)))
-        more.append(encoding.rows({**own, **pool.space}, [row for row in further if has(row, combination)]))
+        scored = np.flatnonzero(~failed)
+        chosen = np.concatenate([scored[-latest:], np.flatnonzero(failed)[-latest:]])
+        goodness.append(pool.goodness[chosen])
+        params = pool.params | {
+            name: np.array([value] * len(failed), dtype=object) for name, value in combination.items()
+        }
+        points = encoding.points(columns_as(encoding.space, {**own, **pool.space}, params))
+        tried.append(points[chosen])
+        rows = encoding.rows({**own, **pool.space}, [row for row in further if has(row, combination)])
+        more.append(np.concatenate([points[scored[:-latest]], rows]))
     of, further_of = (np.repeat(np.arange(len(known)), [len(some) for some in points]) for points in (tried, more))
     seed = draw_seed(like.seed, 0, "scientific")
     sign = 1.0 if like.direction == "maximize" else -1.0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _FUNCTIONS = 1000  # drawn from the process; standard deviations are known to 2 %
+_KEPT = 100  # further points of each group at which functions are drawn
 _FAILS = 0.7  # of a drawn share of failures; at 0.5 a bound next to which the best lies would seem nearer than it is
 _FLOOR = 0.25  # a group's scores below this quantile are raised to it: how bad bad values are says nothing of the best
 
@@ -53,7 +54,8 @@ def tuned(
         points: (N, C) where trials lie; what tells the groups apart must be among the columns.
         goodness: (N,) their scores, more is better; NaN of those that failed.
         of: (N,) the group of each, from 0; each group has a score.
-        further: (M, C) further points that might have been tried. Where each of these fails is drawn too.
+        further: (M, C) further points that might have been tried, of which `_KEPT` of each group are: the most
+            promising. Where each of these fails is drawn too.
         further_of: (M,) their groups.
         groups: (C,) columns of one number belong to one parameter (`gaussian_process.fit`).
         seed: Of the functions.
@@ -64,11 +66,20 @@ def tuned(
         members = (of == group) & scored
         raised[members] = np.maximum(goodness[members], np.quantile(goodness[members], _FLOOR))
     score, failure = gaussian_process.fit_with_failures(points, raised, groups)
+    kept = _promising(score.predict(further)[0], further_of)
+    further, further_of = further[kept], further_of[kept]
     rng, owner = np.random.default_rng(seed), np.append(of[scored], further_of)
     functions = score.sample(np.concatenate([points[scored], further]), _FUNCTIONS, rng=rng)
     if failure is not None:
         functions[:, np.sum(scored) :][failure.sample(further, _FUNCTIONS, rng=rng) > _FAILS] = -np.inf
     return np.stack([functions[:, owner == group].max(axis=1) for group in range(int(of.max()) + 1)])
+
+
+def _promising(expected: NDArray[np.float64], of: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the places of each group's points with the highest expected scores, `_KEPT` of each."""
+    order = np.lexsort((-expected, of))
+    first = np.searchsorted(of[order], of[order])  # the place of the first one of the same group
+    return order[np.arange(len(order)) - first < _KEPT]
 
 
 def middle(scores: NDArray[np.float64]) -> Interval:

@@ -30,6 +30,19 @@ def test_a_failing_stretch_is_no_place_for_the_best() -> None:
     assert np.quantile(best, 0.95) < 0.65
 
 
+def test_of_many_further_points_the_most_promising_of_each_group_are_kept() -> None:
+    """No trial lies near the top of two bumps: it is among a thousand further points, in whatever order."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.uniform(0, 0.35, 30), rng.uniform(0.65, 1, 30)])
+    points, of = np.column_stack([np.tile(x, 2), np.repeat([0, 1], 60)]), np.repeat([0, 1], 60)
+    score = 0.9 - 0.1 * of - (points[:, 0] - 0.5) ** 2 + rng.normal(0, 0.001, 120)
+    further = np.column_stack([np.tile(np.linspace(0, 1, 1001), 2), np.repeat([0, 1], 1001)])
+    order = rng.permutation(len(further))
+    further_of = further[order, 1].astype(np.intp)
+    best = tuned(points, score, of, further[order], further_of, np.array([0, 1]), seed=0)
+    assert best.mean(axis=1) == pytest.approx([0.9, 0.8], abs=0.005)
+
+
 def test_differences_are_to_the_best_nearest_first_and_wider_with_more_groups() -> None:
     scores = np.random.default_rng(0).normal([[0.5], [0.9], [0.8]], 0.01, (3, 1000))
     first, second = differences_to_best(scores)
