@@ -206,9 +206,8 @@ def _possible(known: Sequence[_Pool], stages: Sequence[Stage], like: Stage) -> N
         scored = np.flatnonzero(~failed)
         chosen = np.concatenate([scored[-latest:], np.flatnonzero(failed)[-latest:]])
         goodness.append(pool.goodness[chosen])
-        params = pool.params | {
-            name: np.array([value] * len(failed), dtype=object) for name, value in combination.items()
-        }
+        params = dict(pool.params)
+        params |= {name: np.array([value] * len(failed), dtype=object) for name, value in combination.items()}
         points = encoding.points(columns_as(encoding.space, {**own, **pool.space}, params))
         tried.append(points[chosen])
         rows = encoding.rows({**own, **pool.space}, [row for row in further if has(row, combination)])

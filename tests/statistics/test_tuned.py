@@ -40,7 +40,7 @@ def test_of_many_further_points_the_most_promising_of_each_group_are_kept() -> N
     order = rng.permutation(len(further))
     further_of = further[order, 1].astype(np.intp)
     best = tuned(points, score, of, further[order], further_of, np.array([0, 1]), seed=0)
-    assert best.mean(axis=1) == pytest.approx([0.9, 0.8], abs=0.005)
+    assert best.mean(axis=1) == pytest.approx([0.9, 0.8], abs=0.012)
 
 
 def test_differences_are_to_the_best_nearest_first_and_wider_with_more_groups() -> None:
