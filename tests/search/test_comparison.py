@@ -15,7 +15,7 @@ from hpsearch.errors import BadInput, NotEnoughTrials, UnknownSearch
 from hpsearch.records import Action, Stage
 from hpsearch.search.baseline import baseline_of, known_baseline, set_baseline
 from hpsearch.search.comparison import Comparison, Entrant, _costs, against_baseline, compare
-from hpsearch.search.confirmation import settings_to_confirm
+from hpsearch.search.confirmation import best_settings, planned, settings_to_confirm
 from hpsearch.store import Store
 
 
@@ -95,6 +95,13 @@ def test_a_few_repeats_are_too_few_to_compare(store: Store) -> None:
         made_stages.confirm(store, stage, [mean], repeats=3)
     made = compare(entrant(store, stages[0]), entrant(store, stages[1]))
     assert (made.verdict, made.retrained) == ("undecided", None)
+
+
+def test_a_confirmation_that_has_only_begun_decides_nothing(store: Store) -> None:
+    first, second = (made_stages.make(store, bowl(top), number=n, images=400) for n, top in ((1, 0.8), (2, 0.95)))
+    planned(store, second, best_settings(store, second, 2), 6)
+    made = compare(entrant(store, first), entrant(store, second))
+    assert (made.verdict, made.retrained, made.b.repeats) == ("adopt", None, 0)
 
 
 def test_a_search_of_several_stages_is_as_good_as_the_best_of_them(store: Store) -> None:
