@@ -125,7 +125,7 @@ def checklist(search: str | None, top: int, storage: str | None, output: Format)
     """
     seen = Search(search, storage=storage).checklist(top=top)
     if output == "json":
-        emit_object(seen.plain(word))
+        emit_object(to_plain(seen, word=word))
     elif output == "csv":
         emit(checklist_table(seen, word), output)
     else:

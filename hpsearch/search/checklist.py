@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hpsearch.objectives import kinds
-from hpsearch.records import Action, Argument, Sentence
+from hpsearch.records import Action, Sentence
 from hpsearch.search.budget import budget
 from hpsearch.search.curve_analysis import sentences
 from hpsearch.search.evidence import CLEAR, FEW, WEAK, positions
@@ -23,7 +23,6 @@ from hpsearch.search.narrowing import Strongest, reachable
 from hpsearch.search.next_step import NextStep, next_start, next_step
 from hpsearch.search.range_analysis import NarrowedRange, outermost
 from hpsearch.search.results import Results
-from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, delivered, delivered_as, describe, holds
 from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS
 from hpsearch.text import counted, rounded
@@ -80,22 +79,6 @@ class Checklist:
     def advice(self) -> tuple[Sentence, ...]:
         """All answers and the next step, as a list."""
         return (*(answer for question in self.questions for answer in question.answers), self.next.sentence)
-
-    def plain(self, word: Callable[[Action | Argument], str] | None = None) -> dict[str, Any]:
-        """Return the checklist as JSON has it; ``word`` puts actions and arguments into words."""
-        plain: dict[str, Any] = to_plain(self, word=word)
-        plain["ranges"] = {name: _range_fields(made) for name, made in self.ranges.items()}
-        return plain
-
-
-def _range_fields(made: NarrowedRange) -> dict[str, Any]:
-    return {
-        "before": to_plain(made.before),
-        "after": to_plain(made.after),
-        "p": made.evidence,
-        "at_edge": made.at_edge,
-        "expanding": to_plain(made.widened),
-    }
 
 
 def checklist(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Checklist:

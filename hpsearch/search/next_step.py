@@ -106,7 +106,7 @@ def _choose(at: Results, best: BestTrial) -> NextStep:
     if confirmed is not None and not confirmed.ranking:
         return _step("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
     decisive = None if at.against_baseline is None else at.against_baseline.action
-    if decisive is not None and decisive.kind == "confirm":
+    if decisive is not None and decisive.kind == "confirm" and "repeats" not in decisive.arguments:
         words = "train again with other seeds, to tell whether to replace the baseline ({})"
         return _step("confirm", f"{nothing}; {words}", decisive)
     actions = [at.action("recommend")] if confirmed is None else []

@@ -23,12 +23,14 @@ from hpsearch.search import results
 from hpsearch.search.baseline import set_baseline
 from hpsearch.search.checklist import Checklist, Question, _effects, _width, checklist
 from hpsearch.search.comparison import against_baseline
+from hpsearch.search.confirmation import best_settings
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.narrowing import narrow_stage, strongest_evidence
 from hpsearch.search.next_step import next_step
 from hpsearch.search.recommendation import choose
 from hpsearch.search.results import Results
 from hpsearch.search.stage import made_from, resolve_stage
+from hpsearch.serialization import to_plain
 from hpsearch.space import Float, Value
 from hpsearch.store import Store
 
@@ -67,7 +69,7 @@ def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
     assert (seen.next.step, actions(seen), seen.search, seen.stage) == ("start", ["start()"], "made", "made/stage-01")
     start = f"hpsearch start made --storage {store.where}"
     step = {"step": "start", "sentence": f"next: run trials, as none has a score yet ({start})", "actions": [start]}
-    assert seen.plain(word)["next"] == step
+    assert to_plain(seen, word=word)["next"] == step
 
 
 def test_an_edge_is_to_be_widened_and_the_action_that_does_it_comes_last(store: Store) -> None:
@@ -89,7 +91,6 @@ def test_an_edge_is_to_be_widened_and_the_action_that_does_it_comes_last(store: 
     assert lr.advised == lr.widened
     assert seen.ranges["weight_decay"].advised == seen.ranges["weight_decay"].after
     assert has(seen, "weight_decay shows no effect at this budget")
-    assert seen.plain()["ranges"]["lr"]["expanding"]["high"] == lr.widened.high
 
 
 def test_a_trial_of_another_stage_is_named_with_it(store: Store) -> None:
@@ -369,6 +370,22 @@ def test_whether_to_adopt_is_asked_of_a_search_with_a_baseline(store: Store) -> 
     assert whether is not None
     assert question.answers == whether.sentences
     assert question.verdict == {"keep": "ok", "adopt": "act", "undecided": "unknown"}[whether.verdict]
+
+
+@pytest.mark.parametrize(("baseline", "step"), [(-1, "evaluate"), (7, "confirm")])
+def test_what_would_tell_whether_to_adopt_is_to_do_where_it_is_the_next_step(
+    store: Store, baseline: int, step: str
+) -> None:
+    stage = made_stages.make(store, edgeless, trials=40)
+    confirmed = [setting.trial for setting in best_settings(store, stage, 3)]
+    made_stages.confirm(store, stage, [0.86, 0.858, 0.859])
+    set_baseline(store, [stage], 1, confirmed[-1] if baseline < 0 else baseline)
+    seen, whether = checklist(store, [stage]), against_baseline(store, [stage])
+    assert whether is not None
+    assert whether.verdict == "undecided"
+    assert whether.action is not None
+    assert seen.next.step == step
+    assert asked(seen, "adopt").action == (whether.action if step == "confirm" else None)
 
 
 def test_narrowing_by_all_that_were_confirmed_says_that_nothing_was_chosen(store: Store) -> None:
