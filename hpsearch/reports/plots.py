@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch import roles
@@ -42,7 +43,8 @@ def plot(
     parameters = [*request.parameters]
     if kind is PlotKind.isolation:  # lr: also lr[sgd] and lr[adam], a panel each
         parameters = [own for of in parameters for own in _called(stage, of) or [of]]
-    known = stage.space if kind is not PlotKind.parameters else {**folded_space(stage.space), **stage.space}
+    folds = kind in (PlotKind.parameters, PlotKind.pair)  # lr[sgd] and lr[adam] are one there
+    known = {**folded_space(stage.space), **stage.space} if folds else stage.space
     for of in parameters:
         if of not in known:
             raise BadInput(f"{stage.name} has no hyperparameter {of!r}{nearest(of, known)}")
@@ -60,13 +62,14 @@ def plot(
             return figures.score_by_parameters(trials, space, narrowed=after, best=best, title=title)
         case PlotKind.pair:
             # Ranges before lists of choices, otherwise in the study file's order.
-            space = stages[0].space
+            space = folded_space(stages[0].space)
             names = request.parameters or sorted(space, key=lambda name: isinstance(space[name], Categorical))
             if len(names) < 2:
                 raise BadInput(f"pair needs two hyperparameters and {stage.search} has {len(names)}; plot parameters")
             x, y, *_ = names
-            ranges = [one for one in stages if x in one.space and y in one.space]
-            return figures.pair(shown, x, y, ranges=ranges, title=f"{name}: {x} and {y}")
+            every = [replace(one, space={**folded_space(one.space), **one.space}) for one in stages]
+            ranges = [one for one in every if x in one.space and y in one.space]
+            return figures.pair([of.folded for of in shown], x, y, ranges=ranges, title=f"{name}: {x} and {y}")
         case PlotKind.parallel:
             title = f"{stage.name}: every trial across its hyperparameters"
             return figures.parallel(shown[0], best=best, title=title)

@@ -631,12 +631,14 @@ def _where(best: pd.DataFrame, name: str, stage: StageTrials) -> str:
 
 
 def _pair(material: Material) -> PageFigure | None:
-    everywhere = [name for name in _by_evidence(material) if all(name in s.stage.space for s in material.stages)]
+    stages, space = [stage.folded for stage in material.stages], material.judged.stage.space
+    names = dict.fromkeys(delivered_as(name, space[name]) for name in _by_evidence(material))
+    everywhere = [name for name in names if all(name in stage.stage.space for stage in stages)]
     if not material.total() or len(everywhere) < 2:
         return None
     x, y = everywhere[:2]
-    figure = figures.pair(material.stages, x, y, ranges=[stage.stage for stage in material.stages])
-    several = len(material.stages) > 1
+    figure = figures.pair(stages, x, y, ranges=[stage.stage for stage in stages])
+    several = len(stages) > 1
     boxes = "The rectangles are the ranges of the stages" if several else "The rectangle is the ranges of the stage"
     points = "trials of all stages, the better the bluer"
     caption = f"{boxes}; {points if material.total('COMPLETE') else 'crosses are failed trials'}."

@@ -224,6 +224,10 @@ def test_a_parameter_with_a_range_for_each_value_is_plotted_by_its_own_name(stor
         rest = next(trace for trace in plot(store, [stage], request, stage=stage).data if trace.name == "trials")
         panels[name] = sum(np.isfinite(rest.x))
     assert panels["lr"] > 2 * panels["lr[sgd]"] > 0
+    for name in ("lr", "lr[sgd]"):
+        request = PlotRequest(PlotKind.pair, parameters=(name, "optimizer"))
+        rest = next(trace for trace in plot(store, [stage], request, stage=stage).data if trace.name == "trials")
+        assert sum(np.isfinite(rest.x)) >= panels[name]
     with pytest.raises(BadInput, match="has no hyperparameter 'lrr'"):
         plot(store, [stage], PlotRequest(PlotKind.isolation, parameters=("lrr",)), stage=stage)
 
