@@ -202,6 +202,6 @@ def test_a_regret_is_what_a_run_lacks_of_the_best_on_its_split() -> None:
 def test_a_planted_gain_is_adopted_against_a_search_and_against_one_setting() -> None:
     for chosen in (True, False):
         retrained, study, true = adopting.pair(0, 400, 0.1, chosen=chosen)
-        assert retrained.interval(adopting.SETTINGS).low > 0
+        assert retrained.interval.low > 0
         assert retrained.mean == pytest.approx(true, abs=0.03)
         assert (study is not None) is chosen
