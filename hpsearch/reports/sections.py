@@ -61,7 +61,7 @@ def checklist(material: Material, word: Callable[[Action | Argument], str], *, k
     names = _by_evidence(material)
     questions = []
     for question in of.questions:
-        if question.key == "score":  # said above
+        if question.key == "test":  # said above
             continue
         answers = (sentence(part.worded(word), material) for part in question.answers)
         key = "" if question.figure is None else _key(question.figure, names)

@@ -96,8 +96,9 @@ def _questions(at: Results, best: BestTrial, step: NextStep) -> Iterator[Questio
     def plot(kind: str, **arguments: Any) -> Action:
         return at.action("plot", kind=kind, **arguments)
 
-    if figures := _said(_figures(at, best)):
-        yield Question("score", "Which score counts?", "ok", figures, plot("history"))
+    if at.evaluated is not None:
+        figures = _said(_tested_and_superseded(at.evaluated, best))
+        yield Question("test", "What is the score on the test set?", "ok", figures, plot("history"))
     yield _result(at, best, plot("history"))
     if at.scientific is not None:
         yield _scientific(at.scientific, partial(plot, "isolation", stage=number), over=at.over)
@@ -115,15 +116,14 @@ def _result(at: Results, best: BestTrial, figure: Action) -> Question:
     """Ask how good the result is."""
     over, confirmed = at.over, at.confirmed is not None and at.confirmed.complete
     answers: list[str | Sentence] = [] if best.left_out is None else [best.left_out]
+    recommended = [] if over or at.recommended is None else at.recommended.sentences
     if at.confirmed is not None and confirmed:
-        answers += [] if over else _confirmed_ties(at, at.confirmed)
+        answers += [*recommended, *_confirmed_ties(at, at.confirmed)]
     elif at.level:
         scored = f"all {counted(at.counts.complete, 'trial')} of {at.of.name} have the same score, {best.score:.4g}"
         answers.append(f"{scored}: no hyperparameter made a difference to it")
     else:
-        answers += _ties(at, best)
-        answers += [] if over or at.recommended is None else at.recommended.sentences
-        answers += _incomplete(at.confirmed)
+        answers += [*_ties(at, best), *recommended, *_incomplete(at.confirmed)]
     verdict: Verdict = "ok" if over or confirmed else "unknown" if not best.known else "act" if any(best.ties) else "ok"
     action = at.measure if verdict != "ok" else None
     return Question("result", "How good is the best, and how sure is that?", verdict, _said(answers), figure, action)
@@ -276,26 +276,12 @@ def _said(answers: Iterable[str | Sentence]) -> tuple[Sentence, ...]:
     return tuple(Sentence(text) if isinstance(text, str) else text for text in answers)
 
 
-def _figures(at: Results, best: BestTrial) -> Iterator[str]:
-    """Yield the scores by rank: the test score counts, before a mean over seeds, before a single score."""
-    evaluation = at.evaluated
-    confirmed = at.confirmed if at.confirmed is not None and at.confirmed.complete else None
-    corrected = "" if best.corrected is None else f" ({rounded(best.corrected, 2)} corrected for selection)"
-    raw = f"the best single score {best.score:.4g} of {best.stage} trial {best.trial}{corrected}"
-    if evaluation is not None:
-        yield _tested(evaluation)
-        if evaluation.answers:
-            mean = f"the mean {confirmed.ranking[0].mean:.3g} of {confirmed.confirmation.name}, " if confirmed else ""
-            yield f"superseded by it: {mean}{raw}"
-            return
-    if confirmed is not None:
-        first, settings = confirmed.ranking[0], len(confirmed.ranking)
-        several = f"of the {settings} settings that {confirmed.confirmation.name} trained again"
-        yield (
-            f"{at.trial(first.trial)} comes first {several if settings > 1 else 'alone'}: mean {best.metric} "
-            f"{first.mean:.3g}{_ends(first.interval)} over {first.repeats} repeats; this is the figure that counts"
-        )
-        yield f"superseded by it: {raw}"
+def _tested_and_superseded(of: Evaluation, best: BestTrial) -> Iterator[str]:
+    """Yield the test score, and the score that it supersedes."""
+    yield _tested(of)
+    if of.answers:
+        corrected = "" if best.corrected is None else f" ({rounded(best.corrected, 2)} corrected for selection)"
+        yield f"superseded by it: the best single score {best.score:.4g} of {best.stage} trial {best.trial}{corrected}"
 
 
 def _tested(of: Evaluation) -> str:

@@ -89,7 +89,7 @@ def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked()
 
 
 def test_advice_is_worded_by_the_caller_and_which_figure_counts_is_not_said_twice() -> None:
-    counts = replace(question("the mean counts"), key="score")
+    counts = replace(question("test accuracy 0.8"), key="test")
     whole = material(THREE, questions=(counts, question("lr matters")))
     page = report(whole, figures=False, word=lambda mention: f"hpsearch {getattr(mention, 'kind', mention)}")
     (asked,) = section(page, "checklist").questions
