@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.records import CURVES, VALIDATION_LOSS
-from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS, LONG, Length, courses, length, more_than_false
+from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS, LONG, MATTERS, courses, last_gains, more_than_false
 from hpsearch.text import rounded
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class CurveSigns:
     unstable: tuple[int, int]  # trials whose training loss rises at the end: of the best, of all
     step_sd: float  # how far the score moves from epoch to epoch late in training, of the best trials
     error: float | None  # one standard error of a score; None: not known
-    length: Length | None  # what the last epochs bring the best trials
+    # mean gains of the best trials over the last quarter of the epochs, and over the last half; None: not known
+    gains: tuple[Interval, Interval] | None
     signs: tuple[CurveSign, ...]  # those that the best trials show, more of them than would by chance
 
 
@@ -73,12 +74,13 @@ def analyse(
     rising = overfitting & best
     counts = [(int((of & best).sum()), int(of.sum())) for of in (overfitting, unstable)]
     overfits, is_unstable = (more_than_false(of_best, int(best.sum())) for of_best, _ in counts)
-    of_length = length(chosen, float(best.mean()))
+    gains, matters = last_gains(chosen, float(best.mean())), MATTERS * float(chosen.gain.mean())
+    improving = gains is not None and gains[0].low > 0 and _middle(gains[0]) > matters
     shown: dict[CurveSign, bool] = {
         "overfitting": overfits and not is_unstable,
         "unstable": is_unstable,
-        "improving": of_length is not None and of_length.improving,
-        "saturated": of_length is not None and of_length.saturated,
+        "improving": improving,
+        "saturated": gains is not None and not improving and gains[1].high < matters,
         "unsteady": error is not None and step_sd > error and scores.shape[1] >= LONG,
     }
     first, median, third = np.quantile(chosen.best_epoch, [0.25, 0.5, 0.75]).tolist()
@@ -92,7 +94,7 @@ def analyse(
         unstable=counts[1],
         step_sd=step_sd,
         error=error,
-        length=of_length,
+        gains=gains,
         signs=tuple(sign for sign, there in shown.items() if there),
     )
 
@@ -150,11 +152,11 @@ def sentences(of: CurveSigns, remedies: Mapping[CurveSign, str]) -> Iterator[str
         few, many = of.overfitting
         rises = f"their validation loss rises after epoch {of.overfits_from:.0f} of {of.epochs} at the median"
         yield f"{few} of {best} overfit ({many} {every}): {rises}; {remedies['overfitting']}"
-    if "improving" in of.signs and of.length is not None:
-        brought = f"the last quarter of {of.epochs} epochs brought {_gain(of.length.late)}"
+    if "improving" in of.signs and of.gains is not None:
+        brought = f"the last quarter of {of.epochs} epochs brought {_gain(of.gains[0])}"
         yield f"the scores of {best} still improve at the end: {brought}; {remedies['improving']}"
-    if "saturated" in of.signs and of.length is not None:
-        brought = f"the last half of {of.epochs} epochs brought {_gain(of.length.half)}"
+    if "saturated" in of.signs and of.gains is not None:
+        brought = f"the last half of {of.epochs} epochs brought {_gain(of.gains[1])}"
         yield f"the scores of {best} have settled long before the end: {brought}; {remedies['saturated']}"
     if "unsteady" in of.signs:
         yield (
@@ -167,5 +169,9 @@ def sentences(of: CurveSigns, remedies: Mapping[CurveSign, str]) -> Iterator[str
     yield f"the best epoch of {best} is {median} of {of.epochs} at the median, {first} to {third} in the middle half"
 
 
+def _middle(of: Interval) -> float:
+    return (of.low + of.high) / 2
+
+
 def _gain(of: Interval) -> str:
-    return f"{(of.low + of.high) / 2:.2g} on average ({of.low:.2g} to {of.high:.2g})"
+    return f"{_middle(of):.2g} on average ({of.low:.2g} to {of.high:.2g})"

@@ -73,29 +73,19 @@ def more_than_false(alarms: int, curves: int) -> bool:
     return bool(np.exp(ways + k * np.log(_FALSE) + (curves - k) * np.log1p(-_FALSE)).sum() <= 0.05)
 
 
-class Length(NamedTuple):
-    """The mean gains of several trials over their last epochs, and what follows for the number of epochs."""
+def last_gains(of: Courses, share: float = 1.0) -> tuple[Interval, Interval] | None:
+    """Return the mean gains of several trials over the last quarter of their epochs and over the last half.
 
-    late: Interval  # mean gain over the last quarter of the epochs
-    half: Interval  # mean gain over the last half
-    improving: bool  # whether the last quarter brought more than noise, and it matters
-    saturated: bool  # whether the last half brought nothing that matters
-
-
-def length(of: Courses, share: float = 1.0) -> Length | None:
-    """Return what the last epochs have brought; None for fewer than `LEAST_CURVES`, or where nothing was learned.
-
-    Curves that are flat but for noise from the first epoch on have learned nothing after it.
+    None for fewer than `LEAST_CURVES`, or where nothing was learned: curves that are flat but for noise from the first
+    epoch on.
 
     Args:
-        share: The trials are this share of all, selected for the last epoch, whose noise is part of their gains: of a
-            normal distribution it is sqrt(2 log(1 / share)) standard deviations at most, and subtracted.
+        share: The trials are this share of all, selected for the last epoch, whose noise is part of their late gains:
+            of a normal distribution it is sqrt(2 log(1 / share)) standard deviations at most, and subtracted.
     """
     if len(of.gain) < LEAST_CURVES or of.gain.mean() <= _RISE * of.step_sd.mean():
         return None
     late, half = mean_interval(of.late_gain.tolist()), mean_interval(of.half_gain.tolist())
-    selection = np.sqrt(-np.log(share)) * of.late_gain.std(ddof=1)  # half of a difference's variance is its end's
-    late = Interval(late.low - selection, late.high - selection)
-    matters = MATTERS * float(of.gain.mean())
-    improving = late.low > 0 and (late.low + late.high) / 2 > matters
-    return Length(late, half, bool(improving), not improving and half.high < matters)
+    # half of a difference's variance is that of its end
+    selection = float(np.sqrt(-np.log(share)) * of.late_gain.std(ddof=1))
+    return Interval(late.low - selection, late.high - selection), half

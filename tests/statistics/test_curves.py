@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hpsearch.statistics.curves import LONG, courses, length, more_than_false
+from hpsearch.search.curve_analysis import analyse
+from hpsearch.statistics.curves import LONG, courses, last_gains, more_than_false
 
 
 def noisy(shape: NDArray[np.float64], count: int, sd: float, *, correlation: float = 0.3) -> NDArray[np.float64]:
@@ -54,23 +55,22 @@ def test_a_course_without_noise_is_what_it_was_made_of() -> None:
 def test_the_last_epochs_bring_something_nothing_or_little(rate: float, improving: bool, saturated: bool) -> None:
     signs = []
     for start in range(0, 1000, 10):
-        of = length(courses(noisy(approach(50, rate), 1000, 0.005)[start : start + 10]))
-        assert of is not None
-        signs.append((of.improving, of.saturated))
+        of = analyse(noisy(approach(50, rate), 1000, 0.005)[start : start + 10], np.ones(10, dtype=bool))
+        signs.append(("improving" in of.signs, "saturated" in of.signs))
     assert np.mean([sign == (improving, saturated) for sign in signs]) >= 0.95
 
 
 @pytest.mark.parametrize("rate", [6.5, 12])
 def test_a_few_noisy_curves_are_not_taken_for_what_they_may_not_be(rate: float) -> None:
     curves = noisy(approach(50, rate), 1000, 0.1)
-    of = [length(courses(curves[start : start + 5])) for start in range(0, 1000, 5)]
-    assert np.mean([one is not None and one.improving for one in of]) <= 0.06
-    assert np.mean([one is not None and one.saturated for one in of]) <= 0.06
+    signs = [analyse(curves[start : start + 5], np.ones(5, dtype=bool)).signs for start in range(0, 1000, 5)]
+    assert np.mean(["improving" in of for of in signs]) <= 0.06
+    assert np.mean(["saturated" in of for of in signs]) <= 0.06
 
 
 def test_curves_that_learned_nothing_and_too_few_curves_say_nothing_of_their_length() -> None:
-    assert length(courses(noisy(np.zeros(50), 10, 0.01))) is None
-    assert length(courses(noisy(approach(50, 3), 2, 0.01))) is None
+    assert last_gains(courses(noisy(np.zeros(50), 10, 0.01))) is None
+    assert last_gains(courses(noisy(approach(50, 3), 2, 0.01))) is None
 
 
 def test_the_step_from_epoch_to_epoch_is_measured_about_the_trend() -> None:
