@@ -18,6 +18,7 @@ import argparse
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import product, repeat
 from typing import TypeAlias
 
@@ -25,7 +26,7 @@ import numpy as np
 from measuring import markdown
 from numpy.typing import NDArray
 
-from hpsearch.search.plausible import plausible
+from hpsearch.search.plausible import Plausible, plausible
 from hpsearch.search.range_analysis import Finished, narrow
 from hpsearch.search.surrogate import fit
 from hpsearch.space import Categorical, Float, Space
@@ -102,6 +103,13 @@ def flat(rng: np.random.Generator) -> Surface:
 SURFACES = {of.__name__.replace("_", " "): of for of in (bowl, cliff, ridge, two_modes, beyond, flat)}
 
 
+def good_values(space: Space, points: Numbers, scores: Numbers, stage: Finished, k: int) -> dict[str, Plausible]:
+    """The plausible values after a stage, by all trials so far."""
+    surrogate = fit(space, scores, dict(zip(NAMES, points.T, strict=True)), sign=1.0, within=space)
+    assert surrogate is not None
+    return plausible(surrogate, space, stage.params, k, fixed={}, used_by={})
+
+
 def search(surface: str, trials: int, examples: int, top: int, rule: str, number: int) -> list[float]:
     """Simulate a search; return by stage whether the optimum is inside, the dummy narrowed, log widths; the regret."""
     rng = np.random.default_rng([number, trials, examples])
@@ -117,12 +125,7 @@ def search(surface: str, trials: int, examples: int, top: int, rule: str, number
         points, scores = np.vstack([points, new]), np.append(scores, made)
         done = np.flatnonzero(~np.isnan(made))
         finished = Finished(done, made[done], np.full(len(done), np.nan), dict(zip(NAMES, new[done].T, strict=True)))
-        k, values = min(top, len(done)), None
-        if rule == "surrogate":
-            table = dict(zip(NAMES, points.T, strict=True))
-            surrogate = fit(space, scores, table, sign=1.0, within=space)
-            assert surrogate is not None
-            values = plausible(surrogate, space, finished.params, k, fixed={}, used_by={})
+        k = min(top, len(done))
         space = dict(
             narrow(
                 space,
@@ -131,7 +134,7 @@ def search(surface: str, trials: int, examples: int, top: int, rule: str, number
                 direction="maximize",
                 first_space=SPACE,
                 by_evidence=rule == "surrogate",
-                plausible=lambda values=values: values,
+                plausible=partial(good_values, space, points, scores, finished, k) if rule == "surrogate" else None,
             ).space
         )
         ends = [(of.low, of.high) for of in space.values() if not isinstance(of, Categorical)]
@@ -185,6 +188,7 @@ def main() -> None:
                     f"{1000 * regret:.1f} +- {1000 * error:.1f}",
                 )
             )
+            print(*rows[-1], sep=" | ", flush=True)
     heads = (
         "searches",
         "rule",

@@ -15,18 +15,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 import optuna
 from measuring import markdown
-from narrowing import LUCK, NAMES, SPACE, SURFACES, Surface
+from narrowing import LUCK, NAMES, SPACE, SURFACES, Surface, good_values
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from hpsearch.search import surrogate
-from hpsearch.search.plausible import plausible
 from hpsearch.search.range_analysis import Finished, narrow
 from hpsearch.statistics.retraining import Judged, judge
 
@@ -94,17 +94,15 @@ def narrowed(space: Mapping[str, Any], new: Numbers, made: Numbers, points: Numb
     """The next stage's ranges by the default rule."""
     done = np.flatnonzero(~np.isnan(made))
     finished = Finished(done, made[done], np.full(len(done), np.nan), dict(zip(NAMES, new[done].T, strict=True)))
-    of = fitted(points, scores, within=space)
-    assert of is not None
-    values = plausible(of, space, finished.params, TOP, fixed={}, used_by={})
+    values = partial(good_values, space, points, scores, finished, TOP)
     given: dict[str, Any] = {"by_evidence": True, "plausible": values, "first_space": SPACE, "direction": "maximize"}
     return dict(narrow(space, finished, top=TOP, **given).space)
 
 
-def fitted(points: Numbers, scores: Numbers, within: Any = None) -> surrogate.Surrogate | None:
+def fitted(points: Numbers, scores: Numbers) -> surrogate.Surrogate | None:
     """The surrogate of some trials."""
     table = dict(zip(NAMES, points.T, strict=True))
-    return surrogate.fit(SPACE if within is None else within, scores, table, sign=1.0, within=within)
+    return surrogate.fit(SPACE, scores, table, sign=1.0)
 
 
 def ranked(points: Numbers, scores: Numbers) -> list[int]:

@@ -223,11 +223,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the searches and retrainings are kept")
     parser.add_argument("--seeds", type=int, default=6, help="searches a task")
+    parser.add_argument("--first-seed", type=int, default=0, help="of a task's searches")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS, help="which tasks")
     options = parser.parse_args()
     options.folder.mkdir(exist_ok=True, parents=True)
     said: dict[str, list[Said]] = {}
-    for real in (Real(task, seed, options.folder) for seed in range(options.seeds) for task in options.tasks):
+    for real in (
+        Real(task, options.first_seed + seed, options.folder) for seed in range(options.seeds) for task in options.tasks
+    ):
         said.setdefault(real.task, []).extend(held_against(real))
         print(real.name, file=sys.stderr, flush=True)
     for task, of_task in said.items():
