@@ -162,16 +162,3 @@ def expected_elsewhere(
             first = np.argmax(chosen_by / chosen[:, None] + off, axis=1)
             outside += (scored_by[np.arange(len(first)), first] / scored).tolist()
     return float(np.mean(outside))
-
-
-def expected_on_other_folds(smoothed: NDArray[np.float64], utility: NDArray[np.float64]) -> float:
-    """Return the expected score of the best of M settings on a fold that had no part in choosing it.
-
-    Args:
-        smoothed: (M, J) `Judged.smoothed` of the scores on J folds, at least 2.
-        utility: (M,) their utilities.
-    """
-    folds = smoothed.shape[1]
-    total = smoothed.sum(axis=1)
-    rest = (total[:, None] - smoothed) / (folds - 1) + (utility - total / folds)[:, None]  # (M, J)
-    return float(smoothed[np.argmax(rest, axis=0), np.arange(folds)].mean())

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hpsearch.statistics.gaussian_process import GaussianProcess, fit
-from hpsearch.statistics.retraining import Judged, expected_elsewhere, expected_on_other_folds, judge
+from hpsearch.statistics.retraining import Judged, expected_elsewhere, judge
 
 EXAMPLES = 200
 
@@ -124,12 +124,6 @@ def test_utility_decides_among_halves_too() -> None:
     smoothed = np.stack((np.full(EXAMPLES, 0.9), np.full(EXAMPLES, 0.8)))
     assert expected_elsewhere(smoothed, np.array([0.9, 0.8]), rng=rng) == pytest.approx(0.9)
     assert expected_elsewhere(smoothed, np.array([0.7, 0.8]), rng=rng) == pytest.approx(0.8)  # the first may fail
-
-
-def test_on_folds_the_choice_is_made_without_the_fold_that_scores_it() -> None:
-    smoothed = np.array([[1.0, 0.5, 0.5], [0.6, 0.6, 0.6], [0.0, 0.0, 0.9]])
-    # Without the first fold the second setting is best, likewise without the third; without the second the first is.
-    assert expected_on_other_folds(smoothed, smoothed.mean(axis=1)) == pytest.approx((0.6 + 0.5 + 0.5) / 3)
 
 
 def test_with_one_score_for_all_there_is_nothing_to_tell() -> None:
