@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
+from hpsearch.errors import BadSpace
 from hpsearch.records import draw_seed
 from hpsearch.space import Categorical, Parameter, Space, Value, delivered_as, shown, value_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+MOST = 100  # combinations of a space: each needs trials of its own
 Combination: TypeAlias = "Mapping[str, Value]"
 
 
@@ -26,9 +29,15 @@ def scientific(space: Space) -> list[str]:
 
 
 def combinations(space: Space) -> list[Combination]:
-    """Return every combination of scientific values; without scientific parameters the empty one alone."""
+    """Return every combination of scientific values; without scientific parameters the empty one alone.
+
+    Raises:
+        BadSpace: There are more than `MOST`.
+    """
     names = scientific(space)
     choices = [of.choices for of in map(space.__getitem__, names) if isinstance(of, Categorical)]
+    if (count := prod(map(len, choices))) > MOST:
+        raise BadSpace(f"role = 'scientific': {count:,} combinations to compare; give at most {MOST}")
     return [dict(zip(names, values, strict=True)) for values in product(*choices)]
 
 

@@ -27,6 +27,7 @@ from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
 from hpsearch.objectives.kinds import DEFAULT, kind_of
 from hpsearch.objectives.sections import Count, Section, Seed, explained
 from hpsearch.records import DEFAULT_STUDY, Action, Argument, Direction, NewStage
+from hpsearch.roles import combinations
 from hpsearch.samplers import check_sampling
 from hpsearch.space import (
     Categorical,
@@ -300,6 +301,7 @@ def _parse_space(plain: Mapping[str, Any], kind: Kind, fixed: Mapping[str, Value
             space[name] = parameter = _where_fixed(name, parameter, other, fixed[other])
     try:
         check_conditions(space)
+        combinations(space)
     except BadSpace as error:
         raise BadStudyFile(f"[space] {error}") from error
     return space

@@ -512,6 +512,10 @@ def test_a_role_is_kept_and_the_default_is_not_written() -> None:
         ({"space": {"x": LR | {"role": "scientific"}}}, "of a range; give the values to compare as choices"),
         ({"space": {"n": {"choices": [1], "role": "scientific"}}}, "there is one value; give two or more to compare"),
         (
+            {"space": {name: {"choices": [*range(9)], "role": "scientific"} for name in "abcdefghi"}},
+            "[space] role = 'scientific': 387,420,489 combinations to compare; give at most 100",
+        ),
+        (
             {"space": {"n": {"choices": [1, 2], "role": "scientific", "when": {"optimizer": "sgd"}}}},
             "[space] n: role = 'scientific', and a condition; leave out the condition",
         ),

@@ -245,7 +245,7 @@ def _write_evaluation(evaluation: Evaluation, plot: Path | None, mistakes: Path 
     data: Any = prepared.data
     if save is not None:
         trial = f"{prepared.choice.stage.name} trial {prepared.choice.trial}"
-        whose = f"that of {trial}" if prepared.own else f"a new one, trained with the values of {trial}"
+        whose = f"{trial} trained again" if prepared.own else f"a new one, trained with the values of {trial}"
         _save_network(trained, save, _about(evaluation), data, whose)
     score = result.score
     title = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(score.examples, 'test example')}"

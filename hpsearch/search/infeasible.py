@@ -100,7 +100,7 @@ def infeasible_of(stage: Stage, columns: Mapping[str, Sequence[Any]]) -> Infeasi
         kinds[is_choice][name] = shares_of(parameter, values)
     threshold = find_threshold(*kinds, failed[finished])
     threshold = threshold if threshold is not None and threshold.p <= LEVEL else None
-    value = None if threshold is None else _value(stage.space[threshold.name], threshold.gap)
+    value = None if threshold is None else _value(stage.space[threshold.name], threshold)
     return Infeasible(stage.name, int(failed.sum()), int(finished.sum()), common, threshold, value)
 
 
@@ -109,10 +109,11 @@ def reason_pattern(reason: object) -> str:
     return re.sub(r"\d+", "…", reason) if isinstance(reason, str) and reason else "no reason was recorded"
 
 
-def _value(parameter: Parameter, gap: tuple[float, float]) -> Value:
-    """Return the shortest number between the two shares of a gap, or the choice of that place."""
+def _value(parameter: Parameter, of: Threshold) -> Value:
+    """Return the shortest number that divides the values on either side of a threshold, or its choice."""
     if isinstance(parameter, Categorical):
-        return parameter.choices[int(gap[0])]
-    low, high, middle = (number_at(parameter, share) for share in (*gap, sum(gap) / 2))
+        return parameter.choices[int(of.gap[0])]
+    low, high, middle = (number_at(parameter, share) for share in (*of.gap, sum(of.gap) / 2))
     digits = (float(f"{middle:.{digits}g}") for digits in range(1, 17))
-    return next((value for value in digits if low <= value < high), middle)
+    divides = (value for value in digits if (low < value <= high if of.where == "below" else low <= value < high))
+    return next(divides, middle)

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.objectives import kinds
-from hpsearch.records import Action, Sentence, draw_seed
+from hpsearch.records import Action, Sentence
 from hpsearch.search.stage import go_on
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _use(at: Results, evaluation: Evaluation) -> NextStep:
     arguments: dict[str, Any] = {"stage": of.number, "trial": evaluation.trial}
     if evaluation.epochs is not None and evaluation.epochs != kinds.epochs(of):
         arguments["epochs"] = evaluation.epochs
-    if evaluation.seed is not None and evaluation.seed != draw_seed(at.stages[0].seed, 1, "evaluate"):
+    if evaluation.trained_on != of.sizes.get("train", 0):  # else it is the trial's own model, without a seed
         arguments["seed"] = evaluation.seed
     after = "To search on, begin another search with another test set: this one has been used"
     if kinds.reports_noise(of):

@@ -159,7 +159,7 @@ def test_an_evaluation_for_programs_and_its_files(ready: Cli) -> None:
 def test_the_saved_network_is_that_of_the_trial_which_was_chosen(ready: Cli) -> None:
     best = ready.json("best")
     ran = ready("evaluate --best --save own.npz")
-    assert f"the network is in own.npz: that of tiny/stage-01 trial {best['trial']}" in ran.err
+    assert f"the network is in own.npz: tiny/stage-01 trial {best['trial']} trained again" in ran.err
     assert "its own network, trained on 60 examples again with its seed for 3 epochs" in ran.out
     about = load_model(Path("own.npz")).about
     assert (about["trial"], about["validation_accuracy"], about["trained_on"]) == (

@@ -23,7 +23,9 @@ from hpsearch.records import HITS, Completed
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.evaluation import Evaluated, evaluate, evaluations, prepare
 from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.next_step import next_step
 from hpsearch.search.recommendation import choose, recommend
+from hpsearch.search.results import Results
 from hpsearch.search.workflow import Job, run
 from hpsearch.statistics import Interval, wilson
 from hpsearch.statistics.hits import unpack
@@ -105,6 +107,17 @@ def test_of_a_chosen_trial_its_own_network_is_scored(store: Store) -> None:
     for values in ({}, {"by": "best", "epochs": 2}, {"number": 1, "trial": 3, "seed": 5}):
         assert not prepare(store, [stage], again=True, **values).own
     assert prepare(store, [stage], again=True, number=1, trial=3).own
+
+
+@pytest.mark.parametrize("options", [{}, {"by": "best"}, {"seed": 5}, {"number": 1, "trial": 3, "epochs": 2}])
+def test_the_step_after_an_evaluation_fits_the_same_model_again(store: Store, options: dict[str, Any]) -> None:
+    first = prepare(store, store.stages(), **options)
+    evaluate(store, first, first.fit())
+    (action,) = next_step(Results(store, store.stages())).actions
+    given = {name: value for name, value in action.arguments.items() if name not in ("search", "storage")}
+    again = prepare(store, store.stages(), number=given.pop("stage"), **given)
+    assert (again.own, again.seed, again.study) == (first.own, first.seed, first.study)
+    assert again.choice.trial == first.choice.trial
 
 
 def test_of_two_at_once_only_one_gets_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

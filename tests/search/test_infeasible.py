@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from made_search import stage
 from made_trials import SPACE, made_trials
 
 from hpsearch.search.infeasible import infeasible_of
-from hpsearch.space import Categorical, Space
+from hpsearch.space import Categorical, Int, Space
 
 
 def columns(space: Space, fails: str, *, trials: int = 100) -> dict[str, list[object]]:
@@ -36,6 +37,16 @@ def test_a_choice_is_named() -> None:
     assert of is not None
     assert of.place == "hidden = 100x2"
     assert of.many
+
+
+@pytest.mark.parametrize(
+    ("fails", "place"), [("n <= 2", "n below 2.5"), ("n > 2", "n above 2"), ("n < 2", "n below 2")]
+)
+def test_of_whole_numbers_those_that_fail_lie_beyond_the_place(fails: str, place: str) -> None:
+    space: Space = {"n": Int(1, 4)}
+    of = infeasible_of(stage(space=space), columns(space, fails))
+    assert of is not None
+    assert of.place == place
 
 
 def test_no_place_is_named_where_failures_have_none() -> None:
