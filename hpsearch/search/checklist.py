@@ -125,7 +125,7 @@ def _result(at: Results, best: BestTrial, figure: Action) -> Question:
     else:
         answers += [*_ties(at, best), *recommended, *_incomplete(at.confirmed)]
     verdict: Verdict = "ok" if over or confirmed else "unknown" if not best.known else "act" if any(best.ties) else "ok"
-    action = at.measure if verdict != "ok" else None
+    action = at.measure if verdict != "ok" and not at.level else None
     return Question("result", "How good is the best, and how sure is that?", verdict, _said(answers), figure, action)
 
 

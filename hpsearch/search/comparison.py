@@ -229,7 +229,7 @@ def _obstacle(a: Side, b: Side) -> str | None:
 def _remarks(a: Side, b: Side) -> Iterator[str]:
     """Yield further differences between two sides, the most serious first."""
     first, second = a.stage, b.stage
-    if not first.fingerprint and not second.fingerprint:
+    if not first.fingerprint and not second.fingerprint and (a.where, first.search) != (b.where, second.search):
         yield f"the data of {a.label} and {b.label} are not known, so a difference may be the data's"
     epochs = [kinds.trained_epochs(stage) for stage in (first, second)]
     if None not in epochs and epochs[0] != epochs[1]:

@@ -215,6 +215,7 @@ def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
     assert set(seen.best.tied) >= {1, 2, 3, 4}
     assert {of.evidence for of in seen.ranges.values()} == {1.0}
     assert has(seen, "all 100 trials of made/stage-01 have the same score, 0.8: no hyperparameter made a difference")
+    assert asked(seen, "result").action is None
     assert not has(seen, "matter")
     assert not has(seen, "no effect")
     assert (seen.next.step, seen.next.actions) == ("pick", ())

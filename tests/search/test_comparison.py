@@ -14,7 +14,7 @@ import pytest
 from hpsearch.errors import BadInput, NotEnoughTrials, UnknownSearch
 from hpsearch.records import Action, Stage
 from hpsearch.search.baseline import baseline_of, known_baseline, set_baseline
-from hpsearch.search.comparison import Comparison, Entrant, _costs, against_baseline, compare
+from hpsearch.search.comparison import Comparison, Entrant, _costs, _remarks, against_baseline, compare
 from hpsearch.search.confirmation import best_settings, planned, settings_to_confirm
 from hpsearch.store import Store
 
@@ -221,3 +221,11 @@ def test_without_trials_there_is_nothing_to_compare(store: Store) -> None:
     stages = [made_stages.make(store, [], trials=0, number=n) for n in (1, 2)]
     with pytest.raises(NotEnoughTrials):
         compare(entrant(store, stages[0]), entrant(store, stages[1]))
+
+
+def test_data_that_are_not_known_make_searches_doubtful_and_not_stages_of_one(store: Store) -> None:
+    first, second = (replace(made_stages.make(store, bowl(0.9), number=n), fingerprint="") for n in (1, 2))
+    made = compare(entrant(store, first), entrant(store, second))
+    assert made.remarks == ()
+    other = replace(made.b, stage=replace(second, search="other"))
+    assert [*_remarks(made.a, other)] == ["the data of A and B are not known, so a difference may be the data's"]
