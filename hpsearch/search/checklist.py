@@ -305,12 +305,13 @@ def _ends(interval: Interval | None) -> str:
 def _confirmed_ties(at: Results, of: Overview) -> list[str]:
     if len(of.ranking) == 1:
         return []
+    first = at.trial(of.ranking[0].trial, of.stage)
     if not of.compared:
         return ["the confirmed settings have too few repeats in common to be compared: at least 4 are needed"]
     if not of.tied:
-        return [f"{at.trial(of.ranking[0].trial)} differs significantly from all the others that were confirmed"]
-    tied = ", ".join(map(at.trial, of.tied))
-    return [f"as good a choice as {at.trial(of.ranking[0].trial)}, statistically tied with it: {tied}"]
+        return [f"{first} differs significantly from all the others that were confirmed"]
+    tied = ", ".join(at.trial(trial, of.stage) for trial in of.tied)
+    return [f"as good a choice as {first}, statistically tied with it: {tied}"]
 
 
 def _incomplete(of: Overview | None) -> list[str]:
@@ -362,7 +363,7 @@ def _ties(at: Results, best: BestTrial) -> list[str | Sentence]:
     if not best.paired and best.examples is not None:
         how = " (compared without their hits on single examples, which are not stored of all)"
     if not count:
-        return [f"{at.trial(best.trial)} differs significantly from every other trial {on}{how}"]
+        return [f"{at.trial(best.trial, best.stage)} differs significantly from every other trial {on}{how}"]
     more = "or more " if best.open_ended else ""
     plural = count > 1 or best.open_ended
     who = f"{count} {more}trial{'s are' if plural else ' is'} statistically tied with the best {on}{how}"

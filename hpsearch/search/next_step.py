@@ -76,7 +76,7 @@ def _narrow(at: Results, best: BestTrial) -> NextStep:
         words, actions = f"{{}}, then {go_on(at.of)}", [narrow]
     unused = at.evaluated is None and kinds.evaluates(at.of)
     if at.confirmed is not None and at.confirmed.complete and unused:
-        words += f"; or end here: {{}} scores {at.trial(at.confirmed.ranking[0].trial)} on the test set, once"
+        words += f"; or end here: {{}} scores {at.trial(at.confirmed.ranking[0].trial, at.confirmed.stage)} on the test set, once"
         actions.append(_evaluate(best, at))
     return _step("expand" if at.widens else "narrow", words, *actions)
 
@@ -111,7 +111,7 @@ def _choose(at: Results, best: BestTrial) -> NextStep:
         return _step("confirm", f"{nothing}; {words}", decisive)
     actions = [at.action("recommend")] if confirmed is None else []
     first = (
-        "{} names the values" if confirmed is None else f"{best.stage} trial {confirmed.ranking[0].trial} is the one"
+        "{} names the values" if confirmed is None else f"{confirmed.stage} trial {confirmed.ranking[0].trial} is the one"
     )
     picked = f"{nothing}; {first} to pick"
     if at.evaluated is not None:
@@ -123,8 +123,8 @@ def _choose(at: Results, best: BestTrial) -> NextStep:
 
 
 def _evaluate(best: BestTrial, at: Results) -> Action:
-    part = len(at.considered) < len(at.stages)
-    return at.action("evaluate", stage=best.of.number if part else None)
+    of = best.of if at.confirmed is None else at.confirmed.confirmation
+    return at.action("evaluate", stage=of.number if len(at.considered) < len(at.stages) else None)
 
 
 def _use(at: Results, evaluation: Evaluation) -> NextStep:

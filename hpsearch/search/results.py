@@ -17,7 +17,7 @@ from hpsearch.search.evidence import FEW
 from hpsearch.search.narrowing import Strongest, analyse_ranges, stage_to_narrow, strongest_evidence
 from hpsearch.search.recommendation import Recommendation, recommend
 from hpsearch.search.scientific import ScientificValues, scientific_values
-from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
+from hpsearch.search.stage import actions_for, confirmation_of, known_confirmation, latest_with_trials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,9 +77,14 @@ class Results:
 
     @cached_property
     def confirmed(self) -> Overview | None:
-        """The confirmation of the best trial's stage."""
+        """The confirmation of the best trial's stage; of several, the one whose first values are recommended."""
         confirmation = None if self.best is None else known_confirmation(self.store, self.best.of)
-        return None if confirmation is None else assess(self.store, confirmation)
+        if confirmation is None:
+            return None
+        own, others = assess(self.store, confirmation), self.store.confirmations(self.search)
+        if own.complete and len(others) > 1 and self.recommended is not None and self.recommended.by == "confirmed":
+            return assess(self.store, confirmation_of(self.store, self.recommended.of))
+        return own
 
     @cached_property
     def evaluated(self) -> Evaluation | None:
@@ -162,7 +167,6 @@ class Results:
         number = None if best.of.number == self.latest.number else best.of.number
         return self.action("confirm", **begun | {"stage": number})
 
-    def trial(self, number: int) -> str:
-        """Return the name of a trial of the best one's stage: with the stage, where the results are about another."""
-        same = self.best is None or self.best.stage == self.of.name
-        return f"trial {number}" if same or self.best is None else f"{self.best.stage} trial {number}"
+    def trial(self, number: int, stage: str) -> str:
+        """Return the name of a trial: with its stage, where the results are about another."""
+        return f"trial {number}" if stage == self.of.name else f"{stage} trial {number}"

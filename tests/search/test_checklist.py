@@ -283,6 +283,20 @@ def test_after_a_confirmation_its_first_values_are_recommended_and_single_scores
     assert next_step(Results(store, [stage])) == after.next
 
 
+def test_of_two_confirmations_the_one_that_is_recommended_is_told_of(store: Store) -> None:
+    first, second = (made_stages.make(store, edgeless, trials=40, number=number) for number in (1, 2))
+    made_stages.confirm(store, first, [0.83, 0.87])
+    made_stages.confirm(store, second, [0.84, 0.82])
+    results = Results(store, [first, second])
+    results.best = results.best and replace(results.best, stage=second.name, of=second)  # of trials that are equal
+    assert results.confirmed is not None
+    assert results.recommended is not None
+    values = (results.confirmed.stage, results.confirmed.ranking[0].trial)
+    assert values == (results.recommended.stage, results.recommended.trial)
+    assert values[0] == first.name
+    assert f"{first.name} trial {values[1]} is the one to pick" in str(next_step(results).sentence)
+
+
 def test_of_trials_that_were_run_elsewhere_the_recommended_values_are_to_pick(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
