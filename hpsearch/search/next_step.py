@@ -111,7 +111,9 @@ def _choose(at: Results, best: BestTrial) -> NextStep:
         return _step("confirm", f"{nothing}; {words}", decisive)
     actions = [at.action("recommend")] if confirmed is None else []
     first = (
-        "{} names the values" if confirmed is None else f"{confirmed.stage} trial {confirmed.ranking[0].trial} is the one"
+        "{} names the values"
+        if confirmed is None
+        else f"{confirmed.stage} trial {confirmed.ranking[0].trial} is the one"
     )
     picked = f"{nothing}; {first} to pick"
     if at.evaluated is not None:
