@@ -74,9 +74,10 @@ def _narrow(at: Results, best: BestTrial) -> NextStep:
     words, actions = "{}, then {}", [narrow, at.action("start")]
     if kinds.foreign(at.of):
         words, actions = f"{{}}, then {go_on(at.of)}", [narrow]
-    unused = at.evaluated is None and kinds.evaluates(at.of)
-    if at.confirmed is not None and at.confirmed.complete and unused:
-        words += f"; or end here: {{}} scores {at.trial(at.confirmed.ranking[0].trial, at.confirmed.stage)} on the test set, once"
+    unused, confirmed = at.evaluated is None and kinds.evaluates(at.of), at.confirmed
+    if confirmed is not None and confirmed.complete and unused:
+        first = at.trial(confirmed.ranking[0].trial, confirmed.stage)
+        words += f"; or end here: {{}} scores {first} on the test set, once"
         actions.append(_evaluate(best, at))
     return _step("expand" if at.widens else "narrow", words, *actions)
 
@@ -109,12 +110,9 @@ def _choose(at: Results, best: BestTrial) -> NextStep:
     if decisive is not None and decisive.kind == "confirm" and "repeats" not in decisive.arguments:
         words = "train again with other seeds, to tell whether to replace the baseline ({})"
         return _step("confirm", f"{nothing}; {words}", decisive)
-    actions = [at.action("recommend")] if confirmed is None else []
-    first = (
-        "{} names the values"
-        if confirmed is None
-        else f"{confirmed.stage} trial {confirmed.ranking[0].trial} is the one"
-    )
+    first, actions = "{} names the values", [at.action("recommend")]
+    if confirmed is not None:
+        first, actions = f"{confirmed.stage} trial {confirmed.ranking[0].trial} is the one", []
     picked = f"{nothing}; {first} to pick"
     if at.evaluated is not None:
         words = f"{picked}; the test set has been used and cannot judge it unbiased any more"
