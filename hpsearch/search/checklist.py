@@ -210,11 +210,11 @@ def _unseen(at: Results) -> Iterator[str]:
 
 
 def _more(at: Results, scored: int, wanted: int) -> Action | None:
-    """Return the action by which so many trials have a score, of which there are ``scored`` now."""
-    if at.over or kinds.foreign(at.of):
+    """Return the action by which so many trials have a score, of which there are ``scored`` now; None of none."""
+    if at.over or kinds.foreign(at.of) or not scored:
         return None
     finished = at.counts.finished
-    return next_start(at, trials=max(-(-finished * wanted // max(scored, 1)), finished + 1))
+    return next_start(at, trials=max(-(-finished * wanted // scored), finished + 1))
 
 
 def _feasible(at: Results, plot: Callable[..., Action]) -> Question:

@@ -415,8 +415,9 @@ def _gains(a: Side, b: Side, gain: Gain | None, study: Gain | None) -> Iterator[
             f"{_words(gain)}, over other {gain.covers}{chosen}"
         )
     if study is not None:
+        than, sign = ("better", 1) if study.mean >= 0 else ("worse", -1)
         chance = "; chance may explain that" if _verdict(study) == "undecided" else ""
         yield Sentence(
-            f"the best single score of a search such as {b.label} is better than that of one such as {a.label} by "
-            f"{_words(study)}, over other {study.covers}{chance}"
+            f"the best single score of a search such as {b.label} is {than} than that of one such as {a.label} by "
+            f"{_words(study, sign)}, over other {study.covers}{chance}"
         )

@@ -128,9 +128,9 @@ def scientific_values(store: Store, stages: Sequence[Stage]) -> ScientificValues
         near = next((place for place, of in enumerate(others) if not of.certain), None)
         if near is not None and not kinds.foreign(like):
             finished = sum(store.counts(stage).finished for stage in same)
-            least = min(of.complete for of in values)
+            least = min(of.value.complete for of in known)
             by_trials = differences_to_best(scores)[near].interval  # other examples left out
-            factor = FEW / max(least, 1) if least < FEW else _factor(others[near], by_trials)
+            factor = FEW / least if least < FEW else _factor(others[near], by_trials)
             if least < FEW or factor <= _MOST_MORE:
                 trials = store.counts(like).finished + math.ceil(round((factor - 1) * finished, 6))
                 action = actions_for(store, like.search)("start", trials=trials, stage=like.number)

@@ -49,7 +49,7 @@ def searched(store: Store, *, trials: int = 90, sign: float = 1.0, space: Space 
     stage = store.create_stage(new)
 
     def outcome(trial: Trial) -> Outcome:
-        if trial.number % 7 == 6:
+        if trial.number % 7 == 6 or math.isnan(BEST[str(trial.params["optimizer"])][1]):
             return Failed(trial.number, "the loss became nan")
         return Completed(trial.number, sign * score(trial.number, trial.params))
 
@@ -133,6 +133,17 @@ def test_trials_that_a_model_placed_are_not_pooled(store: Store) -> None:
 def test_without_scientific_parameters_there_is_nothing_to_compare(store: Store) -> None:
     space = {name: replace(parameter, role="nuisance") for name, parameter in SPACE.items()}
     assert scientific_values(store, [searched(store, trials=9, space=space)]) is None
+
+
+def test_a_value_whose_trials_all_fail_asks_for_no_more_of_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BEST, "sgd", (-1.0, math.nan))
+    stage = searched(store)
+    of = scientific_values(store, [stage])
+    assert of is not None
+    assert of.compared[0].complete == 0
+    assert of.action is None or of.action.arguments["trials"] <= 4 * 90
+    starts = [question.action for question in checklist(store, [stage]).questions if question.action is not None]
+    assert all(action.arguments["trials"] <= 4 * 90 for action in starts if action.kind == "start")
 
 
 def test_few_trials_are_said_to_be_few(store: Store) -> None:
