@@ -229,3 +229,10 @@ def test_data_that_are_not_known_make_searches_doubtful_and_not_stages_of_one(st
     assert made.remarks == ()
     other = replace(made.b, stage=replace(second, search="other"))
     assert [*_remarks(made.a, other)] == ["the data of A and B are not known, so a difference may be the data's"]
+
+
+def test_a_worse_search_is_said_to_be_worse(store: Store) -> None:
+    made = decided(store, (0.9, 0.8))
+    assert made.searched is not None
+    assert made.searched.mean < 0
+    assert " such as B is worse than that of one such as A by 0.1" in str(made.sentences[1])
