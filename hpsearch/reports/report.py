@@ -213,8 +213,9 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     if tested or learned:
         interval = "" if best.interval is None else f" ({sections.between(best.interval)})"
         corrected = "" if best.corrected is None else f"; corrected for selection {rounded(best.corrected, 2)}"
-        trials = counted(number, "trial")
-        yield f"Superseded by that: the best single score of {trials}, {best.score:.4g}{interval}{corrected}."
+        score = f"{best.score:.4g}{interval}{corrected}"
+        trials = f"{counted(number, 'trial')} with a score"
+        yield f"For comparison, not to be expected again: the best single score of {trials}, {score}."
         return
     whose = f"The best of {counted(number, 'trial')}" if number > 1 else "The only trial"
     if best.interval is None:

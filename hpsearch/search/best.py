@@ -69,6 +69,7 @@ class BestTrial:
     ties: tuple[bool | None, ...] = field(default=(), repr=False)
     paired: bool = field(default=False, repr=False)  # whether all of them were compared on the same examples or folds
     trials: int = field(default=1, repr=False)  # number of sampled trials, of which this one came out best
+    beyond: int = field(default=0, repr=False)  # further complete trials of its stage, which were not compared with it
     left_out: str | None = field(default=None, repr=False)  # a sentence on stages that do not compare with its own
     # the noise of these scores and of those of other stages, by stage, where it is known
     noise: Mapping[str, Noise] = field(default_factory=dict, repr=False)
@@ -110,7 +111,15 @@ class BestTrial:
     @property
     def open_ended(self) -> bool:
         """True if further trials, which were not compared, may tie as well."""
-        return bool(self.ties) and len(self.columns["number"]) >= MOST and bool(self.ties[-1])
+        return self.beyond > 0 and bool(self.ties) and bool(self.ties[-1])
+
+    @property
+    def count_tied(self) -> str:
+        """The number of trials tied with it, in words."""
+        count = len(self.tied)
+        if self.open_ended:
+            return f"{count} or more trials"
+        return f"all {count} others" if 1 < count == len(self.ties) else counted(count, "other trial")
 
     def ties_sentence(self) -> str:
         """Return a sentence: how many trials of the stage are tied with it, and which."""
@@ -118,11 +127,11 @@ class BestTrial:
         if not tied:
             return f"no other trial of {self.stage} is statistically tied with it{self.without}"
         named = ", ".join(map(str, tied[:_NAMED])) + (" ..." if len(tied) > _NAMED else "")
-        count = f"{len(tied)} or more trials" if self.open_ended else counted(len(tied), "other trial")
         how = self.without
         if self.examples and not self.paired:
             how = "; not all have their hits stored, which would separate more of them"
-        return f"{count} of the stage {'is' if len(tied) == 1 else 'are'} statistically tied with it: {named}{how}"
+        who = f"{self.count_tied} of the stage {'is' if len(tied) == 1 else 'are'}"
+        return f"{who} statistically tied with it: {named}{how}"
 
 
 def best_trial(store: Store, stages: Sequence[Stage]) -> BestTrial | None:
@@ -159,6 +168,7 @@ def best_trial(store: Store, stages: Sequence[Stage]) -> BestTrial | None:
         ties=tied,
         paired=paired,
         trials=trials,
+        beyond=store.counts(stage).complete - len(columns["number"]),
         left_out=left_out(stages, stage),
         noise=noise,
     )

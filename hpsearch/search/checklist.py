@@ -364,9 +364,7 @@ def _ties(at: Results, best: BestTrial) -> list[str | Sentence]:
         how = " (compared without their hits on single examples, which are not stored of all)"
     if not count:
         return [f"{at.trial(best.trial, best.stage)} differs significantly from every other trial {on}{how}"]
-    more = "or more " if best.open_ended else ""
-    plural = count > 1 or best.open_ended
-    who = f"{count} {more}trial{'s are' if plural else ' is'} statistically tied with the best {on}{how}"
+    who = f"{best.count_tied} {'is' if count == 1 else 'are'} statistically tied with the best {on}{how}"
     return [f"the top {len(near) + 1} are tied: {who}" if near and all(near) else who]
 
 
@@ -384,4 +382,5 @@ def _effect(name: str, made: NarrowedRange, within: str, over: bool, strongest: 
             return f"{name} matters{within} (p = {p:.1g}): values as good as the best may lie in {describe(made.after)}"
         case "weak":
             return f"{name} may matter{within} (p = {p:.2f}){'' if over else ': more trials would tell'}"
-    return f"{name} shows no effect{within} at this budget (p = {p:.2f}){'' if over else ': its range is kept'}"
+    seen = f"{within} in {counted(made.scored, 'trial')} (p = {p:.2f})"
+    return f"{name} shows no effect{seen}{'' if over else ': its range is kept'}"

@@ -40,7 +40,7 @@ class Effect:
     """A test of all trials: whether the scores differ between parts of a range, or between choices."""
 
     p: float  # by Kruskal and Wallis
-    # the mean score of each part that has trials: low, middle, high; or of each choice
+    # the mean score of each part that has trials: low third, middle third, high third; or of each choice
     means: Mapping[str, float] = field(compare=False)
 
     def sentence(self, name: str) -> str:
@@ -77,7 +77,7 @@ def _parts(parameter: Parameter, values: NDArray[Any]) -> tuple[NDArray[np.intp]
     if isinstance(parameter, Categorical):
         return _places(parameter, values), [shown(choice) for choice in parameter.choices]
     group = np.floor(3 * (ranks(values.astype(float)) + 0.5) / max(len(values), 1)).astype(np.intp)
-    return group, ["low", "middle", "high"]
+    return group, ["low third", "middle third", "high third"]
 
 
 def _places(parameter: Categorical, values: NDArray[Any]) -> NDArray[np.intp]:

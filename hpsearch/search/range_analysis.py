@@ -361,7 +361,7 @@ def _sentences(
     assert made.effect is not None
     assert made.spread is not None
     who = f"of the best {best} the {top} that use it" if best is not None and top < best else f"the top {top}"
-    who += f" and {made.equal} more with the score of the last" if made.equal else ""
+    who += f" and {made.equal} more that score the same as the last of them" if made.equal else ""
     close = "agree {}more than chance would" if choices else "lie {}closer together than chance would put them"
     within = " within this range" if made.narrowed else ""
     by_spread = p != made.effect.p and made.spread <= made.effect.p
@@ -369,9 +369,9 @@ def _sentences(
     seen = f"{who} {close.format(far)}" if by_spread else made.effect.sentence(name)
     stay = ": range kept" if stays else ""
     words = {
-        "clear": f"evidence {p:.1g}{within}: {seen}",
-        "weak": f"weak evidence ({p:.2f}){within}: {seen}",
-    }.get(made.verdict or "", f"no evidence ({p:.2f}){within}: {who} are spread as if {name} did not matter{stay}")
+        "clear": f"p = {p:.1g}{within}: {seen}",
+        "weak": f"p = {p:.2f}{within}, weak evidence: {seen}",
+    }.get(made.verdict or "", f"p = {p:.2f}{within}, no evidence: {who} are spread as if {name} did not matter{stay}")
     if made.few:
         words = f"no evidence{within}: {counted(made.scored, 'trial')} with a score are too few to see any{stay}"
     if few is not None:

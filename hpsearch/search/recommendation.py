@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import variance
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -75,7 +76,9 @@ class Recommendation:
     expected: float  # the mean score of these values trained again with other seeds, on other examples
     interval: Interval | None  # of that mean; None where the noise is not known
     covers: Covers | None  # what the interval holds for; None without one
-    seed_sd: float | None  # standard deviation of single trainings about that mean; None: not known, or too small
+    # standard deviation of single trainings: of a confirmation's repeats, on the same examples; else estimated from all
+    # trials, on endless examples. None: not known, or too small
+    seed_sd: float | None
     failure: float | None  # probability that such a training fails; None: not known
     trials: int  # number of finished and failed trials that it rests on
     repeats: int  # how often these values have been trained so far
@@ -83,6 +86,8 @@ class Recommendation:
     metric: str
     of: Stage = field(repr=False)
     available: int = 0  # number of trials that it could rest on; of many some are left out
+    failed: int = field(default=0, repr=False)  # how many of those that it rests on failed
+    again: int = field(default=0, repr=False)  # how many of them are repeats of a confirmation
     best: tuple[str, int] = field(repr=False)  # the stage and number of the trial with the best score
     remarks: tuple[Sentence, ...] = field(default=(), repr=False)  # what there is to know besides, and to do
 
@@ -99,8 +104,13 @@ class Recommendation:
     @property
     def judged_by(self) -> str:
         """The number of trials that it rests on, in words."""
-        of = "" if self.trials >= self.available else f"{self.trials:,} of "
-        return f"judged by {of}{counted(max(self.trials, self.available), 'trial')}"
+        some = self.trials < self.available
+        counts = ((self.again, counted(self.again, "repeat")), (self.failed, f"{self.failed} that failed"))
+        among = " and ".join(words for count, words in counts if count)
+        notes = [f"with {among}"] if among else []
+        notes += ["half of them evenly, the others where these expect the best"] if some else []
+        number = f"{self.trials:,} of {self.available:,} trials" if some else counted(self.trials, "trial")
+        return f"judged by {number}" + (f" ({'; '.join(notes)})" if notes else "")
 
     @property
     def resolved_params(self) -> dict[str, Value]:
@@ -126,7 +136,12 @@ class Recommendation:
         interval = "" if ends is None else f" (95 % interval {_number(ends.low)} to {_number(ends.high)})"
         words = [f"trained again, they are expected to reach {metric} {_number(self.expected)}{on}{interval}"]
         if self.seed_sd is not None:
-            words.append(f"single trainings differ by {self.seed_sd:.2g} (standard deviation over seeds)")
+            if self.by == "confirmed":
+                how = "repeats on the same examples differ by {} (standard deviation over seeds)"
+            else:
+                how = "single trainings may differ by {} (standard deviation over seeds, estimated; "
+                how += "on few examples by more)"
+            words.append(how.format(f"{self.seed_sd:.2g}"))
         if self.failure is not None and self.failure > _RISKY:
             words.append(f"a training fails with probability {self.failure:.2g}, as trials with values like these did")
         return tuple(words)
@@ -187,7 +202,9 @@ def recommend(store: Store, stages: Sequence[Stage], *, among: Sequence[Stage] |
         expected=outlook.expected,
         interval=outlook.interval,
         covers=outlook.covers,
-        seed_sd=outlook.seed_sd,
+        seed_sd=outlook.seed_sd if state is None else _spread(state),
+        failed=int(np.isnan(judgement.scores).sum()),
+        again=len(judgement.trials) - judgement.sampled,
     )
 
 
@@ -213,6 +230,15 @@ def _confirmed(store: Store, stages: Sequence[Stage]) -> Overview | None:
         return None
     best = in_order([state.ranking[0] for state in complete], stages[0].direction)[0]
     return next(assess(store, state.confirmation) for state in complete if state.ranking[0] is best)
+
+
+def _spread(state: Overview) -> float | None:
+    """Return the standard deviation of a confirmation's repeats, pooled over its settings; None where there is none."""
+    repeated = [of for of in state.ranking if len(of.scores) > 1]
+    if all(of.constant for of in repeated):
+        return None
+    freedom = sum(len(of.scores) - 1 for of in repeated)
+    return math.sqrt(sum(variance(of.scores.values()) * (len(of.scores) - 1) for of in repeated) / freedom)
 
 
 def _by_score(store: Store, among: Sequence[Stage], state: Overview | None, *, few: bool) -> Recommendation:
@@ -248,6 +274,7 @@ def _by_score(store: Store, among: Sequence[Stage], state: Overview | None, *, f
             interval=first.interval,
             covers=None if first.interval is None else first.covers,
             repeats=first.repeats + 1,
+            seed_sd=_spread(state),
             params=first.setting.params,
             of=next(stage for stage in among if stage.name == state.stage),
         )

@@ -62,7 +62,7 @@ def test_the_values_to_pick_are_those_judged_last() -> None:
         assert answer.values == {"lr": "0.002", "weight_decay": "3e-06"}
         assert "number 2 of stage 3" in answer.values_of
         assert any("Run again 5 times" in sentence for sentence in answer.sure)
-        assert answer.sure[-1].startswith("Superseded by that: the best single score of ")
+        assert answer.sure[-1].startswith("For comparison, not to be expected again: the best single score of ")
     assert not any("Superseded" in sentence for sentence in judged(1).answer.sure)
 
 
@@ -73,10 +73,8 @@ def test_recommended_values_say_what_retraining_gives() -> None:
     assert answer.values_of.startswith("Values of the recommended trial, number 2 of stage 3")
     sure = " ".join(answer.sure)
     assert "trained again, they are expected to reach validation accuracy 0.780 on new examples" in sure
-    assert (
-        "single trainings differ by 0.012 (standard deviation over seeds); a training fails with probability 0.25"
-        in sure
-    )
+    assert "single trainings may differ by 0.012 (standard deviation over seeds, estimated; on few examples by" in sure
+    assert "a training fails with probability 0.25" in sure
     few = material(THREE, recommended=replace(of, by="best"))
     assert report(few, figures=False).answer == report(material(THREE), figures=False).answer
 

@@ -141,3 +141,9 @@ def test_what_belongs_to_another_score_is_not_read_by_example(store: Store) -> N
     assert sorted(known) == [0, 1, 3]
     assert all(known[number].mean() == pytest.approx(scores[number]) for number in known)
     assert ratio == 0
+
+
+def test_where_every_trial_was_compared_none_is_beyond_them(store: Store) -> None:
+    best = best_of(store, [0.8] * MOST)
+    assert not best.open_ended
+    assert best.ties_sentence().startswith(f"all {MOST - 1} others of the stage are statistically tied with it")

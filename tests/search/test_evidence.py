@@ -112,7 +112,7 @@ def test_an_effect_of_the_whole_stage_is_seen_where_the_best_are_scattered() -> 
         p.append(effect(Float(0, 1), x, score).p)
     assert np.mean(np.array(p) <= 0.001) >= 0.95
     means = effect(Int(1, 3), np.array([1, 2, 3] * 5), -np.array([1.0, 2.0, 4.0] * 5), "minimize").means
-    assert means == {"low": 1.0, "middle": 2.0, "high": 4.0}
+    assert means == {"low third": 1.0, "middle third": 2.0, "high third": 4.0}
 
 
 def test_draw_probabilities_add_up() -> None:

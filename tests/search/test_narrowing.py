@@ -260,10 +260,14 @@ def test_what_cannot_be_done_is_said_in_one_line(
 @pytest.mark.parametrize(
     ("old", "values", "words"),
     [
-        (Float(0, 1), [0.5, 0.52, 0.48, 0.51, 0.49], "evidence 2e-05: the top 5 lie far closer together than chance"),
-        (Float(0, 1), [0.4, 0.6, 0.5, 0.42, 0.45], "weak evidence (0.01): the top 5 lie closer together than chance"),
-        (Float(0, 1), [0.2, 0.9, 0.5, 0.4, 0.35], "no evidence (1.00): the top 5 are spread as if x did not matter"),
-        (Categorical(("a", "b", "c", "d")), ["a"] * 5, "evidence 0.008: the top 5 agree far more than chance would"),
+        (Float(0, 1), [0.5, 0.52, 0.48, 0.51, 0.49], "p = 2e-05: the top 5 lie far closer together than chance"),
+        (
+            Float(0, 1),
+            [0.4, 0.6, 0.5, 0.42, 0.45],
+            "p = 0.01, weak evidence: the top 5 lie closer together than chance",
+        ),
+        (Float(0, 1), [0.2, 0.9, 0.5, 0.4, 0.35], "p = 1.00, no evidence: the top 5 are spread as if x did not matter"),
+        (Categorical(("a", "b", "c", "d")), ["a"] * 5, "p = 0.008: the top 5 agree far more than chance would"),
         (Categorical(("a",)), ["a"] * 5, "no evidence: there was only one choice"),
     ],
 )
@@ -284,7 +288,8 @@ def test_an_effect_that_the_best_few_do_not_show_is_evidence_within_the_range() 
     assert of_x.spread > 0.5
     assert of_x.verdict == "clear"
     assert re.fullmatch(
-        r"evidence \de-\d\d within this range: mean score by x: low 0\.\d+, middle 0\.\d+, high .*", sentences(made)[0]
+        r"p = \de-\d\d within this range: mean score by x: low third 0\.\d+, middle third 0\.\d+, high .*",
+        sentences(made)[0],
     )
 
 
@@ -526,7 +531,7 @@ def test_trials_with_the_score_of_the_last_of_the_best_count_as_evidence() -> No
     assert (made.equal, made.spread) == (0, spread_p(UNIT["x"], VALUES[:5]))
     made = by_loss(VALUES, [0.9 * (1 + 1e-12 * i) for i in range(10)] + [0.8] * 10)  # equal but for rounding
     assert (made.equal, made.spread) == (5, spread_p(UNIT["x"], VALUES[:10]))
-    assert "the top 5 and 5 more with the score of the last" in str(made.sentences[0])
+    assert "the top 5 and 5 more that score the same as the last of them" in str(made.sentences[0])
     assert by_loss(VALUES, [0.5] * 20).spread == by_loss(VALUES, [0.6] * 3 + [0.5] * 17).spread == 1
     assert by_loss(VALUES, [0.5] * 20, pruned=80).spread == spread_p(UNIT["x"], VALUES)
 

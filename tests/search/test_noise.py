@@ -176,7 +176,7 @@ def test_without_a_report_nothing_is_said_of_noise_but_how_to_measure_it(store: 
 def test_the_checklist_says_by_what_trials_are_compared(store: Store) -> None:
     of_folds = checklist(store, [reported(store, lambda trial: folds(trial, spread=0.05, winner=0.7))])
     said = " ".join(str(sentence) for sentence in of_folds.advice)
-    assert "38 trials are statistically tied with the best on 5 folds" in said
+    assert "38 other trials are statistically tied with the best on 5 folds" in said
     assert "trained again, they are expected to reach" in said
     of_errors = checklist(store, [reported(store, errors, number=2)])
     assert "tied with the best by their standard errors" in " ".join(map(str, of_errors.advice))

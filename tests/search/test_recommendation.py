@@ -205,7 +205,7 @@ def test_a_confirmation_counts_whose_stage_is_too_poor_to_learn_from(
     second = made_stages.make(store, [0.2, 0.21, 0.2, 0.2], trials=4, number=2)
     made_stages.confirm(store, second, [0.21, 0.2])
     of = recommended(store, first, second, made_stages.make(store, [0.3] * 4, trials=4, number=3))
-    assert "judged by 30 of 68 trials" in of.judged_by
+    assert of.judged_by.startswith("judged by 30 of 68 trials (with 20 repeats; half of them evenly, ")
     assert of.stage in (first.name, second.name)
     assert recommend(store, store.stages(), among=[second]) is not None
 
