@@ -20,7 +20,7 @@ from hpsearch.search.curve_analysis import sentences
 from hpsearch.search.evidence import CLEAR, FEW, WEAK, positions
 from hpsearch.search.infeasible import infeasible
 from hpsearch.search.narrowing import Strongest, reachable
-from hpsearch.search.next_step import NextStep, next_start, next_step
+from hpsearch.search.next_step import NextStep, next_narrow, next_start, next_step
 from hpsearch.search.range_analysis import NarrowedRange, outermost
 from hpsearch.search.results import Results
 from hpsearch.space import Categorical, delivered, delivered_as, describe, holds
@@ -160,53 +160,56 @@ def _width(at: Results, step: NextStep, plot: Callable[..., Action]) -> Question
     if not at.ranges:
         return Question("ranges", question, "unknown", _said(["too few trials have a score to say"]), plot())
     edges = {name: made for name, made in at.ranges.items() if made.edges}
-    if not edges:
-        unseen = [] if at.level else list(_unseen(at))
-        scored = [of.scored for of in at.ranges.values() if not isinstance(of.before, Categorical)]
-        least = min(scored, default=_TELLING)
-        verdict: Verdict = "unknown" if unseen or least < _TELLING else "ok"
-        words, more = unseen or ["no bound is seen to cut off better values"], None
-        if least < _TELLING:
-            words.append(f"fewer than {_TELLING} trials with a score often miss a bound that does")
-            more = _more(at, least, _TELLING if least >= FEW else FEW)
-        return Question("ranges", question, verdict, _said(words), plot(), more)
-    answers = _said(_edge(name, made, at, step) for name, made in edges.items())
-    widen = None
-    if at.widens and at.of.number == at.latest.number:
-        widen = at.action("narrow", top=at.top, expand=True)
-    return Question(
-        "ranges", question, "act" if at.widens else "ok", answers, plot(parameters=[next(iter(edges))]), widen
-    )
+    words: list[str | Sentence] = [edge for name, made in edges.items() for edge in _edges(name, made, at, step)]
+    known = {delivered_as(name, made.after) for name, made in edges.items()}
+    unseen = {} if at.level else {name: text for name, text in _unseen(at) if name not in known}
+    words += unseen.values()
+    figure = plot(parameters=[*known, *unseen][:1])
+    if at.widens:
+        foretold = at.made is not None and step.step == "start"
+        widen = step.actions[0] if foretold and step.actions else None if at.over else next_narrow(at)
+        return Question("ranges", question, "act", _said(words), figure, widen)
+    scored = [of.scored for of in at.ranges.values() if not isinstance(of.before, Categorical)]
+    least = min(scored, default=_TELLING)
+    few = least < _TELLING and not edges
+    more = None
+    if not words:
+        words.append("no bound is seen to cut off better values")
+    if few:
+        words.append(f"fewer than {_TELLING} trials with a score often miss a bound that does")
+        more = _more(at, least, _TELLING if least >= FEW else FEW)
+    elif unseen:
+        more = _more(at, least, 2 * least)
+    return Question("ranges", question, "unknown" if unseen or few else "ok", _said(words), figure, more)
 
 
-def _unseen(at: Results) -> Iterator[str]:
-    """Yield the parameters that matter whose recommended values lie at a bound that no trial went beyond."""
+def _unseen(at: Results) -> Iterator[tuple[str, str]]:
+    """Yield each recommended value that lies at a bound that no trial went beyond, by parameter, in words."""
     of = at.recommended or at.best
-    params = {} if of is None else delivered(of.of.space, of.params)
-    known = kinds.parameters(at.of)
-    for name, made in at.ranges.items():
-        before, own = made.before, delivered_as(name, made.after)
+    if of is None:
+        return
+    params, known = delivered(of.of.space, of.params), kinds.parameters(of.of)
+    run = [stage for stage in at.stages if at.store.counts(stage).finished]
+    for name, parameter in of.of.space.items():
+        own = delivered_as(name, parameter)
         value = params.get(own)
-        strongest = at.evidence.get(name)
-        matters = made.verdict in ("clear", "weak") or (strongest is not None and strongest.p <= CLEAR)
-        if isinstance(before, Categorical) or not isinstance(value, int | float) or not matters:
+        if isinstance(parameter, Categorical) or not isinstance(value, int | float) or not holds(parameter, params):
             continue
-        if not holds(made.after, params):
-            continue
-        natural = reachable(known[own], before) if own in known else (None, None)
-        every = [stage.space[of] for stage in at.stages for of in {name, own} if of in stage.space]
-        bounds = [(of.low, of.high) for of in every if not isinstance(of, Categorical)]
+        natural = reachable(known[own], parameter) if own in known else (None, None)
+        same = [other for stage in run for of_name, other in stage.space.items() if delivered_as(of_name, other) == own]
+        bounds = [(r.low, r.high) for r in same if not isinstance(r, Categorical) and holds(r, params)]
         low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
-        place = float(positions(before, np.array([value]))[0])
-        for side, bound, outer, far in (("lower", low, before.low, place), ("upper", high, before.high, 1 - place)):
-            end = outermost(before, natural, "low" if side == "lower" else "high")
+        place = float(positions(parameter, np.array([value]))[0])
+        for side, bound, outer, far in (
+            ("lower", low, parameter.low, place),
+            ("upper", high, parameter.high, 1 - place),
+        ):
+            end = outermost(parameter, natural, "low" if side == "lower" else "high")
             if bound == outer and far <= _NEXT_TO and end != bound:
                 which = "recommended" if at.recommended is not None else "best"
                 where = "at" if value == bound else "next to"
-                yield (
-                    f"the {which} {name}, {value:.3g}, lies {where} its {side} bound, {bound:.4g}: these trials do not "
-                    "tell whether better values lie beyond"
-                )
+                text = f"the {which} {own}, {value:.3g}, lies {where} its {side} bound, {bound:.4g}"
+                yield own, f"{text}: these trials do not tell whether better values lie beyond"
 
 
 def _more(at: Results, scored: int, wanted: int) -> Action | None:
@@ -331,21 +334,30 @@ def _few(at: Results) -> list[str]:
     return [f"{at.of.name} has only {scored}: most of what follows may be chance"] if at.few else []
 
 
-def _edge(name: str, made: NarrowedRange, at: Results, step: NextStep) -> Sentence:
-    before = made.before
-    assert not isinstance(before, Categorical)
-    side, bound = ("upper", before.high) if made.at_edge == "high" else ("lower", before.low)
-    start = f"the best {name} lies at the {side} edge, {bound:.4g}, and the score still gets better towards it"
-    gain = made.edges[0].gain
-    start += ": " if gain is None else f" (by about {gain:.2g} within a quarter of the range beyond it): "
-    if not made.widens:
-        return Sentence(f"{start}its limit allows no wider range")
-    wider = describe(made.advised)
-    if step.step == "expand":
-        return Sentence(f"{start}widen the range to {wider} ({{}})", step.actions[:1])
-    if at.made is not None and step.step == "start":
-        return Sentence(f"{start}{at.made.name} widens the range to {wider}")
-    return Sentence(f"{start}a further stage would widen the range to {wider}")
+def _edges(name: str, made: NarrowedRange, at: Results, step: NextStep) -> Iterator[Sentence]:
+    """Yield the bounds of a range beyond which better values are expected, in words."""
+    for edge in made.edges:
+        side = "upper" if edge.side == "high" else "lower"
+        if edge.stage is not None:
+            start = (
+                f"the scores of {edge.stage} got better towards the {side} bound of {name}, {edge.bound:.4g}, and no"
+            )
+            start += " stage has gone beyond it: "
+        else:
+            start = (
+                f"the best {name} lies at the {side} edge, {edge.bound:.4g}, and the score still gets better towards it"
+            )
+            gain = edge.gain
+            start += ": " if gain is None else f" (by about {gain:.2g} within a quarter of the range beyond it): "
+        wider = describe(made.advised)
+        if not made.widens:
+            yield Sentence(f"{start}its limit allows no wider range")
+        elif step.step == "expand":
+            yield Sentence(f"{start}widen the range to {wider} ({{}})", step.actions[:1])
+        elif at.made is not None and step.step == "start":
+            yield Sentence(f"{start}{at.made.name} widens the range to {wider}")
+        else:
+            yield Sentence(f"{start}a further stage would widen the range to {wider}")
 
 
 def _ties(at: Results, best: BestTrial) -> list[str | Sentence]:

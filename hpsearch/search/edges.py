@@ -7,12 +7,13 @@ turning point inside the range unlikely. tests/benchmarks/edges.py has the rates
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from hpsearch.search.evidence import draw_probability, positions
+from hpsearch.space import to_scale
 from hpsearch.statistics.quadratic import Response, response
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Edge:
     # how much better the score gets within a quarter of the width beyond it, if the response goes on; None: not known
     gain: float | None
     trials: int  # number of trials that the response is fitted to, the better ones
+    # how far beyond it an expansion goes at least, on the transformed scale
+    reach: float = field(default=0.0, repr=False)
+    stage: str | None = None  # the earlier stage whose trials show it; None: the stage's own
 
 
 def find_edges(
@@ -101,7 +105,21 @@ def find_edges(
     if _empty(parameter, side, x[:half]) <= BETTER_LEVEL or (better is not None and better.rising_p > FALL_LEVEL):
         return ()
     bound = parameter.high if side == "high" else parameter.low
-    return (Edge(side, bound, p, fit.gain(_BEYOND), count),)
+    return (Edge(side, bound, p, fit.gain(_BEYOND), count, least_reach(parameter)),)
+
+
+def least_reach(parameter: Float | Int) -> float:
+    """Return how far beyond a bound an expansion goes at least, on the transformed scale."""
+    return _BEYOND * (to_scale(parameter, parameter.high) - to_scale(parameter, parameter.low))
+
+
+def with_earlier(edges: Sequence[Edge], earlier: Sequence[Edge]) -> tuple[Edge, ...]:
+    """Return the edges of a range, and those that earlier stages saw at its bounds, from wider ranges."""
+    every = {edge.side: edge for edge in edges}
+    for edge in earlier:
+        own = every.get(edge.side, edge)
+        every[edge.side] = replace(own, reach=max(own.reach, edge.reach))
+    return tuple(every.values())
 
 
 def _with_ties(score: NDArray[np.float64], count: int) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadSpace, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
-from hpsearch.records import Argument, Sentence, Stage, confirmation_name, stage_seed
+from hpsearch.records import Argument, Sentence, Stage, ancestry, confirmation_name, stage_seed
 from hpsearch.roles import described, has, scientific
 from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
+from hpsearch.search.edges import Edge, least_reach
 from hpsearch.search.evidence import Effect
 from hpsearch.search.parts import Part, part_with, parts_of
 from hpsearch.search.plausible import MOST as MOST_TRIED
@@ -37,7 +39,7 @@ from hpsearch.search.stage import (
 )
 from hpsearch.search.surrogate import delivered_space, surrogate_of
 from hpsearch.serialization import to_plain
-from hpsearch.space import Categorical, Parameter, describe
+from hpsearch.space import Categorical, Parameter, describe, parameter_from_dict
 from hpsearch.store.queries import html
 from hpsearch.text import counted
 
@@ -191,6 +193,7 @@ def _analysed(
     used_by = {name: natural.used_by for name, natural in known.items() if natural.used_by is not None}
     k = used_count(len(trials), options["pruned"], options["top"], options["quantile"])
     values = cache(partial(_plausible, store, stages, stage, part, trials, k, used_by=used_by))
+    unmoved = unmoved_edges(store, stages, stage)
     return narrow(
         part.space,
         trials,
@@ -201,6 +204,7 @@ def _analysed(
         settings=settings,
         plausible=values if rule == "surrogate" else None,
         constrained=[name for name, own in part.names.items() if own in constrained],
+        earlier={name: unmoved.get(own, []) for name, own in part.names.items()},
         **options,
     )
 
@@ -223,6 +227,30 @@ def _plausible(
         return None
     best = trials.best(MOST_TRIED, stage.direction)
     return plausible(surrogate, part.space, best.params, k, fixed=fixed, used_by=used_by)
+
+
+def unmoved_edges(store: Store, stages: Sequence[Stage], stage: Stage) -> dict[str, list[Edge]]:
+    """Return the edges at a stage's bounds that the narrowings before it saw, by parameter.
+
+    No stage since has trials beyond them. That their scores may be of other epochs does not matter: it is one response.
+    """
+    seen: dict[str, dict[str, Edge]] = {}
+    for of, child in pairwise(ancestry(stages, stage)):
+        since = [later for later in stages if later.number > of.number and store.counts(later).finished]
+        for name, made in child.rule.get("ranges", {}).items():
+            ranges = [here.space[name] for here in (stage, *since) if name in here.space]
+            bounds = [(own.low, own.high) for own in ranges if not isinstance(own, Categorical)]
+            for edge in made.get("edges", ()):
+                # Edges of hpsearch 0.2 have no p: its rule had many false alarms.
+                if "p" not in edge or edge.get("stage") or name not in stage.space:
+                    continue
+                ends = [-low for low, _ in bounds] if edge["side"] == "low" else [high for _, high in bounds]
+                if ends[0] == max(ends) == (-edge["bound"] if edge["side"] == "low" else edge["bound"]):
+                    before = parameter_from_dict(made["before"])
+                    assert not isinstance(before, Categorical)
+                    known = Edge(**edge | {"stage": of.name, "reach": least_reach(before)})
+                    seen.setdefault(name, {}).setdefault(known.side, known)
+    return {name: list(edges.values()) for name, edges in seen.items()}
 
 
 def _pruned(store: Store, stage: Stage, parts: Sequence[Part]) -> list[int]:

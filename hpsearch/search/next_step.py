@@ -62,18 +62,22 @@ def next_start(at: Results, **arguments: Any) -> Action:
     return at.action("start", **arguments)
 
 
+def next_narrow(at: Results) -> Action:
+    """Return the action that narrows the stage, and widens it where better values are seen beyond a bound."""
+    branch = at.latest.number > at.of.number  # a report of an earlier stage, or a refinement
+    stage = at.of.number if branch else None
+    return at.action("narrow", top=at.top, expand=at.widens, epochs=at.longer, stage=stage, branch=branch)
+
+
 def _step(step: Step, words: str, *actions: Action) -> NextStep:
     """Return a step whose words have ``{}`` for each action."""
     return NextStep(step, Sentence(f"next: {words}", actions), actions)
 
 
 def _narrow(at: Results, best: BestTrial) -> NextStep:
-    branch = at.latest.number > at.of.number  # a report of an earlier stage
-    stage = at.of.number if branch else None
-    narrow = at.action("narrow", top=at.top, expand=at.widens, epochs=at.longer, stage=stage, branch=branch)
-    words, actions = "{}, then {}", [narrow, at.action("start")]
+    words, actions = "{}, then {}", [next_narrow(at), at.action("start")]
     if kinds.foreign(at.of):
-        words, actions = f"{{}}, then {go_on(at.of)}", [narrow]
+        words, actions = f"{{}}, then {go_on(at.of)}", [next_narrow(at)]
     unused, confirmed = at.evaluated is None and kinds.evaluates(at.of), at.confirmed
     if confirmed is not None and confirmed.complete and unused:
         first = at.trial(confirmed.ranking[0].trial, confirmed.stage)

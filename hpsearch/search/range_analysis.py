@@ -14,7 +14,7 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials
 from hpsearch.records import Argument, Direction, Sentence
-from hpsearch.search.edges import LEAST_FOR_EDGES, Edge, Side, find_edges
+from hpsearch.search.edges import LEAST_FOR_EDGES, Edge, Side, find_edges, with_earlier
 from hpsearch.search.evidence import (
     CLEAR,
     FEW,
@@ -160,7 +160,7 @@ class NarrowedRange:
     evidence: float | None
     kept: float = 1.0  # new width as a share of the old one, on the transformed scale (of choices: their number)
     expanded: bool = False  # whether a bound moved outwards
-    edges: tuple[Edge, ...] = ()  # the bounds towards which the score still rises
+    edges: tuple[Edge, ...] = ()  # the bounds towards which the score still rises, or did when they were last sampled
     # the limits that ended or forbade a move outwards, by side
     stopped: Mapping[str, float] = field(default_factory=dict)
     # number of further trials whose score is that of the last of the ``top``
@@ -231,6 +231,7 @@ def narrow(
     leaders: Mapping[int, float] | None = None,
     by_evidence: bool = False,
     plausible: Callable[[], Mapping[str, Plausible] | None] | None = None,
+    earlier: Mapping[str, Sequence[Edge]] | None = None,
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
@@ -256,6 +257,7 @@ def narrow(
         by_evidence: Keep the range of a parameter without evidence, and each choice that may be as good as others.
         plausible: Returns the plausible values of parameters (`hpsearch.search.plausible`) beside the k best, by name;
             called once a range does not stay. None: the k best alone.
+        earlier: The edges that the trials of earlier stages showed at bounds of these ranges, by name.
 
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, or one out of its range.
@@ -300,7 +302,8 @@ def narrow(
                 lost = () if stays or name in constrained else lost_choices(old, values, goodness[users])
                 made = _narrow_choices(old, [c for c in old.choices if c not in lost] + rests if by_evidence else rests)
             else:
-                edges = find_edges(old, values, goodness[users], ranked.others(name, space, users, strongest))
+                seen = find_edges(old, values, goodness[users], ranked.others(name, space, users, strongest))
+                edges = with_earlier(seen, (earlier or {}).get(name, ()))
                 ends = [old.low, old.high] if stays else [min(rests), max(rests)]
                 made = _narrow_range(old, ends, count, first, edges, expand, outer)
             made = replace(
@@ -374,20 +377,24 @@ def _sentences(
     }.get(made.verdict or "", f"p = {p:.2f}{within}, no evidence: {who} are spread as if {name} did not matter{stay}")
     if made.few:
         words = f"no evidence{within}: {counted(made.scored, 'trial')} with a score are too few to see any{stay}"
+    edges = [_edge_sentence(made, edge, expand, direction) for edge in made.edges]
     if few is not None:
-        return Sentence(words), Sentence(f"{few} complete trials are too few to say whether a bound was cut too low")
-    rises = "rises" if direction == "maximize" else "falls"
+        too_few = f"{few} complete trials are too few to say whether a bound was cut too low"
+        return Sentence(words), Sentence(too_few), *edges
     groups = [] if made.gap is None else [Sentence(_groups(*made.gap))]
-    return Sentence(words), *groups, *(_edge_sentence(made, edge, rises, expand) for edge in made.edges)
+    return Sentence(words), *groups, *edges
 
 
 def _groups(low: float, high: float) -> str:
     return f"two groups of good values, up to {low:.4g} and from {high:.4g} on: both are kept"
 
 
-def _edge_sentence(made: NarrowedRange, edge: Edge, rises: str, expand: bool) -> Sentence:
+def _edge_sentence(made: NarrowedRange, edge: Edge, expand: bool, direction: Direction) -> Sentence:
     bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
+    rises, rose = ("rises", "rose") if direction == "maximize" else ("falls", "fell")
     start = f"the score still {rises} towards the {bound}"
+    if edge.stage is not None:
+        start = f"the scores of {edge.stage} {rose} towards the {bound}, and no stage has gone beyond it"
     if not expand or isinstance(made.after, Categorical):
         return Sentence(f"{start}: widen with {{}}", (Argument("expand"),))
     moved = made.after.high if edge.side == "high" else made.after.low
@@ -470,9 +477,11 @@ def _narrow_range(
     ]
     if not ends[0] < ends[1]:  # a range of a few floating-point numbers
         ends = [old.low, old.high]
+    for edge in edges:  # better values are expected there and beyond
+        ends[1 if edge.side == "high" else 0] = edge.bound
     wide, stopped = list(ends), dict[str, float]()
     for edge in edges:
-        reach = max(high - inner[0] if edge.side == "high" else inner[1] - low, (high - low) / 4)
+        reach = max(high - inner[0] if edge.side == "high" else inner[1] - low, edge.reach)
         target = _value_at(old, high + reach if edge.side == "high" else low - reach, edge.side)
         limit = outermost(old, natural, edge.side)
         # Signs make one rule of both sides: `sign * value` grows outwards.

@@ -25,7 +25,7 @@ from hpsearch.search.checklist import Checklist, Question, _effects, _width, che
 from hpsearch.search.comparison import against_baseline
 from hpsearch.search.confirmation import best_settings
 from hpsearch.search.evaluation import prepare
-from hpsearch.search.narrowing import narrow_stage, strongest_evidence
+from hpsearch.search.narrowing import NextStage, narrow_stage, strongest_evidence
 from hpsearch.search.next_step import next_step
 from hpsearch.search.recommendation import choose
 from hpsearch.search.results import Results
@@ -131,13 +131,56 @@ def test_a_recommended_value_next_to_a_bound_is_said_to_be_there(
     space = {**made_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=limit)}
     at = Results(store, [made_stages.make(store, rising, space=space)])
     assert at.recommended is not None
-    at.ranges = {name: replace(of, edges=()) for name, of in at.ranges.items()}
-    at.recommended = replace(at.recommended, params={"lr": 0.9, "weight_decay": 1e-4})
+    at.ranges = {name: replace(of, edges=(), widened=None) for name, of in at.ranges.items()}
+    at.recommended = replace(at.recommended, params={"lr": 0.9, "weight_decay": 1e-6})
     width = _width(at, next_step(at), partial(at.action, "plot"))
-    assert width.verdict == verdict
-    # Weight decay has no effect here.
+    assert (width.verdict, width.action and str(width.action)) == (verdict, "start(trials=200)" if not limit else None)
     words = "the recommended lr, 0.9, lies next to its upper bound, 1: these trials do not tell"
     assert [str(answer).startswith(words) for answer in width.answers] == [verdict == "unknown"]
+
+
+def test_a_recommended_value_at_a_bound_is_said_to_be_there_whatever_stage_it_is_from(store: Store) -> None:
+    first = made_stages.make(store, humped)
+    narrower = {**first.space, "weight_decay": Float(1e-7, 1e-5, log=True)}
+    at = Results(store, [first, made_stages.make(store, humped, number=2, space=narrower)])
+    assert at.recommended is not None
+    at.ranges = {name: replace(of, edges=(), widened=None) for name, of in at.ranges.items()}
+    # Weight decay has no effect here, and the stage that the ranges are about has other bounds.
+    at.recommended = replace(at.recommended, of=first, params={"lr": 0.01, "weight_decay": 1e-4})
+    width = _width(at, next_step(at), partial(at.action, "plot"))
+    assert width.verdict == "unknown"
+    assert str(width.answers[0]).startswith("the recommended weight_decay, 0.0001, lies at its upper bound, 0.0001: ")
+    at.recommended = replace(at.recommended, of=at.of, params={"lr": 0.01, "weight_decay": 1e-5})  # stage 1 went beyond
+    assert _width(at, next_step(at), partial(at.action, "plot")).verdict == "ok"
+
+
+def test_an_edge_that_an_earlier_stage_saw_stays_one_until_a_stage_has_gone_beyond_it(store: Store) -> None:
+    def run(made: NextStage) -> None:
+        assert made.stage is not None
+        score = partial(edgeless, params=None)  # which shows no edge
+        made_stages.finish(store, made.stage, 90, lambda trial: Completed(trial.number, score(trial.number), (), {}))
+
+    narrow = partial(narrow_stage, store, rule="order-statistics", top=5)
+    first = made_stages.make(store, rising)
+    run(narrow([first]))
+    seen = checklist(store, store.stages())
+    width, expand = asked(seen, "ranges"), "narrow(top=5, expand=True)"
+    assert (seen.stage, width.verdict, str(width.action)) == ("made/stage-02", "act", expand)
+    words = "the scores of made/stage-01 got better towards the upper bound of lr, 1, and no stage has gone beyond it: "
+    assert str(width.answers[0]).startswith(words)
+    assert actions(seen) == [expand, "start()"]
+    made = narrow(store.stages(), expand=True)
+    of = made.narrowing.ranges["lr"]
+    assert isinstance(of.after, Float)
+    assert of.after.high >= 10  # a quarter of the range of the stage that saw it
+    rose = "the scores of made/stage-01 rose towards the upper bound 1, and no stage has gone beyond it: widened to "
+    assert str(of.sentences[1]).startswith(rose)
+    again = narrow(store.stages(), expand=True, dry_run=True)  # the stage that was made has no trial yet
+    assert again.narrowing.space == made.narrowing.space
+    run(made)
+    assert not has(checklist(store, store.stages()), "no stage has gone beyond")
+    earlier = narrow(store.stages(), number=2, expand=True, branch=True, dry_run=True).narrowing
+    assert not any(edge.stage for of in earlier.ranges.values() for edge in of.edges)
 
 
 def test_of_few_trials_it_is_not_said_that_a_parameter_has_no_effect(store: Store) -> None:

@@ -329,6 +329,12 @@ def _rising(old: Float | Int, *, towards: str = "high", **options: Any) -> Narro
     return one(old, values, scores=[sign * to_scale(old, as_number(v)) for v in values], **options)
 
 
+def test_a_bound_towards_which_the_score_rises_is_kept_where_no_trial_is_next_to_it() -> None:
+    values = np.linspace(0, 0.97, 60).tolist()
+    made = one(Float(0, 1), values, scores=values)
+    assert (made.ranges["x"].at_edge, numeric(made).high) == ("high", 1.0)
+
+
 def test_without_expansion_an_edge_is_only_pointed_out() -> None:
     result = _rising(Float(1e-6, 1e-2, log=True))
     assert numeric(result).high == 1e-2
