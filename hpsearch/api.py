@@ -809,11 +809,10 @@ class Search:
         def entrant(search: Search, store: Store) -> comparison.Entrant:
             of, trial = resolve_trial(search.name)
             name, number = resolve_stage(of)
-            stages = stages_of(store, name)
-            if number is not None:
-                stages = [pick(stages, number)]
-            whole = stages[0].search if number is None else stages[0].name
-            return comparison.Entrant(store, whole if trial is None else str(search.name), stages, trial)
+            whole = stages_of(store, name)
+            stages = whole if number is None else [pick(whole, number)]
+            called = stages[0].search if number is None else stages[0].name
+            return comparison.Entrant(store, called if trial is None else str(search.name), stages, trial, whole)
 
         with closing(open_store(self.storage)) as store:
             if other is None:

@@ -67,6 +67,7 @@ def _sides(result: Comparison) -> Columns:
     sides = (result.a, result.b)
     best = 4 if result.a.direction == "maximize" else 0
     rows: dict[str, list[str | None]] = {
+        **({} if sides[0].where == sides[1].where else {"database": [side.where for side in sides]}),
         "metric": [side.metric for side in sides],
         "best": [f"{side.best:.4g}" for side in sides],
         "95 % interval": [

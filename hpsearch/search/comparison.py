@@ -54,6 +54,7 @@ class Entrant:
     name: str
     stages: Sequence[Stage]  # the search's stages, or that stage
     trial: int | None = None  # of the one stage; None: what was found there
+    whole: Sequence[Stage] = ()  # all stages of its search, which its values are recommended by; empty: those alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,8 @@ def compare(current: Entrant, candidate: Entrant, *, labels: tuple[str, str] = (
 def _side(entrant: Entrant, label: str) -> Side:
     store, stages = entrant.store, entrant.stages
     if entrant.trial is None:
-        best, recommended = best_of(store, stages), recommend(store, stages)
+        best = best_of(store, stages)
+        recommended = recommend(store, entrant.whole or stages, among=stages)
         if best is None or recommended is None:
             raise NotEnoughTrials(
                 f"{entrant.name} in {store.where} has no trial with a score, so there is nothing to compare"
@@ -343,20 +345,22 @@ def _recommendation(
 ) -> tuple[str, list[Action]]:
     """Return the recommendation in words, and what would decide it."""
     of, values = gain or study, f"the values of {b.label} ({b.values})"
+    subject = f"{values} are" if gain else f"the best single score of {b.label} is"
     more, less = _costs(complexity)
     if of is not None and verdict == "keep":
-        return f"keep {a.label}: {values} are worse, by {_words(of, -1)}", []
+        return f"keep {a.label}: {subject} {_words(of)}", []
     lacking = a if a.confirmed is None else b
     actions = [] if gain else _confirmed_by(lacking)
+    trained = f"the best of {lacking.label}" if lacking.entrant.trial is None else lacking.name
+    again = f"; {{}} trains {trained} again with other seeds" if actions else ""
     if of is not None and verdict == "adopt":
-        better = f"adopt {values}: {'' if gain else 'the best single score is '}better by {_words(of)}"
+        better = f"adopt {values}: {'' if gain else 'the best single score is '}{_words(of)}"
         better += f", if that is worth {more}" if more else f", with {less}" if less else ""
-        return better + ("; {} tells how much of that training again leaves" if actions else ""), actions
+        return better + (f"{again}, which tells how much of that is left" if actions else ""), actions
     unknown = f"its values and those of {b.label} have not both been confirmed"
-    text = f"keep {a.label} for now: {unknown if of is None else f'a gain of {_words(of)} may be chance'}"
+    text = f"keep {a.label} for now: {unknown if of is None else f'{subject} {_words(of)}, which may be chance'}"
     if actions:
-        trained = f"the best of {lacking.label}" if lacking.entrant.trial is None else lacking.name
-        text += f"; {{}} trains {trained} again with other seeds"
+        text += again
     elif gain is not None and gain.mean > 0:
         repeats = gain.repeats(min(a.repeats, b.repeats))
         if repeats is None:
@@ -385,9 +389,10 @@ def _confirmed_by(side: Side, **arguments: Any) -> list[Action]:
     return [actions_for(store, stage.search)("confirm", stage=stage.number, **arguments)]
 
 
-def _words(of: Gain, sign: int = 1) -> str:
+def _words(of: Gain) -> str:
+    word, sign = ("worse", -1.0) if of.mean < 0 else ("better", 1.0)
     low, high = sorted((sign * of.interval.low, sign * of.interval.high))
-    return f"{sign * of.mean:.2g} (95 % interval {low:.2g} to {high:.2g})"
+    return f"{word} by {abs(of.mean):.2g} (95 % interval {low:.2g} to {high:.2g})"
 
 
 def _costs(complexity: Mapping[str, tuple[float, float]]) -> tuple[str, str]:
@@ -411,13 +416,12 @@ def _gains(a: Side, b: Side, gain: Gain | None, study: Gain | None) -> Iterator[
         chosen = "" if b.choices == 1 else f"; it allows for the choice among {b.choices} settings"
         yield Sentence(
             f"trained again, {a.values} has a mean {a.metric} of {a.confirmed.mean:.4g} over "
-            f"{counted(a.repeats, 'repeat')}, and {b.values} of {b.confirmed.mean:.4g} over {b.repeats}: a gain of "
+            f"{counted(a.repeats, 'repeat')}, and {b.values} of {b.confirmed.mean:.4g} over {b.repeats}: "
             f"{_words(gain)}, over other {gain.covers}{chosen}"
         )
     if study is not None:
-        than, sign = ("better", 1) if study.mean >= 0 else ("worse", -1)
         chance = "; chance may explain that" if _verdict(study) == "undecided" else ""
         yield Sentence(
-            f"the best single score of a search such as {b.label} is {than} than that of one such as {a.label} by "
-            f"{_words(study, sign)}, over other {study.covers}{chance}"
+            f"the best single score of {b.label} is {_words(study)} than that of {a.label}, over other "
+            f"{study.covers}{chance}"
         )

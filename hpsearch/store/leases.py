@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hpsearch import __version__
 from hpsearch.store.schema import OWNER, Query
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ _AMONG = Query(f"{_RUNNING} AND t.study_id = {{study_id}} AND t.trial_id {{ids}}
 
 @cache
 def version_of(package: str) -> str:
-    """Return a package's version, or ``unknown`` where it is not installed: it is run from a checkout, say."""
+    """Return a package's version, or ``unknown`` where it is not installed."""
+    if package == "hpsearch":  # that of the code which runs: a checkout's metadata may be older
+        return __version__
     try:
         return version(package)
     except PackageNotFoundError:

@@ -97,6 +97,7 @@ def test_two_databases(cli: Cli) -> None:
     ):
         plain = cli.json(f"compare {line}")
         assert [(plain[side]["where"], plain[side]["best"]) for side in "ab"] == [("a.db", 0.5), ("b.db", 0.9)]
+    assert ["database", "a.db", "b.db"] in map(str.split, cli.ok("compare a.db::one b.db::").splitlines())
 
 
 @pytest.mark.parametrize(
@@ -199,3 +200,16 @@ def test_complexity_is_named(searched: Cli) -> None:
     assert plain["complexity"]["weights"] == [784 * 8 + 8 + 8 * 10 + 10, 784 * 32 + 32 + 32 * 10 + 10]
     assert plain["complexity"]["epochs"] == [3, 6]
     assert len(plain["complexity"]["seconds a trial"]) == 2
+
+
+def test_a_stage_s_values_to_use_are_those_that_recommend_names(cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    stages = []
+    for number in (1, 2, 3):
+        columns = past(list(rng.integers(10, 30, 12) / 40))
+        columns.params["lr"] = list(rng.uniform(0.001, 1, 12))
+        stages.append((replace(STAGE, number=number, parent=number - 1 or None), columns))
+    both = compared(cli, *stages, line="one/stage-01 one/stage-02 --storage a.db")
+    for side in "ab":
+        recommended = cli.json(f"recommend {both[side]['name']} --storage a.db")
+        assert both[side]["values"] == f"{recommended['stage']}/{recommended['trial']}"

@@ -58,13 +58,13 @@ def test_confirmed_values_decide_whatever_single_scores_are(store: Store) -> Non
     assert made.verdict == "keep"
     assert made.searched is not None
     assert made.searched.interval.low > 0
-    assert str(made.sentences[0]).startswith(f"keep A: the values of B ({made.b.values}) are worse, by 0.03 (")
+    assert str(made.sentences[0]).startswith(f"keep A: the values of B ({made.b.values}) are worse by 0.03 (")
 
 
 def test_a_small_gain_may_be_chance_and_more_repeats_would_tell(store: Store) -> None:
     made = decided(store, (0.9, 0.9), (0.85, 0.852))
     assert made.verdict == "undecided"
-    assert str(made.sentences[0]).startswith("keep A for now: a gain of 0.00")
+    assert str(made.sentences[0]).startswith(f"keep A for now: the values of B ({made.b.values}) are better by 0.00")
     assert re.search(
         r"(\d+) repeats of both would tell \(confirm\(stage=1, repeats=\1\) and confirm\(stage=2, repeats=\1\)\)",
         str(made),
@@ -87,6 +87,17 @@ def test_without_confirmations_the_searches_compare(
     if verdict == "undecided":
         assert str(made.sentences[0]).endswith("; confirm(stage=1) trains the best of A again with other seeds")
         assert str(made.sentences[1]).endswith("; chance may explain that")
+
+
+def test_a_worse_side_is_worse_by_a_positive_number(store: Store) -> None:
+    made = decided(store, (0.9, 0.88))
+    assert made.verdict == "undecided"
+    assert made.searched is not None
+    assert made.searched.mean < 0
+    words = "the best single score of B is worse by 0.0"
+    assert str(made.sentences[0]).startswith(f"keep A for now: {words}")
+    assert "which may be chance; confirm(stage=1) trains the best of A again" in str(made.sentences[0])
+    assert str(made.sentences[1]).startswith(words)
 
 
 def test_a_few_repeats_are_too_few_to_compare(store: Store) -> None:

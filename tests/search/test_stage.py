@@ -12,6 +12,7 @@ import pytest
 import tiny
 from optuna.distributions import BaseDistribution
 
+from hpsearch import __version__
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Sentence, Stage, Trial, stage_seed
 from hpsearch.search.narrowing import narrow_stage
@@ -70,6 +71,7 @@ def test_the_first_stage_is_made_once_and_found_again(store: Store) -> None:
     assert stage.space == study.space
     assert stage.study_file == study.to_dict()
     assert set(stage.versions) == {"hpsearch", "numpy", "optuna"}
+    assert stage.versions["hpsearch"] == __version__
     assert begin(store, study, DATA) == (stage, False)
     assert begin(store, study, OTHER, number=1, seed=5) == (stage, False)
     assert store.stages() == [stage]
