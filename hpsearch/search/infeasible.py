@@ -11,7 +11,8 @@ import numpy as np
 
 from hpsearch.records import Sentence
 from hpsearch.search.evidence import number_at, shares_of
-from hpsearch.space import Categorical, shown
+from hpsearch.search.surrogate import columns_as, delivered_space
+from hpsearch.space import Categorical, delivered_as, shown
 from hpsearch.statistics.thresholds import Threshold, find_threshold
 from hpsearch.text import counted
 
@@ -94,13 +95,20 @@ def infeasible_of(stage: Stage, columns: Mapping[str, Sequence[Any]]) -> Infeasi
     reasons = (why for why, its in zip(columns["reason"], failed, strict=True) if its) if "reason" in columns else ()
     common = tuple(Counter(reason_pattern(why) for why in reasons).most_common())
     kinds: tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]] = {}, {}  # ranges, and choices
-    for name, parameter in stage.space.items():
+    space = stage.space
+    values = {name: np.array(columns[f"param:{name}"], dtype=object)[finished] for name in space}
+    for column, of in zip(values.values(), space.values(), strict=True):
+        if not isinstance(of, Categorical) or None not in of.choices:
+            column[[value is None for value in column.tolist()]] = np.nan
+    if any(delivered_as(name, of) != name for name, of in space.items()):  # ranges for each value of another are one
+        space = delivered_space(stage.space)
+        values = columns_as(space, stage.space, values)
+    for name, parameter in space.items():
         is_choice = isinstance(parameter, Categorical)
-        values = np.array(columns[f"param:{name}"], dtype=object if is_choice else float)[finished]
-        kinds[is_choice][name] = shares_of(parameter, values)
+        kinds[is_choice][name] = shares_of(parameter, values[name] if is_choice else values[name].astype(float))
     threshold = find_threshold(*kinds, failed[finished])
     threshold = threshold if threshold is not None and threshold.p <= LEVEL else None
-    value = None if threshold is None else _value(stage.space[threshold.name], threshold)
+    value = None if threshold is None else _value(space[threshold.name], threshold)
     return Infeasible(stage.name, int(failed.sum()), int(finished.sum()), common, threshold, value)
 
 

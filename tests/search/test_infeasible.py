@@ -9,7 +9,7 @@ from made_search import stage
 from made_trials import SPACE, made_trials
 
 from hpsearch.search.infeasible import infeasible_of
-from hpsearch.space import Categorical, Int, Space
+from hpsearch.space import Categorical, Float, Int, Space
 
 
 def columns(space: Space, fails: str, *, trials: int = 100) -> dict[str, list[object]]:
@@ -47,6 +47,26 @@ def test_of_whole_numbers_those_that_fail_lie_beyond_the_place(fails: str, place
     of = infeasible_of(stage(space=space), columns(space, fails))
     assert of is not None
     assert of.place == place
+
+
+def test_ranges_for_each_value_of_another_parameter_are_one() -> None:
+    rates = np.geomspace(1e-4, 1, 60)
+    first = np.arange(60) % 2 == 0
+    space: Space = {
+        "opt": Categorical(("a", "b")),
+        "lr[a]": Float(1e-4, 1, log=True, when={"opt": ("a",)}),
+        "lr[b]": Float(1e-4, 1, log=True, when={"opt": ("b",)}),
+    }
+    rows: dict[str, list[object]] = {
+        "state": ["FAIL" if rate > 0.3 else "COMPLETE" for rate in rates],
+        "param:opt": ["a" if of else "b" for of in first],
+        "param:lr[a]": [rate if of else None for rate, of in zip(rates, first, strict=True)],
+        "param:lr[b]": [None if of else rate for rate, of in zip(rates, first, strict=True)],
+    }
+    of = infeasible_of(stage(space=space), rows)
+    assert of is not None
+    failed = sum(rates > 0.3)
+    assert of.place_words == f"{failed} of {failed} with lr above 0.3, 0 of the other {60 - failed}"
 
 
 def test_no_place_is_named_where_failures_have_none() -> None:
