@@ -38,7 +38,8 @@ _MOST_ROWS = 1_000  # of more trials an even share by rank is enough
 class Importance:
     """The importance of each hyperparameter."""
 
-    # the share of each in the whole, the largest first; they sum to 1, or are all 0 where nothing mattered
+    # the share of each in the whole, the largest first; they sum to 1, or are all 0 where nothing mattered. None where
+    # chance gives as much: whether a hyperparameter matters is tested with more power in `hpsearch.search.evidence`
     shares: Mapping[str, float]
     # a mark for each: where nothing matters, any of the shares passes its mark in one of twenty searches
     chance: Mapping[str, float]
@@ -46,11 +47,6 @@ class Importance:
     best: int  # how many of them are called the best
     left_out: Mapping[str, str] = field(default_factory=dict)  # hyperparameters that cannot be judged, with the reason
     notes: tuple[str, ...] = ()  # restrictions, a sentence each
-
-    @property
-    def above_chance(self) -> tuple[str, ...]:
-        """Those that mattered more than chance would have it, the most important first."""
-        return tuple(name for name, share in self.shares.items() if share > self.chance[name])
 
 
 def importance(trials: StageTrials) -> Importance:
@@ -89,7 +85,11 @@ def importance(trials: StageTrials) -> Importance:
     order = sorted(names, key=lambda name: (-raw[name], names.index(name)))
     chance = {name: mark / whole for name, mark in _marks(raw, shuffled, order).items()}
     result = replace(nothing, shares={name: raw[name] / whole for name in order}, chance=chance)
-    return replace(result, notes=_notes(result, trials.count(*_FINISHED)))
+    notes = _notes(result, trials.count(*_FINISHED))
+    if all(share <= chance[name] for name, share in result.shares.items()):
+        words = f"chance gives such shares among the best {result.best} trials; the checklist tests the scores of all"
+        return replace(nothing, notes=(*notes, words))
+    return replace(result, notes=notes)
 
 
 def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
@@ -114,8 +114,6 @@ def _notes(result: Importance, finished: int) -> tuple[str, ...]:
         notes.append(f"only {result.trials} trials: shares vary a lot from one search to the next")
     if len(result.shares) == 1:
         notes.append("the only hyperparameter: its share is the whole")
-    if not result.above_chance:
-        notes.append("no hyperparameter mattered more than chance would have it")
     return tuple(notes)
 
 

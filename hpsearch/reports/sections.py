@@ -651,16 +651,17 @@ def _importance(material: Material) -> PageFigure | str | None:
         return None
     result = importance(first)
     if not result.shares:
-        return f"Which parameters mattered cannot be said: {'; '.join(result.notes)}."
+        return f"The importance of the parameters is not plotted: {'; '.join(result.notes)}."
     rows = [
-        {"parameter": name, "share": f"{share:.0%}", "chance reaches": f"{min(result.chance[name], 1):.0%}"}
+        {"parameter": name, "share": f"{share:.0%}", "by chance up to": f"{min(result.chance[name], 1):.0%}"}
         for name, share in result.shares.items()
     ]
     wide = ", where the ranges were widest" if len(material.stages) > 1 else ""
     return _figure(
         "importance",
         "Which parameters mattered",
-        f"{first.label.capitalize()}{wide}; a bar that does not pass its mark may be chance.",
+        f"{first.label.capitalize()}{wide}: what decides which trials are the best. Whether a parameter matters at "
+        "all, the checklist tests on the scores of all trials.",
         figures.importances(result),
         table=Table("Shares of the importance.", by_column(rows), folded=NUMBERS),
     )

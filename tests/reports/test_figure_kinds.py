@@ -260,7 +260,7 @@ def test_ranges_per_value_are_one_in_figures() -> None:
     assert lr.trials["param:lr"].tolist() == frame["param:lr[a]"].fillna(frame["param:lr[b]"]).tolist()
     assert lr.folded is lr
     assert math.isfinite(named(parallel(trials, best=1), "best 1").y[1])
-    assert set(importance(StageTrials.of(trials.stage, pd.concat([frame] * 3))).shares) == set(lr.varied)
+    assert set(importance(StageTrials.of(trials.stage, pd.concat([frame] * 12))).shares) == set(lr.varied)
 
 
 def test_lineage_has_each_stage_s_ranges_and_its_best_value() -> None:

@@ -26,7 +26,6 @@ def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_score_depends_on_comes_first_and_shares_are_of_one_whole() -> None:
     result = importance(made_stage(120))
     assert next(iter(result.shares)) == "lr"
-    assert result.above_chance[0] == "lr"
     assert sum(result.shares.values()) == pytest.approx(1)
     assert list(result.shares.values()) == sorted(result.shares.values(), reverse=True)
     assert set(result.shares) == set(result.chance) == set(SPACE)
@@ -48,20 +47,20 @@ def test_failed_and_pruned_trials_rank_last() -> None:
     lost = frame["param:dropout"] > 0.3
     frame = frame.assign(score=rng.uniform(0, 1, 200).round(2), state=np.where(lost, "FAIL", "COMPLETE"))
     frame.loc[lost, "score"] = math.nan
-    assert importance(made_stage(frame, space)).above_chance == ("dropout",)
+    assert next(iter(importance(made_stage(frame, space)).shares)) == "dropout"
     worst = frame.assign(state="COMPLETE").fillna({"score": -1.0})
     assert importance(made_stage(worst, space)) == importance(made_stage(frame, space))
     stopped = frame.assign(state=np.where(lost, "PRUNED", "COMPLETE")).fillna({"score": 0.9})
     assert importance(made_stage(stopped, space)) == importance(made_stage(frame, space))
 
 
-def test_where_nothing_matters_little_is_above_chance() -> None:
+def test_shares_that_chance_gives_are_not_shown() -> None:
     few = dict(list(SPACE.items())[1:4])
     result = [
         importance(made_stage(made_trials(40, seed=seed), few)) for seed in range(6)
     ]  # the score depends on lr alone
-    assert sum(bool(search.above_chance) for search in result) <= 1
-    assert any("no hyperparameter mattered" in note for note in result[0].notes)
+    assert sum(bool(search.shares) for search in result) <= 1
+    assert any("chance gives such shares among the best 5 trials" in note for note in result[0].notes)
 
 
 def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
@@ -109,8 +108,8 @@ def test_the_figure_shows_the_shares_and_the_marks() -> None:
     assert dict(zip(marks.y, marks.x, strict=True)) == {
         name.replace("_", " "): min(mark, 1.0) for name, mark in result.chance.items()
     }
-    [certain] = [trace for trace in figure.data if trace.name == "more than chance"]
-    assert list(certain.y) == [name.replace("_", " ") for name in reversed(result.above_chance)]
+    # Which of them matter is said once, by the evidence.
+    assert "chance" not in " ".join(trace.name for trace in figure.data if trace.type == "bar")
 
 
 def test_rows_of_other_ranges_are_refused() -> None:

@@ -148,21 +148,15 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     lines = wrap("; ".join(notes), 100)
     figure = style.empty_figure(title=title, key=style.BREAK.join(lines) or None, legend=True)
     longest = max(*shares.values(), *marks.values())
-    clear = importance.above_chance
-    for label, ink, some in (
-        ("more than chance", colour(0), [name for name in names if name in clear]),
-        ("may be chance", "#A6A6A6", [name for name in names if name not in clear]),
-    ):
-        if some:
-            figure.add_bar(
-                x=[shares[name] for name in some],
-                y=[words(name) for name in some],
-                name=label,
-                orientation="h",
-                width=0.6,
-                marker={"color": ink},
-                hovertemplate=f"{style.field('y')}: {style.field('x:.1%')}{style.NO_NAME}",
-            )
+    figure.add_bar(
+        x=[shares[name] for name in names],
+        y=[words(name) for name in names],
+        name="share of the importance",
+        orientation="h",
+        width=0.6,
+        marker={"color": colour(0)},
+        hovertemplate=f"{style.field('y')}: {style.field('x:.1%')}{style.NO_NAME}",
+    )
     figure.add_scatter(
         x=list(marks.values()),
         y=[words(name) for name in names],
@@ -188,7 +182,7 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     )
     among = f"the best {importance.best} of {importance.trials:,} trials"
     figure.update_xaxes(
-        title_text=f"share of the importance for being among {among}",
+        title_text=f"share in what decides whether a trial is among {among}",
         tickformat=".0%",
         range=[0, 1.17 * longest + 0.04],
     )
@@ -197,7 +191,6 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     figure.update_yaxes(tickvals=lines, ticktext=[cut(line, 24) for line in lines])
     figure.update_layout(height=figure.layout.margin.t + figure.layout.margin.b + max(120, 44 * len(names)))
     first = ", ".join(f"{words(name)} {share:.0%}" for name, share in shares.items())
-    more = ", ".join(words(name) for name in clear) or "none"
     rest = "".join(f" {note[:1].upper()}{note[1:]}." for note in notes)
-    text = f"Importance of the hyperparameters: {first}. More than chance would give: {more}.{rest}"
+    text = f"Importance of the hyperparameters: {first}.{rest}"
     return tell(figure, text, least_width=600)
