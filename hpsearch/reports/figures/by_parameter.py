@@ -21,7 +21,7 @@ from hpsearch.reports.figures.trials import (
     points,
     without_scores,
 )
-from hpsearch.space import Categorical
+from hpsearch.space import Categorical, delivered_as
 from hpsearch.space import describe as range_words
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ class _Panel:
         for place, (left, right) in enumerate(x.spans(narrowed) if narrowed is not None else ()):
             more = {"name": "next range", "legendgroup": "next", "showlegend": place == 0}
             yield band((left, right), (self.low, self.high), fillcolor="rgba(0, 158, 115, 0.18)", **more)
-        if (of := self.unstable) is not None and of.threshold is not None and of.threshold.name == x.name:
+        own = (x.name, delivered_as(x.name, parameter))
+        if (of := self.unstable) is not None and of.threshold is not None and of.threshold.name in own:
             [(low, high)] = x.spans(Categorical((of.value,)) if isinstance(parameter, Categorical) else parameter)
             if of.threshold.where != "at":
-                [value] = x.positions([of.value])
+                value = min(max(x.positions([of.value])[0], low), high)
                 low, high = (value, high) if of.threshold.where == "above" else (low, value)
             failed, there = of.threshold.inside
             more = {"name": f"{failed} of {there} fail", "legendgroup": "unstable"}
