@@ -24,7 +24,7 @@ from hpsearch.search.pruning import plan_of, pruning_words, unused_words
 from hpsearch.search.stage import check_counts
 from hpsearch.search.workflow import check_pruner, cores, estimate
 from hpsearch.space import Int, describe, shown, without_range
-from hpsearch.study_file import find, write_study
+from hpsearch.study_file import find, shipped, write_study
 from hpsearch.text import counted, duration, listed
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def init(
 ) -> None:
     """Write a commented study file to begin from.
 
-    It is for the built-in network, or with --function, --command or --from for an objective of your own.
+    It is for the built-in network, or with --function, --command or --from for an objective of your own. Of a study that
+    ships with hpsearch (mnist, optimizers) it is a copy, to change.
     """
     of_file = {key: value for key, value in of_file.items() if value is not None}
     sources = {"data": what, "function": function, "command": line, "from": sweep}
@@ -96,6 +97,8 @@ def init(
             else read_sweep(sweep, name)
         )
         name, text, notes, missing = begun.name, begun.text(), begun.notes, begun.missing
+    elif what is None and name in (files := shipped()):  # what `start NAME` runs without a file
+        text, read, notes = files[name].read_text(encoding="utf-8"), f"{name} ships with hpsearch: a copy of it", []
     else:
         section, read, notes = (None, "", list[str]()) if what is None else _of_data(what, of_file)
         text = DEFAULT.template(name or "", section)

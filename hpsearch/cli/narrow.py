@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpsearch.search.narrowing import NextStage
     from hpsearch.store.queries import Columns
 
+_DEFAULTS = {"source": "trials", "rule": "surrogate"}  # of options that are not repeated in advice
 _MARKS = {"ok": "x", "act": "!", "unknown": "?"}  # by verdict: a box that is ticked or not
 
 
@@ -71,7 +72,12 @@ def narrow(search: str | None, storage: str | None, output: Format, **request: A
         else:
             made = "replaced" if narrowed.replaced else "made"
             start = command(Action("start", {"search": narrowed.stage.search, "storage": storage}))
-            say(f"{made} {narrowed.stage.name}; next: {go_on(narrowed.parent) if foreign(narrowed.parent) else start}")
+            following = go_on(narrowed.parent) if foreign(narrowed.parent) else start
+            if not request["expand"] and any(range_.widens for range_ in narrowed.narrowing.ranges.values()):
+                given = {name: value for name, value in request.items() if value != _DEFAULTS.get(name)}
+                again = Action("narrow", {"search": search, **given, "expand": True, "storage": storage})
+                following = f"{command(again)} (replaces it), or {following}"
+            say(f"{made} {narrowed.stage.name}; next: {following}")
 
 
 def show(narrowed: NextStage) -> None:

@@ -16,9 +16,15 @@ from commands import Cli
 from hpsearch.errors import BadInput
 from hpsearch.exchange.drafts import parse_range
 from hpsearch.exchange.sweeps import read_sweep
-from hpsearch.study_file import read
+from hpsearch.study_file import read, shipped
 
 STUDY = Path("studies") / "mine.toml"
+
+
+def test_a_shipped_study_is_copied_and_not_replaced_by_another_of_its_name(cli: Cli) -> None:
+    assert "optimizers ships with hpsearch: a copy of it" in cli.ok("init optimizers")
+    assert (STUDY.parent / "optimizers.toml").read_text() == shipped()["optimizers"].read_text()
+    cli.refused("init optimizers", says="exists; use --force")
 
 
 def test_a_command_is_searched_from_nothing(cli: Cli) -> None:

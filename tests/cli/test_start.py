@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from PIL import Image
 from hpsearch import __version__
 from hpsearch.__main__ import main
 from hpsearch.cli.app import COMMANDS, app
+from hpsearch.records import NewStage, PastTrials
 from hpsearch.search.stage import resolve_stage
+from hpsearch.space import Float
+from hpsearch.store import open_store
 from hpsearch.study_file import find, shipped
 
 STOPPING = tiny_study.text(training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 3, "min_epochs": 2})
@@ -107,6 +111,18 @@ def test_narrow_shows_ranges_evidence_and_the_next_command(searched: Cli) -> Non
     searched.refused("narrow --top 3 --stage 1", says="--branch")
     assert "made tiny/stage-03" in searched.ok("narrow --top 3 --stage 1 --branch")
     assert searched.json("status")[2]["from"] == "stage-01"
+
+
+def test_a_bound_that_cuts_off_better_values_is_to_be_widened_before_the_next_stage_starts(cli: Cli) -> None:
+    store, lr = open_store("a.db", create=True, write=True), np.geomspace(1e-4, 1e-2, 60)
+    stage = NewStage("one", 1, "maximize", 0, {"lr": Float(1e-4, 1e-2, log=True)}, {"objective": {"metric": "score"}})
+    now, scores = [datetime(2026, 1, 2)] * 60, list(np.log10(lr) + 4)
+    none = np.array([], dtype=int), np.array([], dtype=int), np.array([])
+    store.import_stages([(stage, PastTrials(["COMPLETE"] * 60, scores, now, now, {"lr": list(lr)}, none, []))])
+    store.close()
+    again = "hpsearch narrow one --top 7 --expand --storage a.db"
+    assert f"made one/stage-02; next: {again} (replaces it), or " in cli.ok("narrow one --top 7 --storage a.db")
+    assert "replaced one/stage-02; next: hpsearch start one" in cli.ok(again.removeprefix("hpsearch "))
 
 
 def test_failures_say_why(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
