@@ -74,8 +74,8 @@ def init(
 ) -> None:
     """Write a commented study file to begin from.
 
-    It is for the built-in network, or with --function, --command or --from for an objective of your own. Of a study that
-    ships with hpsearch (mnist, optimizers) it is a copy, to change.
+    It is for the built-in network, or with --function, --command or --from for an objective of your own.
+    Of a study that ships with hpsearch (mnist, optimizers) it is a copy, to change.
     """
     of_file = {key: value for key, value in of_file.items() if value is not None}
     sources = {"data": what, "function": function, "command": line, "from": sweep}
