@@ -156,9 +156,16 @@ def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Ans
         score=score,
         sure=tuple(_uncertainty(material, best)),
         values={name: shown(params[name]) for name in names},
-        values_of=f"Values of {whose}, number {trial} of stage {stage.number}{note}",
+        values_of=f"Values of {whose}, number {trial} of stage {stage.number}{_own(material, stage, trial)}{note}",
         next=following,
     )
+
+
+def _own(material: Material, stage: Stage, trial: int) -> str:
+    """Return the score of a trial itself in words, for that of the headline is of its values trained again."""
+    rows = next(of.complete for of in material.stages if of.stage.name == stage.name)
+    scores = rows.loc[rows["number"] == trial, "score"].tolist()
+    return f", which itself scored {scores[0]:.4g}" if scores else ""
 
 
 def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, Mapping[str, Value]]:
@@ -175,7 +182,7 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
         return score, "the evaluated trial", stages[result.stage], result.trial, result.params
     of = material.checklist.recommended
     if of is not None and of.by != "best":
-        held = f" ({sections.ends(of.interval, 2)})" if of.interval else ""
+        held = f" ({sections.ends(of.interval)})" if of.interval else ""
         score = f"{words(of.metric).capitalize()} {of.expected:.3g} expected when trained again{held}"
         whose = "the confirmed trial" if of.by == "confirmed" else "the recommended trial"
         return score, whose, stages[of.stage], of.trial, of.params

@@ -485,7 +485,9 @@ def _history(material: Material) -> PageFigure | None:
         which = "corrected for selection" if corrected else "not corrected for selection"
         caption += f" The band is the 95 % interval of the best trial's score, {which}." if ends else ""
         caption += _lengths(material)
-    figure = figures.search_history(material.stages, interval=ends, corrected=corrected)
+    of = material.checklist.recommended
+    marked = None if of is None else (of.of.number, of.trial)
+    figure = figures.search_history(material.stages, interval=ends, corrected=corrected, recommended=marked)
     return _figure("history", "Every trial, and the best so far", caption, figure)
 
 
@@ -551,6 +553,10 @@ def _by_evidence(material: Material) -> list[str]:
 def _against(material: Material, *, name: str, place: int) -> PageFigure:
     stage, top, finding = material.judged, material.checklist.top, material.checklist.ranges.get(name)
     parameter = stage.stage.space[name]
+    if material.checklist.next.step not in ("narrow", "expand"):
+        finding = None  # no next stage is proposed
+    elif finding is not None and describe(finding.advised) == describe(finding.before):
+        finding = None
     after = {name: finding.advised} if finding else None
     figure = figures.score_by_parameters(stage, {name: parameter}, narrowed=after, best=top)
     figure.update_layout(height=340)
@@ -597,9 +603,8 @@ def _isolation(material: Material) -> PageFigure | None:
     ]
     caption = (
         f"{stage.label.capitalize()}. Lines: the score expected in each part of a range with all other parameters "
-    )
-    caption += (
-        "tuned, with its 95 % interval, by a Gaussian process; dots: the best trial there, selected for its noise too. "
+        "tuned, to values that may be untried (the recommended ones are a trial's, so less may be expected of them), "
+        "with its 95 % interval, by a Gaussian process; dots: the best trial there, selected for its noise too. "
     )
     caption += "Where bands overlap, the trials do not tell which part is better; without a band too few have a score."
     if of is not None:

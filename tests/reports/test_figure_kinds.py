@@ -100,7 +100,7 @@ class TestScoreByParameter:
 
 
 class TestPair:
-    def test_rectangles_have_their_corners_at_the_ranges_and_labels_at_a_corner(self) -> None:
+    def test_rectangles_have_their_corners_at_the_ranges_and_their_names_in_the_legend(self) -> None:
         second: Space = {"lr": Float(6.6e-3, 0.1, log=True), "weight_decay": Float(3.4e-7, 1e-4, log=True)}
         first = made_stage(40)
         figure = pair([first], "lr", "weight_decay", ranges=[first.stage, replace(first.stage, number=2, space=second)])
@@ -109,25 +109,14 @@ class TestPair:
         assert outlines == {"stage 1": (1e-6, 1e-2, 1e-8, 1e-4), "stage 2": (6.6e-3, 0.1, 3.4e-7, 1e-4)}
         low, high = figure.layout.xaxis.range
         assert low < -6 < -1 < high
-        labels = [trace for trace in figure.data if trace.mode == "text"]
-        assert [label.name in label.text[0] for label in labels] == [True, True]
-        for label in labels:
-            left, right, bottom, top = outlines[label.name]
-            assert any(label.x[0] == pytest.approx(x) for x in (left, right))
-            assert any(label.y[0] == pytest.approx(y) for y in (bottom, top))
-
-    def test_labels_of_the_same_rectangle_take_different_corners(self) -> None:
-        trials = made_stage(5)
-        figure = pair([trials], "lr", "weight_decay", ranges=[replace(trials.stage, number=n) for n in range(4)])
-        places = {(round(math.log10(t.x[0]), 6), round(math.log10(t.y[0]), 6)) for t in figure.data if t.mode == "text"}
-        assert len(places) == 4
+        assert [trace.name for trace in figure.data if trace.mode == "lines" and trace.showlegend] == [*outlines]
 
     def test_choices_have_a_rectangle_for_each_run_of_them(self) -> None:
         trials = made_stage(40)
         figure = pair([trials], "lr", "hidden", ranges=[trials.stage, replace(trials.stage, number=2, space=NEXT)])
         boxes = [corners(trace) for trace in traces(figure, "stage 2") if trace.mode == "lines"]
         assert [round((bottom + top) / 2) for *_, bottom, top in boxes] == [0, 2]
-        assert len([trace for trace in figure.data if trace.mode == "text"]) == 2
+        assert sum(trace.showlegend for trace in traces(figure, "stage 2")) == 1
 
     def test_the_caption_counts_the_trials_that_have_both(self) -> None:
         frame = made_trials(30)
@@ -167,6 +156,13 @@ class TestHistory:
         assert line.line.shape == "hv"
         assert {"stage 1", "stage 2"} <= set(texts(figure))
         assert "70 trials: 61 complete, 4 pruned, 5 failed over 3 stages; the best score is" in describe(figure)
+
+    def test_the_recommended_trial_has_a_ring(self) -> None:
+        stages = [made_stage(made_trials(10, seed=n), number=n) for n in (1, 2)]
+        ring = named(search_history(stages, recommended=(2, 3)), "recommended")
+        trials = stages[1].complete
+        assert list(ring.y) == trials.loc[trials["number"] == 3, "score"].tolist()
+        assert list(ring.x) == [14]
 
     @pytest.mark.parametrize("corrected", [False, True])
     def test_the_interval_of_the_best_is_a_band_across_all_trials(self, corrected: bool) -> None:
@@ -318,6 +314,11 @@ def test_a_fraction_of_an_axis_is_a_place_and_back(parameter: Parameter, fractio
 
 
 class TestBestOfN:
+    def test_the_line_is_in_sight_from_one_trial_on(self) -> None:
+        figure = best_of_n(made_stage(60))
+        low, high = figure.layout.yaxis.range
+        assert low < min(named(figure, "expected best of n").y) < high
+
     @pytest.mark.parametrize("direction", ["maximize", "minimize"])
     def test_the_line_rises_to_the_best_and_the_forecast_goes_on_from_it(self, direction: Any) -> None:
         frame = made_trials(60, failed=6, pruned=4)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.reports.figures.style import BREAK, NO_NAME, colour, empty_figure, field, log_axis, nothing, tell
+from hpsearch.reports.figures.style import BREAK, NO_NAME, colour, empty_figure, field, log_axis, nothing, shade, tell
 from hpsearch.search.budget import forecast_words, stage_tail
 from hpsearch.statistics.budget import best_spread, expected_best
 from hpsearch.text import counted
@@ -43,7 +43,7 @@ def best_of_n(trials: StageTrials, *, title: str | None = None) -> go.Figure:
     text = f"{trials.summary_with_best}. The expected best of half as many is "
     text += f"{sign * expected_best(sign * scores, max(number // 2, 1), number):.4g}"
     tail = stage_tail(trials.stage, scores, number)
-    last, ends = number, [expected[len(sizes) // 4], best]
+    last, ends = number, [float(np.clip(expected[0], *trials.ends)), best]
     if tail is not None:
         last = _FURTHER * number
         more = [size - number for size in _sizes(number, last)]
@@ -89,7 +89,6 @@ def _line(figure: go.Figure, x: list[int], y: ArrayLike, *, place: int, name: st
 
 
 def _band(figure: go.Figure, x: list[int], low: list[float], high: list[float], *, place: int) -> None:
-    fill = ("rgba(0, 114, 178, 0.16)", "rgba(213, 94, 0, 0.16)")[place]
     figure.add_scatter(
         x=[*x, *x[::-1]],
         y=[*high, *low[::-1]],
@@ -97,6 +96,6 @@ def _band(figure: go.Figure, x: list[int], low: list[float], high: list[float], 
         mode="lines",
         line={"width": 0},
         fill="toself",
-        fillcolor=fill,
+        fillcolor=shade(place),
         hoverinfo="skip",
     )

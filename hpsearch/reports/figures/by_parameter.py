@@ -60,7 +60,7 @@ class _Panel:
         """Plot the next range as a band, this one as dotted lines at its ends, and each group of trials."""
         for place, (left, right) in enumerate(x.spans(narrowed) if narrowed is not None else ()):
             more = {"name": "next range", "legendgroup": "next", "showlegend": place == 0}
-            yield band((left, right), (self.low, self.high), fillcolor="rgba(0, 158, 115, 0.18)", **more)
+            yield band((left, right), (self.low, self.high), fillcolor=style.shade(2), **more)
         own = (x.name, delivered_as(x.name, parameter))
         if (of := self.unstable) is not None and of.threshold is not None and of.threshold.name in own:
             [(low, high)] = x.spans(Categorical((of.value,)) if isinstance(parameter, Categorical) else parameter)
@@ -69,7 +69,7 @@ class _Panel:
                 low, high = (value, high) if of.threshold.where == "above" else (low, value)
             failed, there = of.threshold.inside
             more = {"name": f"{failed} of {there} fail", "legendgroup": "unstable"}
-            yield band((low, high), (self.low, self.high), fillcolor="rgba(140, 140, 140, 0.25)", **more)
+            yield band((low, high), (self.low, self.high), fillcolor=style.shade(6), **more)
         ends = [end for span in x.spans(parameter) for end in span]
         yield go.Scatter(
             x=[value for end in ends for value in (end, end, None)],
@@ -148,7 +148,6 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     notes = [*importance.notes, *([f"not judged: {left}"] if left else [])]
     lines = wrap("; ".join(notes), 100)
     figure = style.empty_figure(title=title, key=style.BREAK.join(lines) or None, legend=True)
-    longest = max(*shares.values(), *marks.values())
     figure.add_bar(
         x=[shares[name] for name in names],
         y=[words(name) for name in names],
@@ -168,10 +167,7 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     )
     figure.add_scatter(
         # At the end of the bar, or behind its mark where they would meet.
-        x=[
-            marks[name] if shares[name] <= marks[name] <= shares[name] + 0.09 * longest else shares[name]
-            for name in names
-        ],
+        x=[marks[name] if shares[name] <= marks[name] <= shares[name] + 0.1 else shares[name] for name in names],
         y=[words(name) for name in names],
         name="share",
         mode="text",
@@ -185,7 +181,8 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     figure.update_xaxes(
         title_text=f"share in what decides whether a trial is among {among}",
         tickformat=".0%",
-        range=[0, 1.17 * longest + 0.04],
+        range=[0, 1.12],  # with room for the text of a whole bar
+        tickvals=[0, 0.25, 0.5, 0.75, 1],
     )
     lines = [words(name) for name in names]
     figure.update_yaxes(showgrid=False, ticks="", categoryorder="array", categoryarray=lines)

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hpsearch.reports.figures.style import BREAK, LINE, MUTED, NO_NAME, colour, empty_figure, field, nothing, tell
+from hpsearch.reports.figures.style import (
+    BREAK,
+    LINE,
+    MUTED,
+    NO_NAME,
+    colour,
+    empty_figure,
+    field,
+    nothing,
+    shade,
+    tell,
+)
 from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,
@@ -28,6 +39,7 @@ if TYPE_CHECKING:
 
     from hpsearch.statistics import Interval
 
+_RING = {"symbol": "circle-open", "size": 15, "color": colour(2), "line": {"width": 2.5}}
 _NAMED = 5  # of more stages there is room for numbers alone
 
 
@@ -36,6 +48,7 @@ def search_history(
     *,
     interval: Interval | None = None,
     corrected: bool = False,
+    recommended: tuple[int, int] | None = None,
     title: str | None = None,
 ) -> go.Figure:
     """Plot every trial's score in the order of the trials, stage after stage, with the best so far as a stepped line.
@@ -43,6 +56,7 @@ def search_history(
     Args:
         interval: The 95 % interval of the best trial's score, a band.
         corrected: The interval is corrected for the selection of the best trial.
+        recommended: The numbers of a stage and of its trial that is marked.
     """
     every = StageTrials.joined(stages)
     number, metric = len(every.trials), every.metric
@@ -56,10 +70,10 @@ def search_history(
     across = (0.5 - 0.01 * number, number + 0.5 + 0.01 * number)
     which = "corrected for selection" if corrected else "not corrected for selection"
     if interval is not None and not every.complete.empty:
-        more = {"name": "95 % interval", "fillcolor": "rgba(213, 94, 0, 0.13)"}
+        more = {"name": "95 % interval", "fillcolor": shade(1)}
         figure.add_trace(band(across, (interval.low, interval.high), **more))
     value = f"{metric} {field('y:.4g')}"
-    dots = {"color": colour(0), "size": 5 if sampled else 7, "opacity": 0.5}
+    dots = {"color": colour(0), "size": 5 if sampled else 7, "opacity": 0.65}
 
     def add(trace: go.Scatter, labels: pd.Series[Any]) -> None:
         trace.text = [f"{label}, {line}" for label, line in zip(labels, trace.text, strict=True)]
@@ -80,6 +94,10 @@ def search_history(
         add(left_out(far, far["place"], axis, metric), far["label"])
     if not every.complete.empty:
         _best_so_far(figure, every, last=across[1])
+    if recommended is not None:
+        stage, trial = recommended
+        row = every.complete[(every.complete["label"] == f"stage {stage}") & (every.complete["number"] == trial)]
+        add(points(row, row["place"], row["score"].astype(float), "recommended", _RING, value), row["label"])
     _stage_lines(figure, stages, axis.high)
     below = "trials, in the order of their numbers" + ("; above: the stages" if len(stages) > _NAMED else "")
     figure.update_xaxes(title_text=below, range=across, tickformat=",d")

@@ -126,7 +126,7 @@ def _traces(
         x.positions(some[column]),
         some["score"].astype(float),
         "trials",
-        {"color": style.LINE, "size": 4, "opacity": 0.35},
+        {"color": style.MUTED, "size": 4, "opacity": 0.5},
         f"{metric} {field('y:.4g')}",
         names=[name],
     )
@@ -147,7 +147,7 @@ def _traces(
             mode="lines",
             line={"width": 0},
             fill="toself",
-            fillcolor="rgba(0, 114, 178, 0.2)",
+            fillcolor=style.shade(0),
             hoverinfo="skip",
         )
         yield go.Scatter(

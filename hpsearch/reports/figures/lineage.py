@@ -126,7 +126,7 @@ def _add_scores(figure: go.Figure, stages: Sequence[StageTrials], at: Mapping[st
     tops = [_top(one) for one in stages]
     scored = {place: top for place, top in enumerate(tops) if top is not None}
     low, high = (min(scored.values()), max(scored.values())) if scored else (0.0, 1.0)
-    air = 0.25 * (high - low) or 0.1 * abs(low) or 0.1
+    air = 0.25 * (high - low) or 0.02 * abs(low) or 0.1
     metric = stages[0].metric
     figure.add_scatter(
         x=list(scored.values()),

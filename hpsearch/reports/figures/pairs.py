@@ -77,34 +77,21 @@ def pair(
 
 
 def _rectangles(figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis, ranges: Sequence[NewStage]) -> None:
-    """Plot each stage's ranges as a rectangle, its label in another corner than that of the stage before.
+    """Plot each stage's ranges as a rectangle; of many stages the legend names the first and the last.
 
     They are traces, not shapes: a trace is in the data's units on every axis and in every version of Plotly.
     """
     for index, stage in enumerate(ranges):
-        ink, label = colour(index + 1), f"stage {stage.number}"
-        common = {"name": label, "hoverinfo": "skip", "legendgroup": label, "showlegend": False}
         spans = (axis.spans(stage.space[axis.name]) for axis in (across, upwards))
         for place, ((left, right), (bottom, top)) in enumerate(product(*spans)):
+            label = f"stage {stage.number}"
             figure.add_scatter(
                 x=[left, right, right, left, left],
                 y=[bottom, bottom, top, top, bottom],
                 mode="lines",
-                line={"color": ink, "width": 2},
-                **common,
-            )
-            # Of many rectangles the first and the last have room for a name.
-            if place or (len(ranges) > _MOST_NAMED and 0 < index < len(ranges) - 1):
-                continue
-            at_x, at_y = ((left, top), (right, bottom), (left, bottom), (right, top))[index % 4]
-            figure.add_scatter(
-                x=[at_x],
-                y=[at_y],
-                mode="text",
-                text=[f"\N{NO-BREAK SPACE}{style.bold(label)}\N{NO-BREAK SPACE}"],
-                textposition=f"{'bottom' if at_y == top else 'top'} {'right' if at_x == left else 'left'}",
-                # A white rim, where the label stands on trials.
-                textfont={"color": ink, "size": 13, "shadow": ", ".join(["0 0 2px white"] * 4)},
-                cliponaxis=False,
-                **common,
+                line={"color": colour(index + 1), "width": 2},
+                name=label,
+                hoverinfo="skip",
+                legendgroup=label,
+                showlegend=not place and (len(ranges) <= _MOST_NAMED or index in (0, len(ranges) - 1)),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hpsearch.reports.figures.trials import StageTrials
 
 MOST_LINES = 300
+_LINE = 11  # characters of a line of an axis' name
 _CLASSES = len(SCALE)  # lines of so many colours: a trace each, so that a page of hundreds of trials stays quick
 
 
@@ -78,10 +80,11 @@ def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) ->
         trace = points(failed, x, y, "failed", FAILED_MARKER, "failed", names=list(space))
         figure.add_trace(trace.update(text=[*trace.text] * len(axes)))
     _add_axes(figure, [*axes, last])
+    figure.update_layout(legend={"x": 0, "xanchor": "left"})  # in sight where a narrow screen scrolls the figure
     text = f"A line for each trial across {', '.join(space)} to its {metric}. {trials.summary_with_best}."
     if trials.complete.empty:
         say(figure, trials.none_complete)
-    return tell(figure, text, least_width=100 + 110 * len(axes))
+    return tell(figure, text, least_width=60 + 80 * len(axes))
 
 
 def _heights(axis: ParameterAxis, values: pd.Series[Any]) -> list[float]:
@@ -125,9 +128,10 @@ def _add_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
             }
             for height, text in axis.ticks(4 if crowded else 6)
         ]
+        name = f"{cut(words(axis.name), longest)}{' (log)' if axis.log else ''}"
         notes.append(
             {
-                "text": style.bold(f"{cut(words(axis.name), longest)}{' (log)' if axis.log else ''}"),
+                "text": style.bold(BREAK.join(wrap(name, longest if crowded else _LINE, break_on_hyphens=False))),
                 "x": place,
                 "y": -0.02,
                 "yanchor": "top",

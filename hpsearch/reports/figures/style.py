@@ -91,6 +91,16 @@ def colour(place: int) -> str:
     return PALETTE[place % len(PALETTE)]
 
 
+def shade(place: int) -> str:
+    """Return the colour of a band, behind the data: that of a series, see-through."""
+    return _see_through(colour(place), 0.18)
+
+
+def _see_through(ink: str, opacity: float) -> str:
+    red, green, blue = bytes.fromhex(ink.removeprefix("#"))
+    return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
 def words(name: str) -> str:
     """Return a column's name in words: ``validation loss``."""
     return name.replace("_", " ")
@@ -289,7 +299,7 @@ def least_width(figure: go.Figure) -> int:
     return int(meta.get("least_width", LEAST_WIDTH)) if isinstance(meta, dict) else LEAST_WIDTH
 
 
-DARK: Mapping[str, str] = {
+_DARK: dict[str, str] = {
     PAPER: "#16191d",
     INK: "#e8e8e8",
     MUTED: "#adb3b9",
@@ -309,6 +319,7 @@ DARK: Mapping[str, str] = {
         )
     ),
 }
+DARK = _DARK | {shade(place): _see_through(_DARK[ink], 0.34) for place, ink in enumerate(PALETTE)}
 """The colour on a dark page of each that would be lost on one; the others stay. The page's script uses it too."""
 
 
@@ -318,8 +329,7 @@ def dark(figure: go.Figure) -> go.Figure:
 
 
 def _recoloured(text: str) -> str:
-    # A text's rim is a list of shadows, each with its colour.
-    return DARK.get(text) or (re.sub(rf"\b{PAPER}\b", DARK[PAPER], text) if "px " in text else text)
+    return DARK.get(text, text)
 
 
 def _changed(figure: go.Figure, change: Callable[[str], str], *, template: bool = False) -> go.Figure:
@@ -441,6 +451,8 @@ class ParameterAxis:
             return axis | {"tickvals": list(range(len(texts))), "ticktext": texts, "showgrid": False}
         if self.log:
             log = log_axis(self.at(0), self.at(1))
+            if short and "tickfont" in log:  # powers, which Plotly prints a quarter larger
+                log["tickfont"] = {"size": 0.8 * PANEL_FONT}
             return axis | log | ({"nticks": min(log["nticks"], 5)} if short else {})
         whole = isinstance(self._scale, Int) and self._high - self._low <= 8
         return axis | ({"tick0": self._low, "dtick": 1} if whole else {"nticks": 5} if short else {})

@@ -13,12 +13,9 @@
     ...JSON.parse(figure.querySelector("script").textContent),
   }));
 
-  // A text's rim is a list of shadows, each with its colour.
-  const painted = (text) =>
-    colours[text] || (text.includes("px white") ? text.replaceAll("px white", `px ${colours.white}`) : text);
   // Plotly writes into what it is given: every drawing starts from a copy.
   const copied = (value, paint) => {
-    if (typeof value === "string") return paint ? painted(value) : value;
+    if (typeof value === "string") return (paint && colours[value]) || value;
     if (Array.isArray(value)) return value.map((item) => copied(item, paint));
     if (value === null || typeof value !== "object") return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copied(item, paint)]));
