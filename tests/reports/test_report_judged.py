@@ -56,7 +56,7 @@ def recommended(stage: Stage, **more: Any) -> Recommendation:
 
 def test_the_values_to_pick_are_those_judged_last() -> None:
     by_repeats, by_test = judged(3, evaluations=0).answer, judged(3).answer
-    assert by_repeats.score == "Validation accuracy 0.78 expected when trained again (0.70 to 0.85)"
+    assert by_repeats.score == "Validation accuracy 0.78 expected when trained again (0.700 to 0.850)"
     assert by_test.score == "Test accuracy 0.812 (0.780 to 0.830)"
     for answer in (by_repeats, by_test):
         assert answer.values == {"lr": "0.002", "weight_decay": "3e-06"}
@@ -69,7 +69,7 @@ def test_the_values_to_pick_are_those_judged_last() -> None:
 def test_recommended_values_say_what_retraining_gives() -> None:
     of = recommended(THREE[2][0], by="trials", failure=0.25)
     answer = report(material(THREE, recommended=of), figures=False).answer
-    assert answer.score == "Validation accuracy 0.78 expected when trained again (0.70 to 0.85)"
+    assert answer.score == "Validation accuracy 0.78 expected when trained again (0.700 to 0.850)"
     assert answer.values_of.startswith("Values of the recommended trial, number 2 of stage 3")
     sure = " ".join(answer.sure)
     assert "trained again, they are expected to reach validation accuracy 0.780 on new examples" in sure
