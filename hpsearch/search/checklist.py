@@ -124,8 +124,9 @@ def _result(at: Results, best: BestTrial, figure: Action) -> Question:
         answers.append(f"{scored}: no hyperparameter made a difference to it")
     else:
         answers += [*_ties(at, best), *recommended, *_incomplete(at.confirmed)]
-    verdict: Verdict = "ok" if over or confirmed else "unknown" if not best.known else "act" if any(best.ties) else "ok"
-    action = at.measure if verdict != "ok" and not at.level else None
+    compared = best.known and bool(best.ties)  # an only trial has none to be compared with
+    verdict: Verdict = "ok" if over or confirmed else "unknown" if not compared else "act" if any(best.ties) else "ok"
+    action = at.measure if verdict != "ok" and best.ties and not at.level else None
     return Question("result", "How good is the best, and how sure is that?", verdict, _said(answers), figure, action)
 
 

@@ -72,6 +72,11 @@ def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
     assert to_plain(seen, word=word)["next"] == step
 
 
+def test_of_an_only_trial_nobody_knows_how_good_it_is(store: Store) -> None:
+    result = asked(checklist(store, [made_stages.make(store, humped, trials=1, images=400)]), "result")
+    assert (result.verdict, result.action) == ("unknown", None)
+
+
 def test_an_edge_is_to_be_widened_and_the_action_that_does_it_comes_last(store: Store) -> None:
     seen = checklist(store, [made_stages.make(store, rising, images=400)])
     lr = seen.ranges["lr"]
