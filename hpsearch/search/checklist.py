@@ -15,14 +15,13 @@ import numpy as np
 
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Sentence
-from hpsearch.search.budget import budget
 from hpsearch.search.curve_analysis import sentences
-from hpsearch.search.evidence import CLEAR, FEW, WEAK, positions
+from hpsearch.search.evidence import CLEAR, WEAK, positions
 from hpsearch.search.infeasible import infeasible
 from hpsearch.search.narrowing import Strongest, reachable
-from hpsearch.search.next_step import NextStep, next_narrow, next_start, next_step
+from hpsearch.search.next_step import NextStep, more_trials, next_narrow, next_step
 from hpsearch.search.range_analysis import NarrowedRange, outermost
-from hpsearch.search.results import Results
+from hpsearch.search.results import ENOUGH, Results
 from hpsearch.space import Categorical, delivered, delivered_as, describe, holds
 from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS
 from hpsearch.text import counted, rounded
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
 
-_TELLING = 80  # so many trials of 100 examples mostly see a bound that cuts off something (tests/benchmarks/edges.py)
 _MANY_TESTS = 5  # of more parameters one in twenty is worth a sentence
 _NEXT_TO = 0.05  # of a range's width, on its transformed scale
 
@@ -141,17 +139,20 @@ def _scientific(of: ScientificValues, plot: Callable[..., Action], *, over: bool
 
 def _trials(at: Results, figure: Action) -> Question:
     """Ask whether the ranges have been sampled enough."""
-    of = budget(at.store, at.of)
+    of, counts = at.forecast, at.counts
     answers: list[str | Sentence] = [*_few(at), *([] if of is None else [of.sentence])]
     if not answers:
         answers = ["the scores do not tell what more trials would bring"]
-    verdict: Verdict = "act" if at.few else "unknown" if of is None or of.verdict is None else "ok"
-    if not at.few and of is not None and of.verdict == "more":
+    if at.wanted is not None and counts.complete < ENOUGH:
+        scored = round(at.wanted * counts.complete / max(counts.finished, 1))
+        answers.append(
+            f"{counts.complete} with a score often miss a bound that cuts off better values, {ENOUGH} mostly see it; "
+            f"of {at.wanted} trials about {scored} will have a score"
+        )
+    verdict: Verdict = "unknown" if of is None or of.verdict is None else "ok"
+    if at.few or at.wanted is not None:
         verdict = "act"
-    more = None
-    if verdict == "act" and not kinds.foreign(at.of):
-        twice = 2 * at.counts.finished
-        more = next_start(at, trials=max(100, twice) if at.few else twice)
+    more = more_trials(at) if verdict == "act" else None
     return Question("trials", "Were there enough trials?", verdict, _said(answers), figure, more)
 
 
@@ -171,16 +172,12 @@ def _width(at: Results, step: NextStep, plot: Callable[..., Action]) -> Question
         widen = step.actions[0] if foretold and step.actions else None if at.over else next_narrow(at)
         return Question("ranges", question, "act", _said(words), figure, widen)
     scored = [of.scored for of in at.ranges.values() if not isinstance(of.before, Categorical)]
-    least = min(scored, default=_TELLING)
-    few = least < _TELLING and not edges
-    more = None
+    few = min(scored, default=ENOUGH) < ENOUGH and not edges
     if not words:
         words.append("no bound is seen to cut off better values")
     if few:
-        words.append(f"fewer than {_TELLING} trials with a score often miss a bound that does")
-        more = _more(at, least, _TELLING if least >= FEW else FEW)
-    elif unseen:
-        more = _more(at, least, 2 * least)
+        words.append(f"fewer than {ENOUGH} trials with a score often miss a bound that does")
+    more = more_trials(at) if few or unseen else None
     return Question("ranges", question, "unknown" if unseen or few else "ok", _said(words), figure, more)
 
 
@@ -211,14 +208,6 @@ def _unseen(at: Results) -> Iterator[tuple[str, str]]:
                 where = "at" if value == bound else "next to"
                 text = f"the {which} {own}, {value:.3g}, lies {where} its {side} bound, {bound:.4g}"
                 yield own, f"{text}: these trials do not tell whether better values lie beyond"
-
-
-def _more(at: Results, scored: int, wanted: int) -> Action | None:
-    """Return the action by which so many trials have a score, of which there are ``scored`` now; None of none."""
-    if at.over or kinds.foreign(at.of) or not scored:
-        return None
-    finished = at.counts.finished
-    return next_start(at, trials=max(-(-finished * wanted // scored), finished + 1))
 
 
 def _feasible(at: Results, plot: Callable[..., Action]) -> Question:
@@ -260,9 +249,7 @@ def _effects(at: Results, figure: Action) -> Question:
     within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = {} if at.level else at.ranges
     answers = [
-        effect
-        for name, made in effects.items()
-        if (effect := _effect(name, made, within, at.over, at.evidence.get(name)))
+        effect for name, made in effects.items() if (effect := _effect(name, made, within, at, at.evidence.get(name)))
     ]
     tests = [made.evidence for made in effects.values() if made.evidence is not None and not made.few]
     if len(tests) > _MANY_TESTS and any(made.verdict == "weak" for made in effects.values()):
@@ -270,9 +257,10 @@ def _effects(at: Results, figure: Action) -> Question:
         answers.append(
             f"of {len(tests)} parameters without effect {by_chance} would seem to matter by chance (p = {WEAK})"
         )
-    few = [made.scored for made in effects.values() if made.few]
-    more = _more(at, min(few), FEW) if few else None
-    verdict: Verdict = "ok" if answers and not few else "unknown"
+    few = any(made.few for made in effects.values())
+    doubtful = at.wanted is not None and any(made.verdict == "weak" for made in effects.values())
+    more = more_trials(at) if few or doubtful else None
+    verdict: Verdict = "ok" if answers and more is None and not few else "unknown"
     return Question("effects", "Which hyperparameters matter?", verdict, _said(answers), figure, more)
 
 
@@ -381,7 +369,7 @@ def _ties(at: Results, best: BestTrial) -> list[str | Sentence]:
     return [f"the top {len(near) + 1} are tied: {who}" if near and all(near) else who]
 
 
-def _effect(name: str, made: NarrowedRange, within: str, over: bool, strongest: Strongest | None) -> str | None:
+def _effect(name: str, made: NarrowedRange, within: str, at: Results, strongest: Strongest | None) -> str | None:
     p = made.evidence
     if made.verdict in ("weak", "none") and strongest is not None and strongest.p <= CLEAR:
         by = f"by the trials of {strongest.stage}: {strongest.effect.sentence(name)}"
@@ -394,6 +382,6 @@ def _effect(name: str, made: NarrowedRange, within: str, over: bool, strongest: 
         case "clear":
             return f"{name} matters{within} (p = {p:.1g}): values as good as the best may lie in {describe(made.after)}"
         case "weak":
-            return f"{name} may matter{within} (p = {p:.2f}){'' if over else ': more trials would tell'}"
+            return f"{name} may matter{within} (p = {p:.2f}){': more trials would tell' if at.wanted else ''}"
     seen = f"{within} in {counted(made.scored, 'trial')} (p = {p:.2f})"
-    return f"{name} shows no effect{seen}{'' if over else ': its range is kept'}"
+    return f"{name} shows no effect{seen}{'' if at.over else ': its range is kept'}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Sentence
+from hpsearch.search.results import ENOUGH
 from hpsearch.search.stage import go_on
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ def next_step(at: Results) -> NextStep:
     if at.best is None:
         return _step("start", "run trials, as none has a score yet ({})", start)
     if at.few:
-        if kinds.foreign(at.of):
+        more = more_trials(at)
+        if more is None:
             return _step("pick", "these trials were run elsewhere and are few; no more can be added to them here")
-        return _step("start", "run more trials ({})", next_start(at, trials=max(100, 2 * at.counts.finished)))
+        return _step("start", "{}, for more trials", more)
     made = at.made
     if made is not None and all(made.space[name] == of.widened for name, of in at.ranges.items() if of.widens):
         words, actions = (go_on(at.of), []) if kinds.foreign(at.of) else ("{}", [start])
@@ -60,6 +62,16 @@ def next_start(at: Results, **arguments: Any) -> Action:
     if stage.number != at.stages[-1].number:
         arguments["stage"] = stage.number
     return at.action("start", **arguments)
+
+
+def more_trials(at: Results) -> Action | None:
+    """Return the action by which the stage has the trials that it should have, else twice as many as now; None: none.
+
+    One number for all that more trials would tell.
+    """
+    if at.over or kinds.foreign(at.of):
+        return None
+    return next_start(at, trials=at.wanted or 2 * at.counts.finished)
 
 
 def next_narrow(at: Results) -> Action:
@@ -98,16 +110,26 @@ def _choose(at: Results, best: BestTrial) -> NextStep:
     if confirmed is not None and confirmed.left and at.measure is not None:
         words = f"bring {confirmed.confirmation.name} to its end ({{}}): {confirmed.left} trials are left"
         return _step("confirm", f"{nothing}; {words}", at.measure)
+    more = (
+        None if refined or confirmed is not None or at.evaluated is not None or at.wanted is None else more_trials(at)
+    )
+    if more is not None:
+        why = (
+            "these may miss better values beyond a bound" if at.counts.complete < ENOUGH else "these may not be enough"
+        )
+        words, actions = f"{{}}, for more trials: {nothing}, and {why}", [more]
+        if at.measure is not None and best.ties:
+            words, actions = f"{words}; or: {{}}, to train the best again with other seeds", [more, at.measure]
+        return _step("start", words, *actions)
     if at.measure is not None and any(best.ties):
-        words = "train the best trials again with other seeds to choose among them ({}), or score them on more"
-        words += " validation examples"
+        words = f"{{}}, to train the best trials again with other seeds and choose among them: {nothing}"
         if refined or best.of.number != at.latest.number or best.of.defined_by_run:
-            return _step("confirm", f"{nothing}; {words}", at.measure)
-        words += "; or let a sampler that learns look for better values first ({})"
-        return _step("confirm", f"{nothing}; {words}", at.measure, at.action("refine"))
+            return _step("confirm", words, at.measure)
+        words += "; or: {}, to let a sampler that learns look for better values first"
+        return _step("confirm", words, at.measure, at.action("refine"))
     if at.measure is not None and best.ties and not best.known and kinds.reports_noise(best.of):
-        words = "run the best trials again with other seeds to measure how uncertain their scores are ({})"
-        return _step("confirm", f"{nothing}; {words}", at.measure)
+        words = "{}, to run the best trials again with other seeds and measure how uncertain their scores are"
+        return _step("confirm", f"{words}: {nothing}", at.measure)
     if confirmed is not None and not confirmed.ranking:
         return _step("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
     decisive = None if at.against_baseline is None else at.against_baseline.action

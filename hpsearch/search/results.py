@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.search.best import BestTrial, Overview, best_trial
+from hpsearch.search.budget import Budget, budget
 from hpsearch.search.comparison import Comparison, against_baseline
 from hpsearch.search.confirmation import assess
 from hpsearch.search.curve_analysis import CurveSigns, curve_signs
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from hpsearch.records import Action, Stage
     from hpsearch.search.range_analysis import NarrowedRange, Narrowing
     from hpsearch.store import Store
+
+
+ENOUGH = 80  # so many trials of 100 examples mostly see a bound that cuts off something (tests/benchmarks/edges.py)
+_LEAST_ASKED = 100  # a stage that needs more trials gets at least so many
 
 
 class Results:
@@ -134,6 +139,22 @@ class Results:
     def few(self) -> bool:
         """True if there are too few trials to go by."""
         return self.counts.complete < self.top or self.counts.complete + self.counts.pruned < FEW
+
+    @cached_property
+    def forecast(self) -> Budget | None:
+        """What as many trials again would bring; None where the scores do not tell."""
+        return budget(self.store, self.of)
+
+    @cached_property
+    def wanted(self) -> int | None:
+        """The number of trials that the stage should have; None where it has enough, or more would tell nothing."""
+        complete, twice = self.counts.complete, 2 * self.counts.finished
+        level = self.narrowing is not None and self.narrowing.level
+        if self.over or kinds.foreign(self.of) or (level and not self.few):
+            return None
+        if complete < ENOUGH:
+            return max(_LEAST_ASKED, min(twice, -(-self.counts.finished * ENOUGH // max(complete, 1))))
+        return twice if self.forecast is not None and self.forecast.verdict == "more" else None
 
     @property
     def widens(self) -> bool:

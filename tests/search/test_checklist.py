@@ -123,8 +123,13 @@ def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
 
 def test_few_trials_do_not_tell_whether_a_bound_cuts_off_better_values(store: Store) -> None:
     width = asked(checklist(store, [made_stages.make(store, humped, trials=40)]), "ranges")
-    assert (width.verdict, str(width.action)) == ("unknown", "start(trials=80)")
+    assert (width.verdict, str(width.action)) == ("unknown", "start(trials=100)")
     assert "fewer than 80 trials with a score often miss a bound that does" in map(str, width.answers)
+    seen = checklist(store, [made_stages.make(store, edgeless, trials=40, number=3)])
+    assert {str(asked(seen, key).action) for key in ("trials", "ranges")} == {"start(trials=100)"}
+    assert asked(seen, "trials").verdict == "act"
+    assert [str(action) for action in seen.next.actions] == ["start(trials=100)", "confirm()"]
+    assert "; or: confirm(), to train the best again with other seeds" in str(seen.next.sentence)
     many = asked(checklist(store, [made_stages.make(store, humped, number=2)]), "ranges")
     assert (many.verdict, many.action) == ("ok", None)
 
@@ -190,7 +195,7 @@ def test_an_edge_that_an_earlier_stage_saw_stays_one_until_a_stage_has_gone_beyo
 
 def test_of_few_trials_it_is_not_said_that_a_parameter_has_no_effect(store: Store) -> None:
     few = asked(checklist(store, [made_stages.make(store, edgeless, trials=12)]), "effects")
-    assert (few.verdict, str(few.action)) == ("unknown", "start(trials=20)")
+    assert (few.verdict, str(few.action)) == ("unknown", "start(trials=100)")
     assert str(few.answers[0]) == "lr: 12 trials with a score are too few to say whether it matters"
     many = asked(checklist(store, [made_stages.make(store, edgeless, trials=40, number=2)]), "effects")
     assert (many.verdict, many.action) == ("ok", None)
@@ -286,7 +291,7 @@ def test_few_trials_are_called_few(store: Store) -> None:
     assert "only 8 trials" in str(trials.answers[0])
     assert (trials.verdict, str(trials.action)) == ("act", "start(trials=100)")
     assert actions(few) == ["start(trials=100)"]
-    assert advice(few)[-1] == "next: run more trials (start(trials=100))"
+    assert advice(few)[-1] == "next: start(trials=100), for more trials"
     fewer = checklist(store, [made_stages.make(store, rising, trials=3, number=2)])
     assert fewer.ranges == {}
     assert "too few for a top 5" in str(asked(fewer, "trials").answers[0])
@@ -311,7 +316,7 @@ def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits
 
 
 def test_after_a_confirmation_its_first_values_are_recommended_and_single_scores_are_superseded(store: Store) -> None:
-    stage = made_stages.make(store, edgeless, trials=40)
+    stage = made_stages.make(store, edgeless, trials=80)
     before = checklist(store, [stage])
     assert before.next.step == "confirm"
     assert before.best is not None
@@ -406,7 +411,7 @@ def test_an_incomplete_confirmation_is_not_final_and_brought_to_its_end(store: S
 
 
 def test_the_stage_of_the_best_trial_is_named_where_it_is_not_the_latest(store: Store) -> None:
-    made_stages.make(store, edgeless, trials=40)
+    made_stages.make(store, edgeless, trials=80)
     made_stages.make(store, [0.6] * 40, trials=40, number=2)
     assert actions(checklist(store, store.stages())) == ["confirm(stage=1)"]
 
@@ -482,7 +487,7 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
         made.append(action)
 
     monkeypatch.setattr(Action, "__init__", note)
-    first = made_stages.make(store, edgeless, trials=40)
+    first = made_stages.make(store, edgeless, trials=80)
     checklist(store, [first])
     made_stages.confirm(store, first, [0.86, 0.85, 0.84], repeats=6, run=10)
     next_step(Results(store, [first]))
