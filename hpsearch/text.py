@@ -49,6 +49,13 @@ def rounded(value: float, places: int) -> str:
     return str(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
 
 
+def decimals(value: float, least: int = 3) -> int:
+    """Return how many decimals show a value: at least so many of one below 1, none of one from 100 on."""
+    if value >= 1:
+        return 2 if value < 100 else 0
+    return max(least, -math.floor(math.log10(value))) if value > 0 else least
+
+
 def duration(seconds: float) -> str:
     """Return a span of time, two or three digits of it: ``0.034 s``, ``12 s``, ``130 s``, ``12 min``, ``3.5 h``."""
     if seconds < 180:

@@ -42,7 +42,7 @@ from hpsearch.reports.tables import (
 )
 from hpsearch.serialization import to_plain
 from hpsearch.space import shown
-from hpsearch.text import counted, rounded
+from hpsearch.text import counted, decimals, rounded
 
 if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial, Overview
@@ -271,7 +271,8 @@ def _say_best(best: BestTrial, storage: str | None) -> None:
 
 
 def _ends(interval: Interval) -> str:
-    return f"95 % interval {rounded(interval.low, 2)} .. {rounded(interval.high, 2)}"
+    digits = decimals((interval.high - interval.low) / 2, 2)
+    return f"95 % interval {rounded(interval.low, digits)} .. {rounded(interval.high, digits)}"
 
 
 def _say_confirmation(confirmation: Overview | None, trial: int) -> None:

@@ -21,7 +21,7 @@ from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_ta
 from hpsearch.search.infeasible import reason_pattern
 from hpsearch.space import Categorical, delivered, delivered_as, describe, shown
 from hpsearch.statistics import Interval, wilson
-from hpsearch.text import counted, is_missing, rounded
+from hpsearch.text import counted, decimals, is_missing, rounded
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -43,9 +43,12 @@ def between(interval: Interval) -> str:
     return f"{interval.level * 100:.4g}\N{NO-BREAK SPACE}% interval {ends(interval, 2)}"
 
 
-def ends(interval: Interval | None, digits: int = 3) -> str | None:
-    """Return the ends of an interval: ``0.820 to 0.940``."""
-    return None if interval is None else f"{rounded(interval.low, digits)} to {rounded(interval.high, digits)}"
+def ends(interval: Interval | None, least: int = 3) -> str | None:
+    """Return the ends of an interval, with at least so many decimals where it is narrow: ``0.820 to 0.940``."""
+    if interval is None:
+        return None
+    digits = decimals((interval.high - interval.low) / 2, least)
+    return f"{rounded(interval.low, digits)} to {rounded(interval.high, digits)}"
 
 
 _MARKS: Mapping[str, tuple[str, str]] = {  # by verdict, with their meanings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 from hpsearch.records import Sentence
 from hpsearch.search.noise import error_of_first, score_bounds
 from hpsearch.statistics.budget import Forecast, Tail, tail_of
-from hpsearch.text import counted
+from hpsearch.text import counted, decimals
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -78,10 +77,3 @@ def forecast_words(of: Forecast, direction: Direction) -> str:
     sign, digits = 1.0 if direction == "maximize" else -1.0, decimals(of.interval.high)
     low, high = sorted(sign * end for end in (of.interval.low, of.interval.high))
     return f"{sign * of.gain:+.{digits}f} ({low:z.{digits}f} to {high:z.{digits}f})"
-
-
-def decimals(value: float) -> int:
-    """Return how many decimals show a value: at least three of one below 1, none of one from 100 on."""
-    if value >= 1:
-        return 2 if value < 100 else 0
-    return max(3, -math.floor(math.log10(value))) if value > 0 else 3

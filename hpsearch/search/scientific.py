@@ -20,7 +20,6 @@ from hpsearch.objectives import kinds
 from hpsearch.records import Action, Direction, Sentence, Stage, draw_seed
 from hpsearch.roles import Combination, has, label, scientific
 from hpsearch.samplers import RandomSampler
-from hpsearch.search.budget import decimals
 from hpsearch.search.by_example import by_example
 from hpsearch.search.evidence import FEW
 from hpsearch.search.noise import score_bounds
@@ -29,7 +28,7 @@ from hpsearch.search.stage import actions_for, comparable, latest_with_trials, p
 from hpsearch.search.surrogate import Encoding, columns_as, columns_of, delivered_space
 from hpsearch.statistics.intervals import Interval
 from hpsearch.statistics.tuned import differences_to_best, example_error, middle, tuned
-from hpsearch.text import rounded
+from hpsearch.text import decimals, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

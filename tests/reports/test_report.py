@@ -252,7 +252,13 @@ def test_long_names_values_and_reasons_are_cut(form: Callable[[Page], str]) -> N
 
 
 def test_halves_are_rounded_up() -> None:
-    assert ends(Interval(0.815, 0.825), 2) == "0.82 to 0.83"
+    assert ends(Interval(0.815, 0.845), 2) == "0.82 to 0.85"
+
+
+def test_an_interval_has_the_decimals_of_its_width() -> None:
+    assert ends(Interval(0.00213, 0.00981), 2) == "0.002 to 0.010"
+    assert ends(Interval(0.000213, 0.000981)) == "0.0002 to 0.0010"
+    assert ends(Interval(4850.21, 5150.12)) == "4850 to 5150"
 
 
 def test_no_figure_takes_markup_from_the_database() -> None:
