@@ -24,7 +24,7 @@ from hpsearch.search.range_analysis import NarrowedRange, outermost
 from hpsearch.search.results import ENOUGH, Results
 from hpsearch.space import Categorical, delivered, delivered_as, describe, holds
 from hpsearch.statistics.curves import LEAST_CURVES, LEAST_EPOCHS
-from hpsearch.text import counted, rounded
+from hpsearch.text import counted, listed, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -248,7 +248,7 @@ def _effects(at: Results, figure: Action) -> Question:
     """Ask which parameters matter."""
     within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = {} if at.level else at.ranges
-    answers = [
+    answers: list[str | Sentence] = [
         effect for name, made in effects.items() if (effect := _effect(name, made, within, at, at.evidence.get(name)))
     ]
     tests = [made.evidence for made in effects.values() if made.evidence is not None and not made.few]
@@ -257,6 +257,16 @@ def _effects(at: Results, figure: Action) -> Question:
         answers.append(
             f"of {len(tests)} parameters without effect {by_chance} would seem to matter by chance (p = {WEAK})"
         )
+    mattering = [name for name, made in effects.items() if made.verdict in ("clear", "weak") and not made.before.when]
+    choices = [
+        name
+        for name, made in effects.items()
+        if made.verdict == "none" and not made.few and isinstance(made.before, Categorical)
+    ]
+    if mattering and choices:
+        both = [choices[0], mattering[0]]
+        pair = at.action("plot", kind="pair", parameters=both, stage=figure.arguments.get("stage"))
+        answers.append(Sentence(f"which {mattering[0]} is good may depend on {listed(choices)}: {{}} shows it", (pair,)))
     few = any(made.few for made in effects.values())
     doubtful = at.wanted is not None and any(made.verdict == "weak" for made in effects.values())
     more = more_trials(at) if few or doubtful else None
@@ -384,4 +394,4 @@ def _effect(name: str, made: NarrowedRange, within: str, at: Results, strongest:
         case "weak":
             return f"{name} may matter{within} (p = {p:.2f}){': more trials would tell' if at.wanted else ''}"
     seen = f"{within} in {counted(made.scored, 'trial')} (p = {p:.2f})"
-    return f"{name} shows no effect{seen}{'' if at.over else ': its range is kept'}"
+    return f"{name} shows no effect of its own{seen}{'' if at.over else ': its range is kept'}"

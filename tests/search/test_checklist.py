@@ -31,7 +31,7 @@ from hpsearch.search.recommendation import choose
 from hpsearch.search.results import Results
 from hpsearch.search.stage import made_from, resolve_stage
 from hpsearch.serialization import to_plain
-from hpsearch.space import Float, Value
+from hpsearch.space import Categorical, Float, Space, Value
 from hpsearch.store import Store
 
 
@@ -95,7 +95,18 @@ def test_an_edge_is_to_be_widened_and_the_action_that_does_it_comes_last(store: 
     # The range that is advised is the one of that action.
     assert lr.advised == lr.widened
     assert seen.ranges["weight_decay"].advised == seen.ranges["weight_decay"].after
-    assert has(seen, "weight_decay shows no effect in ")
+    assert has(seen, "weight_decay shows no effect of its own in ")
+
+
+def test_a_choice_without_an_effect_of_its_own_may_change_which_values_of_another_are_good(store: Store) -> None:
+    def crossed(number: int, params: Mapping[str, Value]) -> float:
+        optimum = -1.5 if params["way"] == "a" else -2.5
+        return 0.9 - 0.15 * (math.log10(as_number(params["lr"])) - optimum) ** 2
+
+    space: Space = {"lr": Float(1e-4, 1.0, log=True), "way": Categorical(("a", "b"))}
+    seen = checklist(store, [made_stages.make(store, crossed, space=space)])
+    assert has(seen, "way shows no effect of its own in 100 trials")
+    assert has(seen, "which lr is good may depend on way: plot(kind='pair', parameters=['way', 'lr']) shows it")
 
 
 def test_a_trial_of_another_stage_is_named_with_it(store: Store) -> None:
