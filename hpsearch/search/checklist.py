@@ -266,7 +266,9 @@ def _effects(at: Results, figure: Action) -> Question:
     if mattering and choices:
         both = [choices[0], mattering[0]]
         pair = at.action("plot", kind="pair", parameters=both, stage=figure.arguments.get("stage"))
-        answers.append(Sentence(f"which {mattering[0]} is good may depend on {listed(choices)}: {{}} shows it", (pair,)))
+        answers.append(
+            Sentence(f"which {mattering[0]} is good may depend on {listed(choices)}: {{}} shows it", (pair,))
+        )
     few = any(made.few for made in effects.values())
     doubtful = at.wanted is not None and any(made.verdict == "weak" for made in effects.values())
     more = more_trials(at) if few or doubtful else None
