@@ -600,6 +600,7 @@ def _isolation(material: Material) -> PageFigure | None:
             "best": float(stage.complete["score"].iloc[bucket.best]),
             "expected": bucket.tuned,
             "95 % interval": ends(bucket.interval),
+            "at": None if bucket.low == bucket.high or bucket.at is None else f"{bucket.at:.2g}",
         }
         for name, parts in buckets.items()
         for bucket in parts
@@ -608,6 +609,7 @@ def _isolation(material: Material) -> PageFigure | None:
         f"{stage.label.capitalize()}. Lines: the score expected in each part of a range with all other parameters "
         "tuned, to values that may be untried (the recommended ones are a trial's, so less may be expected of them), "
         "with its 95 % interval, by a Gaussian process; dots: the best trial there, selected for its noise too. "
+        "The best value of a part may be its end, beside better ones (see the numbers). "
     )
     caption += "Where bands overlap, the trials do not tell which part is better; without a band too few have a score."
     if of is not None:

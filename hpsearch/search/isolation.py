@@ -13,6 +13,7 @@ differences: of these the errors of the levels fall out, and a process without r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,7 @@ class Bucket:
     best: int  # the place of the best one among those given
     tuned: float | None = None  # the expected score with the other parameters tuned; None with too few trials
     interval: Interval | None = None  # of that score
+    at: Value = None  # the value of the part that is expected to reach it: an end, if better values lie beyond
 
 
 def isolate(
@@ -101,11 +103,11 @@ def isolate(
         elif further is not None and np.sum(scored & has) >= LEAST and len(spans) <= _TUNED:
             if has.tobytes() not in fits:
                 fits[has.tobytes()] = _fit(space, rows[has], goodness[has])
-            possible = _tuned(fits[has.tobytes()], rows[has], further, within[has], spans, column)
+            possible, at = _tuned(fits[has.tobytes()], rows[has], further, within[has], spans, column)
             possible = np.clip(sign * possible, *score_bounds(stage))
             buckets = [
-                replace(bucket, tuned=float(of.mean()), interval=middle(of))
-                for bucket, of in zip(buckets, possible, strict=True)
+                replace(bucket, tuned=float(of.mean()), interval=middle(of), at=_value(space[name], share))
+                for bucket, of, share in zip(buckets, possible, at.tolist(), strict=True)
             ]
         made[name] = buckets
     return made
@@ -178,8 +180,8 @@ def _tuned(
     within: NDArray[np.bool_],
     spans: NDArray[np.float64],
     column: int,
-) -> NDArray[np.float64]:
-    """Return possible scores of each bucket with the other parameters tuned, (B, functions).
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return possible scores of each bucket with the other parameters tuned, (B, functions), and the best share, (B,).
 
     Args:
         fitted: The surrogate.
@@ -212,8 +214,11 @@ def _tuned(
             chosen = best(np.concatenate([chosen, varied]), _WIDE)
         kept.append(chosen[:_KEPT])
     ends = np.cumsum([0, *map(len, kept)])
-    functions = fitted.functions(np.concatenate(kept), rng)
-    return np.maximum.reduceat(functions, ends[:-1], axis=1).T
+    points = np.concatenate(kept)
+    functions = fitted.functions(points, rng)
+    expected = functions.mean(axis=0)
+    at = [points[first + np.argmax(expected[first:end]), column] for first, end in pairwise(ends.tolist())]
+    return np.maximum.reduceat(functions, ends[:-1], axis=1).T, np.array(at)
 
 
 def _further(stage: Stage) -> NDArray[np.float64]:

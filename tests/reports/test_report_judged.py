@@ -124,6 +124,15 @@ def test_the_next_range_is_the_advised_one() -> None:
     assert "if narrowed, expanded" in section(used, "ranges").tables[0].columns["stage"]
 
 
+def test_a_figure_shows_the_next_range_where_the_next_step_takes_it() -> None:
+    lr = NarrowedRange(LR, LR, 5, 0.001, widened=Float(1e-6, 0.1, log=True))
+    for next_, banded in ((next_step("expand"), True), (next_step("confirm"), False)):
+        page = report(material(THREE, ranges={"lr": lr}, next=next_))
+        figure = next(of for of in section(page, "parameters").figures if of.title.endswith(" by lr"))
+        assert ("next range" in [trace.get("name") for trace in figure.figure["data"]]) == banded
+        assert ("next range" in figure.caption) == banded
+
+
 def test_ranges_that_did_not_change_have_no_rows() -> None:
     narrow = Float(1e-4, 1e-3, log=True)
     spaces: list[Space] = [{"lr": LR, "x": Float(0, 1)}, {"lr": narrow, "x": Float(0, 1)}]

@@ -64,6 +64,14 @@ def test_the_interval_holds_the_score_with_the_others_tuned() -> None:
     assert np.mean(held) >= 0.88
 
 
+def test_a_part_beside_better_values_is_best_at_its_end() -> None:
+    low, *_, high = isolate(stage(), *tried(0), ["a"])["a"]  # the best value, 0.1, lies between them
+    assert isinstance(low.at, float)
+    assert isinstance(high.at, float)
+    assert low.at == pytest.approx(low.high, rel=0.1)
+    assert high.at == pytest.approx(high.low, rel=0.2)
+
+
 def test_it_holds_where_the_response_is_no_smooth_function() -> None:
     def plateau(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(0.85 - 0.8 * np.maximum(b - 0.5, 0) + 0 * a * c)
