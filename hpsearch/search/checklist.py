@@ -338,27 +338,23 @@ def _few(at: Results) -> list[str]:
 def _edges(name: str, made: NarrowedRange, at: Results, step: NextStep) -> Iterator[Sentence]:
     """Yield the bounds of a range beyond which better values are expected, in words."""
     for edge in made.edges:
-        side = "upper" if edge.side == "high" else "lower"
-        if edge.stage is not None:
-            start = (
-                f"the scores of {edge.stage} got better towards the {side} bound of {name}, {edge.bound:.4g}, and no"
-            )
-            start += " stage has gone beyond it: "
-        else:
-            start = (
-                f"the best {name} lies at the {side} edge, {edge.bound:.4g}, and the score still gets better towards it"
-            )
+        bound = f"{'upper' if edge.side == 'high' else 'lower'} {{}}, {edge.bound:.4g}".format
+        if edge.stage is None:
+            start = f"the best {name} lies at the {bound('edge')}, and the score still gets better towards it"
             gain = edge.gain
-            start += ": " if gain is None else f" (by about {gain:.2g} within a quarter of the range beyond it): "
+            start += "" if gain is None else f" (by about {gain:.2g} within a quarter of the range beyond it)"
+        else:
+            start = f"{name}: the scores of {edge.stage} got better towards the {bound('bound')}"
+            start += ", and no stage has gone beyond it"
         wider = describe(made.advised)
         if not made.widens:
-            yield Sentence(f"{start}its limit allows no wider range")
+            yield Sentence(f"{start}: its limit allows no wider range")
         elif step.step == "expand":
-            yield Sentence(f"{start}widen the range to {wider} ({{}})", step.actions[:1])
+            yield Sentence(f"{start}: widen the range to {wider} ({{}})", step.actions[:1])
         elif at.made is not None and step.step == "start":
-            yield Sentence(f"{start}{at.made.name} widens the range to {wider}")
+            yield Sentence(f"{start}: {at.made.name} widens the range to {wider}")
         else:
-            yield Sentence(f"{start}a further stage would widen the range to {wider}")
+            yield Sentence(f"{start}: a further stage would widen the range to {wider}")
 
 
 def _ties(at: Results, best: BestTrial) -> list[str | Sentence]:

@@ -160,7 +160,9 @@ class NarrowedRange:
     evidence: float | None
     kept: float = 1.0  # new width as a share of the old one, on the transformed scale (of choices: their number)
     expanded: bool = False  # whether a bound moved outwards
-    edges: tuple[Edge, ...] = ()  # the bounds towards which the score still rises, or did when they were last sampled
+    edges: tuple[
+        Edge, ...
+    ] = ()  # the bounds towards which the score still rises, or rose before the range was narrowed
     # the limits that ended or forbade a move outwards, by side
     stopped: Mapping[str, float] = field(default_factory=dict)
     # number of further trials whose score is that of the last of the ``top``

@@ -187,7 +187,7 @@ def test_an_edge_that_an_earlier_stage_saw_stays_one_until_a_stage_has_gone_beyo
     seen = checklist(store, store.stages())
     width, expand = asked(seen, "ranges"), "narrow(top=5, expand=True)"
     assert (seen.stage, width.verdict, str(width.action)) == ("made/stage-02", "act", expand)
-    words = "the scores of made/stage-01 got better towards the upper bound of lr, 1, and no stage has gone beyond it: "
+    words = "lr: the scores of made/stage-01 got better towards the upper bound, 1, and no stage has gone beyond it: "
     assert str(width.answers[0]).startswith(words)
     assert actions(seen) == [expand, "start()"]
     made = narrow(store.stages(), expand=True)
