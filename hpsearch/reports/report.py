@@ -215,14 +215,20 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     tested, recommended = _current_result(material, best) is not None, material.checklist.recommended
     learned = recommended is not None and recommended.by != "best"
     if recommended is not None and learned and not tested:
-        yield f"The recommended values, {recommended.judged_by}: {'; '.join(recommended.outlook)}."
+        on = "new examples" if recommended.covers == "seeds and examples" else "these examples"
+        interval = (
+            "no interval is known"
+            if recommended.interval is None
+            else f"the interval (95 %) is of the mean of such trainings on {on}"
+        )
+        yield f"The recommended values, {recommended.judged_by}: {'; '.join([interval, *recommended.outlook[1:]])}."
     number = sum(of.count("COMPLETE") for of in material.compared)
     if tested or learned:
         interval = "" if best.interval is None else f" ({sections.between(best.interval)})"
         corrected = "" if best.corrected is None else f"; corrected for selection {rounded(best.corrected, 2)}"
         score = f"{best.score:.4g}{interval}{corrected}"
         trials = f"{counted(number, 'trial')} with a score"
-        yield f"For comparison, not to be expected again: the best single score of {trials}, {score}."
+        yield f"For comparison, not to be expected again: the best score of {trials}, {score}."
         return
     whose = f"The best of {counted(number, 'trial')}" if number > 1 else "The only trial"
     if best.interval is None:

@@ -62,11 +62,12 @@ def checklist(material: Material, word: Callable[[Action | Argument], str], *, k
     """Return the questions of the checklist; ``keys`` are those of the figures on the page."""
     of = material.checklist
     names = _by_evidence(material)
+    above = () if of.recommended is None or of.recommended.by == "best" else of.recommended.outlook
     questions = []
     for question in of.questions:
         if question.key == "test":  # said above
             continue
-        answers = (sentence(part.worded(word), material) for part in question.answers)
+        answers = (sentence(part.worded(word), material) for part in question.answers if str(part) not in above)
         key = "" if question.figure is None else _key(question.figure, names)
         command = "" if question.action is None else word(question.action)
         mark, meaning = _MARKS[question.verdict]
@@ -704,7 +705,11 @@ def _lineage(material: Material) -> PageFigure | None:
 
 
 def _curves(material: Material) -> PageFigure | None:
-    quantity, bounds = next(iter(curve_bounds(material.latest.stage).items()), ("", None))
+    quantities = curve_bounds(material.latest.stage)
+    asked = [of.figure.arguments for of in material.checklist.questions if of.key == "curves" and of.figure is not None]
+    shows = [str(of["quantity"]) for of in asked if of.get("quantity") in quantities]  # where the checklist sees a sign
+    quantity = next(iter([*shows, *quantities]), "")
+    bounds = quantities.get(quantity)
     names = (f"train_{quantity}", f"validation_{quantity}")
     known = [row for row in material.curves if any(len(row.get(name, ())) for name in names)]
     if not known:
@@ -716,7 +721,7 @@ def _curves(material: Material) -> PageFigure | None:
     return _figure(
         "learning-curves",
         f"Learning curves of {whose} of {material.latest.label}",
-        "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
+        f"The {quantity} after each epoch. What the curves show, the checklist says.",
         grid(),
         narrow=_narrowed(grid(columns=2)),
     )

@@ -104,7 +104,7 @@ def _questions(at: Results, best: BestTrial, step: NextStep) -> Iterator[Questio
     yield _width(at, step, partial(plot, "parameters", stage=number))
     yield _feasible(at, partial(plot, "parameters", stage=number))
     if at.has_curves:
-        yield _curves(at, plot("curves", stage=number))
+        yield _curves(at, partial(plot, "curves", stage=number))
     yield _effects(at, plot("importance", stage=number))
     if at.against_baseline is not None:
         yield _adopt(at.against_baseline, step)
@@ -115,6 +115,7 @@ def _result(at: Results, best: BestTrial, figure: Action) -> Question:
     over, confirmed = at.over, at.confirmed is not None and at.confirmed.complete
     answers: list[str | Sentence] = [] if best.left_out is None else [best.left_out]
     recommended = [] if over or at.recommended is None else at.recommended.sentences
+    recommended = [of for of in recommended if at.measure not in of.mentions or at.level]  # else it is what is to do
     if at.confirmed is not None and confirmed:
         answers += [*recommended, *_confirmed_ties(at, at.confirmed)]
     elif at.level:
@@ -224,12 +225,14 @@ def _feasible(at: Results, plot: Callable[..., Action]) -> Question:
     return Question("feasible", question, "act" if of.many else "ok", _said(answers), plot(parameters=place))
 
 
-def _curves(at: Results, figure: Action) -> Question:
+def _curves(at: Results, plot: Callable[..., Action]) -> Question:
     """Ask what the learning curves show."""
     question, of = "What do the learning curves of the best trials show?", at.curves
     if of is None:
         words = f"fewer than {LEAST_CURVES} of the best trials have a curve of at least {LEAST_EPOCHS} epochs"
-        return Question("curves", question, "unknown", _said([words]), figure)
+        return Question("curves", question, "unknown", _said([words]), plot())
+    in_loss = "loss" in kinds.curve_bounds(at.of) and any(sign in of.signs for sign in ("overfitting", "unstable"))
+    figure = plot(quantity="loss") if in_loss else plot()
     longer = None if at.longer is None or at.over else at.action("narrow", top=at.top, epochs=at.longer)
     answers = _said(sentences(of, kinds.remedies(at.of)))
     return Question("curves", question, "act" if of.signs else "ok", answers, figure, longer)

@@ -142,7 +142,7 @@ class Results:
 
     @cached_property
     def forecast(self) -> Budget | None:
-        """What as many trials again would bring; None where the scores do not tell."""
+        """The forecast of as many trials again; None where the scores do not tell."""
         return budget(self.store, self.of)
 
     @cached_property

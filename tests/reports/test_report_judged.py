@@ -62,7 +62,7 @@ def test_the_values_to_pick_are_those_judged_last() -> None:
         assert answer.values == {"lr": "0.002", "weight_decay": "3e-06"}
         assert "number 2 of stage 3" in answer.values_of
         assert any("Run again 5 times" in sentence for sentence in answer.sure)
-        assert answer.sure[-1].startswith("For comparison, not to be expected again: the best single score of ")
+        assert answer.sure[-1].startswith("For comparison, not to be expected again: the best score of ")
     assert not any("Superseded" in sentence for sentence in judged(1).answer.sure)
 
 
@@ -72,11 +72,21 @@ def test_recommended_values_say_what_retraining_gives() -> None:
     assert answer.score == "Validation accuracy 0.78 expected when trained again (0.700 to 0.850)"
     assert answer.values_of.startswith("Values of the recommended trial, number 2 of stage 3")
     sure = " ".join(answer.sure)
-    assert "trained again, they are expected to reach validation accuracy 0.780 on new examples" in sure
+    assert "trained again" not in sure  # the headline says it
+    assert "the interval (95 %) is of the mean of such trainings on new examples" in sure
     assert "single trainings may differ by 0.012 (standard deviation over seeds, estimated; on few examples by" in sure
     assert "a training fails with probability 0.25" in sure
     few = material(THREE, recommended=replace(of, by="best"))
     assert report(few, figures=False).answer == report(material(THREE), figures=False).answer
+
+
+def test_the_checklist_does_not_say_again_what_stands_above_it() -> None:
+    of = recommended(THREE[2][0], by="trials")
+    asked = replace(question("lr matters"), answers=(*of.sentences, Sentence("lr matters")))
+    (on_page,) = section(
+        report(material(THREE, recommended=of, questions=(asked,)), figures=False), "checklist"
+    ).questions
+    assert on_page.answers == (f"{of.sentences[0]}.", "lr matters.")
 
 
 def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked() -> None:
