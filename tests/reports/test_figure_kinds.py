@@ -99,6 +99,13 @@ class TestScoreByParameter:
         assert sum(bool(trace.showlegend) for trace in figure.data) == len({trace.name for trace in figure.data})
 
 
+    def test_choices_are_named_in_full_where_fewer_panels_side_by_side_have_room(self) -> None:
+        names = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+        space: Space = {"lr": LR, "optimizer": Categorical(names), "dropout": Float(0.0, 0.6)}
+        figure = score_by_parameters(made_stage(made_trials(20, space), space))
+        assert [axis.ticktext for axis in figure.select_xaxes() if axis.ticktext] == [names]
+
+
 class TestPair:
     def test_rectangles_have_their_corners_at_the_ranges_and_their_names_in_the_legend(self) -> None:
         second: Space = {"lr": Float(6.6e-3, 0.1, log=True), "weight_decay": Float(3.4e-7, 1e-4, log=True)}

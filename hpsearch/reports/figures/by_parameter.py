@@ -113,7 +113,7 @@ def score_by_parameters(
         return tell(nothing("there is no parameter to plot", title=title), "There is no parameter to plot.")
     # The same trials stand in every panel: fewer of them in many.
     panel = _Panel(trials, best=best, most=max(300, MOST_POINTS // max(len(space) // 2, 1)))
-    alone, columns = len(space) == 1, panel_columns(len(space))
+    alone, columns = len(space) == 1, panel_columns(space)
     after = {name: [narrowed[name]] if name in narrowed else [] for name in space}
     figure = parameter_panels(
         [ParameterAxis(name, [parameter, *after[name]]) for name, parameter in space.items()],

@@ -47,7 +47,7 @@ def isolation(
     if not space:
         return tell(nothing("there is no parameter to plot", title=title), "There is no parameter to plot.")
     buckets = buckets or isolated(trials, space, scientific)
-    columns = columns or panel_columns(len(space))
+    columns = columns or panel_columns(space)
     ends = _ends(trials, buckets)
     figure = parameter_panels(
         [ParameterAxis(name, [parameter]) for name, parameter in space.items()],

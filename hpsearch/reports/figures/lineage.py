@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from hpsearch.reports.figures import style
 from hpsearch.reports.figures.style import ParameterAxis, at, colour, field, tell
-from hpsearch.reports.figures.trials import MOST_POINTS, StageTrials, evenly, left_out, points
+from hpsearch.reports.figures.trials import MOST_POINTS, PANEL_ROOM, StageTrials, evenly, left_out, points
 from hpsearch.space import describe as range_words
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def lineage(stages: Sequence[StageTrials], *, columns: int = 3, title: str | Non
         x = ParameterAxis(name, [one.stage.space[name] for one in stages if name in one.stage.space])
         for trace in _ranges(stages, places, x):
             figure.add_trace(trace, **at(index, columns))
-        figure.update_xaxes(x.layout(short=True), **at(index, columns))
+        figure.update_xaxes(x.layout(room=PANEL_ROOM), **at(index, columns))
     _add_scores(figure, stages, at(len(names), columns))
     texts = [
         one.label + ("" if one.stage.parent is None else f"{style.BREAK}{_how(one.stage)} {one.stage.parent}")

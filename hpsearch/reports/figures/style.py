@@ -437,25 +437,25 @@ class ParameterAxis:
         air = 0.03 * (high - low)
         return low - air, high + air
 
-    def layout(self, *, short: bool = False) -> dict[str, Any]:
+    def layout(self, *, room: int | None = None) -> dict[str, Any]:
         """Return the axis as Plotly's properties.
 
         Args:
-            short: For a small panel: few ticks, and long choices are cut.
+            room: In characters, of a small panel: few ticks, and long choices are cut.
         """
-        title = f"{cut(words(self.name), 28 if short else 80)}{', log scale' if self.log else ''}"
+        title = f"{cut(words(self.name), room or 80)}{', log scale' if self.log else ''}"
         axis: dict[str, Any] = {"title": {"text": title}, "range": list(self.range)}
         if self._scale is None:
-            longest = max(4, (28 if short else 80) // len(self._choices))
+            longest = max(4, (room or 80) // len(self._choices))
             texts = [cut(choice, longest) for choice in self._choices]
             return axis | {"tickvals": list(range(len(texts))), "ticktext": texts, "showgrid": False}
         if self.log:
             log = log_axis(self.at(0), self.at(1))
-            if short and "tickfont" in log:  # powers, which Plotly prints a quarter larger
+            if room and "tickfont" in log:  # powers, which Plotly prints a quarter larger
                 log["tickfont"] = {"size": 0.8 * PANEL_FONT}
-            return axis | log | ({"nticks": min(log["nticks"], 5)} if short else {})
+            return axis | log | ({"nticks": min(log["nticks"], 5)} if room else {})
         whole = isinstance(self._scale, Int) and self._high - self._low <= 8
-        return axis | ({"tick0": self._low, "dtick": 1} if whole else {"nticks": 5} if short else {})
+        return axis | ({"tick0": self._low, "dtick": 1} if whole else {"nticks": 5} if room else {})
 
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
         """Return at most so many round values on the axis, or all its choices, as fractions of it with their texts."""

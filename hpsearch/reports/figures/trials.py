@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 1_500
 FAILED_MARKER: dict[str, Any] = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": LINE}}
 PRUNED_MARKER: dict[str, Any] = {"symbol": "triangle-down-open", "size": 7, "color": MUTED, "line": {"width": 1.2}}
+PANEL_ROOM = 28  # characters across one of three panels
 _FAR = 3.0  # a score is far out so many quartile distances beyond the quartiles, as in Tukey's boxes
 _SHARE = 0.2  # the largest share of the scores that an axis leaves out
 _SQUASHED = 0.25  # it leaves out far scores where all others would have to do with less than this share of it
@@ -313,9 +314,11 @@ def hover_lines(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
     ]
 
 
-def panel_columns(count: int) -> int:
-    """Return how many of so many panels read well side by side."""
-    return min(count, 3 if count > 4 or count == 3 else 2)
+def panel_columns(space: Space) -> int:
+    """Return how many panels of parameters read well side by side: fewer where long choices would be cut."""
+    lists = [of for of in space.values() if isinstance(of, Categorical)]
+    most = 2 if any(sum(len(str(choice)) for choice in of.choices) > PANEL_ROOM for of in lists) else 3
+    return min(len(space), 2 if len(space) == 4 else most)
 
 
 def parameter_panels(
@@ -362,7 +365,7 @@ def parameter_panels(
             trace.showlegend = trace.name not in known
             known.add(trace.name)
             figure.add_trace(trace, **at)
-        figure.update_xaxes(x.layout(short=not alone), **at)
+        figure.update_xaxes(x.layout(room=None if alone else PANEL_ROOM if columns > 2 else 2 * PANEL_ROOM), **at)
         if place % columns:
             figure.update_yaxes(showticklabels=False, **at)
     figure.update_yaxes(range=list(ends), matches=None if alone else "y")
