@@ -98,7 +98,6 @@ class TestScoreByParameter:
                 assert xs == pytest.approx(sorted(frame[f"param:{name}"]))
         assert sum(bool(trace.showlegend) for trace in figure.data) == len({trace.name for trace in figure.data})
 
-
     def test_choices_are_named_in_full_where_fewer_panels_side_by_side_have_room(self) -> None:
         names = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
         space: Space = {"lr": LR, "optimizer": Categorical(names), "dropout": Float(0.0, 0.6)}
