@@ -61,7 +61,8 @@ _MARKS: Mapping[str, tuple[str, str]] = {  # by verdict, with their meanings
 def checklist(material: Material, word: Callable[[Action | Argument], str], *, keys: Collection[str]) -> Section | None:
     """Return the questions of the checklist; ``keys`` are those of the figures on the page."""
     of = material.checklist
-    names = _by_evidence(material)
+    space = material.judged.stage.space
+    names = [delivered_as(name, space[name]) for name in _by_evidence(material)]
     above = () if of.recommended is None or of.recommended.by == "best" else of.recommended.outlook
     questions = []
     for question in of.questions:
@@ -77,7 +78,7 @@ def checklist(material: Material, word: Callable[[Action | Argument], str], *, k
 
 
 def _key(figure: Action, names: Sequence[str]) -> str:
-    """Return the key on the page of a figure that a question refers to; ``names`` are the parameters, in its order."""
+    """Return the key on the page of a figure that a question refers to; ``names`` are its parameters, as delivered."""
     kind, parameters = figure.arguments["kind"], figure.arguments.get("parameters") or names[:1]
     if kind == "parameters":
         return next((f"against-{place}" for place, name in enumerate(names, 1) if name in parameters), "")

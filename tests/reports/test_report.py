@@ -362,6 +362,16 @@ def test_ranges_per_value_share_a_column_of_the_best_trials() -> None:
     assert (columns["opt"][0], columns["lr"][0]) == (first["param:opt"], first[f"param:lr[{first['param:opt']}]"])
 
 
+def test_a_question_about_ranges_per_value_links_to_the_figure_of_one() -> None:
+    space = {"lr[a]": replace(LR, when={"opt": ("a",)}), "lr[b]": replace(LR, when={"opt": ("b",)})}
+    space |= {"opt": Categorical(("a", "b"))}
+    frame = trials(40, space={"lr[a]": LR, "lr[b]": LR, "opt": Categorical(("a", "b"))})
+    page = report(material([(stage(space=space), frame)], ranges={}))
+    (asked,) = section(page, "checklist").questions
+    (linked,) = [figure.title for figure in figures(page) if figure.key == asked.figure]
+    assert linked.endswith(" by lr[a]")
+
+
 def test_names_and_ends_of_sentences() -> None:
     of = material(THREE, ranges={"lr[sgd]": NarrowedRange(LR, LR, 5, 0.001)})
     assert as_sentence("lr[sgd]: too few", of) == "lr[sgd]: too few."
