@@ -363,10 +363,16 @@ def other_version(store: Store, stage: Stage) -> str | None:
 
 def no_study_file(stage: Stage) -> StageConflict:
     """Return the error for a search that was run elsewhere and has no study file to train by."""
-    was = f"was imported from {_origin(stage)} without a study file"
-    if not stage.imported:
+    was, remedy = f"was imported from {_origin(stage)} without a study file", f"narrow it, then {go_on(stage)}"
+    if _fitted(stage):
         was = "was fitted from Python, where fit goes on with it"
-    return StageConflict(f"{stage.search} {was}, so hpsearch cannot train its trials; narrow it, then {go_on(stage)}")
+    elif not stage.imported:
+        was, remedy = f"has no study file: {stage.name} was narrowed from imported trials", go_on(stage)
+    return StageConflict(f"{stage.search} {was}, so hpsearch cannot train its trials; {remedy}")
+
+
+def _fitted(stage: Stage) -> bool:
+    return "estimator" in stage.study_file.get("objective", {})
 
 
 def go_on(stage: Stage) -> str:
@@ -375,7 +381,7 @@ def go_on(stage: Stage) -> str:
     own = "start it with a study file of your own"
     if unknown := ", ".join(name for name in stage.space if known is not None and name not in known):
         return f"{own} function or command: hpsearch itself has no hyperparameter {unknown}"
-    return f"{own}: these trials were {'run elsewhere' if stage.imported else 'fitted from Python'}"
+    return f"{own}: these trials were {'fitted from Python' if _fitted(stage) else 'run elsewhere'}"
 
 
 def adopt(store: Store, stage: Stage, study: StudyFile, data: Data) -> Stage:

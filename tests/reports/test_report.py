@@ -363,8 +363,8 @@ def test_ranges_per_value_share_a_column_of_the_best_trials() -> None:
 
 
 def test_a_question_about_ranges_per_value_links_to_the_figure_of_one() -> None:
-    space = {"lr[a]": replace(LR, when={"opt": ("a",)}), "lr[b]": replace(LR, when={"opt": ("b",)})}
-    space |= {"opt": Categorical(("a", "b"))}
+    space: Space = {"lr[a]": replace(LR, when={"opt": ("a",)}), "lr[b]": replace(LR, when={"opt": ("b",)})}
+    space["opt"] = Categorical(("a", "b"))
     frame = trials(40, space={"lr[a]": LR, "lr[b]": LR, "opt": Categorical(("a", "b"))})
     page = report(material([(stage(space=space), frame)], ranges={}))
     (asked,) = section(page, "checklist").questions

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import made_stages
 import pytest
 import tiny
 
@@ -269,3 +270,12 @@ def test_a_search_is_refined_and_goes_on_from_python(tmp_path: Path, monkeypatch
     following = search.narrow(top=3, branch=True).stage
     assert following is not None
     assert (following.number, following.parent) == (3, 1)
+
+
+def test_a_stage_narrowed_from_imported_trials_says_why_it_is_not_refined(store: Store) -> None:
+    theirs, narrowed = (made_stages.make(store, [0.5], trials=1, number=number) for number in (1, 2))
+    theirs = replace(theirs, imported={"from": "theirs.db"})
+    words = r"made has no study file: made/stage-02 was narrowed from imported trials.* start it with .* run elsewhere"
+    for stages, says in (([theirs], "made was imported from theirs.db"), ([theirs, narrowed], words)):
+        with pytest.raises(StageConflict, match=says):
+            refine_stage(store, stages)
