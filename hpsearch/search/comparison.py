@@ -361,6 +361,9 @@ def _recommendation(
     text = f"keep {a.label} for now: {unknown if of is None else f'{subject} {_words(of)}, which may be chance'}"
     if actions:
         text += again
+    elif not gain and lacking is a and a.entrant.trial is not None and not kinds.foreign(a.stage):
+        actions = [Action("baseline set", {"search": a.values, "storage": a.where})]
+        text += f"; {{}} lets confirm train {a.name} again"
     elif gain is not None and gain.mean > 0:
         repeats = gain.repeats(min(a.repeats, b.repeats))
         if repeats is None:

@@ -211,7 +211,12 @@ def test_no_confirmation_is_offered_that_would_train_other_values(store: Store) 
     ranked = store.columns(first, top=50)["number"]
     for trial, offered in ((ranked[0], True), (ranked[-1], False)):
         made = compare(entrant(store, first, trial), entrant(store, second))
-        assert ("confirm(stage=1)" in str(made)) == offered == (made.action is not None)
+        assert made.action is not None
+        assert ("confirm(stage=1)" in str(made)) == offered == (made.action.kind == "confirm")
+        assert ("; baseline set(" in str(made)) == (not offered)
+    set_baseline(store, [first], 1, ranked[-1])
+    made = compare(entrant(store, first, ranked[-1]), entrant(store, second))
+    assert "confirm(stage=1)" in str(made)
 
 
 def test_of_a_few_trials_all_are_to_be_confirmed(store: Store) -> None:
