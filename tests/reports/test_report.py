@@ -363,9 +363,9 @@ def test_ranges_per_value_share_a_column_of_the_best_trials() -> None:
 
 
 def test_a_question_about_ranges_per_value_links_to_the_figure_of_one() -> None:
-    space: Space = {"lr[a]": replace(LR, when={"opt": ("a",)}), "lr[b]": replace(LR, when={"opt": ("b",)})}
-    space["opt"] = Categorical(("a", "b"))
-    frame = trials(40, space={"lr[a]": LR, "lr[b]": LR, "opt": Categorical(("a", "b"))})
+    plain: Space = {"lr[a]": LR, "lr[b]": LR, "opt": Categorical(("a", "b"))}
+    frame = trials(40, space=plain)
+    space = {name: replace(of, when={"opt": (name[-2],)}) if "[" in name else of for name, of in plain.items()}
     page = report(material([(stage(space=space), frame)], ranges={}))
     (asked,) = section(page, "checklist").questions
     (linked,) = [figure.title for figure in figures(page) if figure.key == asked.figure]
