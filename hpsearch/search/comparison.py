@@ -18,7 +18,7 @@ from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, SECONDS, Action, Direction, Sentence, Stage, draw_seed
 from hpsearch.search.baseline import baseline_of
-from hpsearch.search.best import MOST, TOP, Confirmed, Overview, choose_trial
+from hpsearch.search.best import MOST, TOP, Confirmed, Overview, choose_trial, tally
 from hpsearch.search.by_example import by_example
 from hpsearch.search.confirmation import LEAST_TO_COMPARE, assess, repeats_of, settings_to_confirm
 from hpsearch.search.noise import noise_of
@@ -87,6 +87,12 @@ class Side:
     params: Mapping[str, Value] = field(repr=False)
     state: Overview | None = field(repr=False)  # the confirmation of their stage
     confirmed: Confirmed | None = field(repr=False)  # their repeats there, where there are enough to compare
+    failed_repeats: int = field(repr=False)  # number of their repeats there that failed
+
+    @property
+    def unstable(self) -> bool:
+        """True if so many of the repeats failed that too few are left to compare: more of them would not tell."""
+        return self.confirmed is None and self.failed_repeats >= LEAST_TO_COMPARE
 
     @property
     def finished(self) -> int:
@@ -185,6 +191,7 @@ def _side(entrant: Entrant, label: str) -> Side:
     confirmation = known_confirmation(store, of)
     state = None if confirmation is None else assess(store, confirmation)
     repeats = [] if state is None else [setting for setting in state.ranking if setting.trial == trial]
+    tallied = [] if confirmation is None else tally(confirmation, store.columns(confirmation))
     return Side(
         name=entrant.name,
         where=store.where,
@@ -210,6 +217,7 @@ def _side(entrant: Entrant, label: str) -> Side:
         params=params,
         state=state,
         confirmed=next((setting for setting in repeats if setting.repeats >= LEAST_TO_COMPARE), None),
+        failed_repeats=sum(setting.failed for setting in tallied if setting.trial == trial),
     )
 
 
@@ -358,10 +366,12 @@ def _recommendation(
         better += f", if that is worth {more}" if more else f", with {less}" if less else ""
         return better + (f"{again}, which tells how much of that is left" if actions else ""), actions
     unknown = f"its values and those of {b.label} have not both been confirmed"
+    if lacking.unstable:
+        unknown += f", as {lacking.failed_repeats} repeats of {lacking.values} failed: see why first"
     text = f"keep {a.label} for now: {unknown if of is None else f'{subject} {_words(of)}, which may be chance'}"
     if actions:
         text += again
-    elif not gain and lacking is a and a.entrant.trial is not None and not kinds.foreign(a.stage):
+    elif not gain and lacking is a and a.entrant.trial is not None and not (a.unstable or kinds.foreign(a.stage)):
         actions = [Action("baseline set", {"search": a.values, "storage": a.where})]
         text += f"; {{}} lets confirm train {a.name} again"
     elif gain is not None and gain.mean > 0:
@@ -380,7 +390,7 @@ def _recommendation(
 def _confirmed_by(side: Side, **arguments: Any) -> list[Action]:
     """Return what trains the values of a side again; nothing where nothing does."""
     stage, store = side.stage, side.entrant.store
-    if kinds.foreign(stage):
+    if kinds.foreign(stage) or side.unstable:
         return []
     top = min(max(TOP, side.settings), store.counts(stage).complete)
     arguments |= {} if top == TOP else {"top": top}

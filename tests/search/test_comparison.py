@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hpsearch.errors import BadInput, NotEnoughTrials, UnknownSearch
-from hpsearch.records import Action, Stage
+from hpsearch.records import Action, Failed, Stage
 from hpsearch.search.baseline import baseline_of, known_baseline, set_baseline
 from hpsearch.search.comparison import Comparison, Entrant, _costs, _remarks, against_baseline, compare
 from hpsearch.search.confirmation import best_settings, planned, settings_to_confirm
@@ -217,6 +217,20 @@ def test_no_confirmation_is_offered_that_would_train_other_values(store: Store) 
     set_baseline(store, [first], 1, ranked[-1])
     made = compare(entrant(store, first, ranked[-1]), entrant(store, second))
     assert "confirm(stage=1)" in str(made)
+
+
+def test_a_baseline_whose_repeats_all_failed_is_not_confirmed_again(store: Store) -> None:
+    first = made_stages.make(store, bowl(0.9), images=400)
+    best = store.columns(first, top=1)["number"][0]
+    set_baseline(store, [first], 1, best)
+    plan = planned(store, first, settings_to_confirm(store, [first], first, 1), 10)
+    made_stages.finish(store, plan, 10, lambda trial: Failed(trial.number, "boom"))
+    second = made_stages.make(store, bowl(0.9), number=2, images=400)
+    made_stages.confirm(store, second, [0.88, 0.87])
+    made = against_baseline(store, [second])
+    assert made is not None
+    assert (made.verdict, made.action) == ("undecided", None)
+    assert str(made).endswith(f"as 10 repeats of made/stage-01/{best} failed: see why first")
 
 
 def test_of_a_few_trials_all_are_to_be_confirmed(store: Store) -> None:
