@@ -70,7 +70,7 @@ def test_recommended_values_say_what_retraining_gives() -> None:
     of = recommended(THREE[2][0], by="trials", failure=0.25)
     answer = report(material(THREE, recommended=of), figures=False).answer
     assert answer.score == "Validation accuracy 0.78 expected when trained again (0.700 to 0.850)"
-    assert answer.values_of.startswith("Values of the recommended trial, number 2 of stage 3")
+    assert answer.values_of.startswith("Values of the recommended trial, number 2 of stage 3, which itself scored 0.")
     sure = " ".join(answer.sure)
     assert "trained again" not in sure  # the headline says it
     assert "the interval (95 %) is of the mean of such trainings on new examples" in sure
