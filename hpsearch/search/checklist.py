@@ -183,16 +183,21 @@ def _width(at: Results, step: NextStep, plot: Callable[..., Action]) -> Question
 
 
 def _unseen(at: Results) -> Iterator[tuple[str, str]]:
-    """Yield each recommended value that lies at a bound that no trial went beyond, by parameter, in words."""
+    """Yield each recommended value of a parameter that matters at a bound that no trial went beyond, in words."""
     of = at.recommended or at.best
     if of is None:
         return
     params, known = delivered(of.of.space, of.params), kinds.parameters(of.of)
     run = [stage for stage in at.stages if at.store.counts(stage).finished]
+    every = [*((name, made.verdict in ("clear", "weak")) for name, made in at.ranges.items())]
+    every += [(name, strongest.p <= CLEAR) for name, strongest in at.evidence.items()]
+    matter = {delivered_as(name, at.of.space[name]) for name, matters in every if matters and name in at.of.space}
     for name, parameter in of.of.space.items():
         own = delivered_as(name, parameter)
         value = params.get(own)
         if isinstance(parameter, Categorical) or not isinstance(value, int | float) or not holds(parameter, params):
+            continue
+        if own not in matter:  # one without effect is near a bound by chance
             continue
         natural = reachable(known[own], parameter) if own in known else (None, None)
         same = [other for stage in run for of_name, other in stage.space.items() if delivered_as(of_name, other) == own]

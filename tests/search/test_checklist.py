@@ -162,16 +162,17 @@ def test_a_recommended_value_next_to_a_bound_is_said_to_be_there(
 
 def test_a_recommended_value_at_a_bound_is_said_to_be_there_whatever_stage_it_is_from(store: Store) -> None:
     first = made_stages.make(store, humped)
-    narrower = {**first.space, "weight_decay": Float(1e-7, 1e-5, log=True)}
+    narrower = {**first.space, "lr": Float(1e-3, 0.1, log=True)}
     at = Results(store, [first, made_stages.make(store, humped, number=2, space=narrower)])
     assert at.recommended is not None
     at.ranges = {name: replace(of, edges=(), widened=None) for name, of in at.ranges.items()}
-    # Weight decay has no effect here, and the stage that the ranges are about has other bounds.
-    at.recommended = replace(at.recommended, of=first, params={"lr": 0.01, "weight_decay": 1e-4})
+    # The stage that the ranges are about has other bounds. Weight decay has no effect: its bounds do not count.
+    at.recommended = replace(at.recommended, of=first, params={"lr": 1.0, "weight_decay": 1e-4})
     width = _width(at, next_step(at), partial(at.action, "plot"))
     assert width.verdict == "unknown"
-    assert str(width.answers[0]).startswith("the recommended weight_decay, 0.0001, lies at its upper bound, 0.0001: ")
-    at.recommended = replace(at.recommended, of=at.of, params={"lr": 0.01, "weight_decay": 1e-5})  # stage 1 went beyond
+    assert str(width.answers[0]).startswith("the recommended lr, 1, lies at its upper bound, 1: these trials")
+    assert not any("weight_decay" in str(answer) for answer in width.answers)
+    at.recommended = replace(at.recommended, of=at.of, params={"lr": 0.1, "weight_decay": 1e-4})  # stage 1 went beyond
     assert _width(at, next_step(at), partial(at.action, "plot")).verdict == "ok"
 
 
