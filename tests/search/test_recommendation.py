@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from hpsearch.records import FOLDS, STD_ERROR, Completed, Failed, Outcome, Stage, Trial
+from hpsearch.search.best import overview
 from hpsearch.search.confirmation import best_settings, settings_to_confirm
 from hpsearch.search.recommendation import Recommendation, choose, recommend
+from hpsearch.search.stage import confirmation_of
 from hpsearch.space import Categorical, Float, Space, Value
 from hpsearch.store import Store
 
@@ -235,3 +237,13 @@ def test_more_trials_of_a_search_that_was_run_elsewhere_are_not_asked_for(
     assert [*map(str, recommended(store, stage).remarks)] == [words]
     monkeypatch.setattr("hpsearch.search.recommendation.kinds.foreign", lambda _: True)
     assert not recommended(store, stage).remarks
+
+
+def test_after_a_confirmation_the_spread_over_seeds_is_that_of_its_repeats(store: Store) -> None:
+    stage = made_stages.make(store, hill, trials=40)
+    made_stages.confirm(store, stage, [0.86, 0.85, 0.84])
+    of = recommended(store, stage)
+    state = overview(store, confirmation_of(store, stage))
+    scores = [[*setting.scores.values()] for setting in state.ranking]
+    assert of.seed_sd == pytest.approx(math.sqrt(np.mean([np.var(each, ddof=1) for each in scores])))
+    assert any(words.startswith("repeats on the same examples differ by") for words in of.outlook)
