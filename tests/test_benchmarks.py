@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import adopting
+import narrowing
 import numpy as np
 import pytest
+import recommending
 import run
 from contenders.book_loop import DictNetwork
 from hypothesis import given, settings
@@ -205,3 +207,19 @@ def test_a_planted_gain_is_adopted_against_a_search_and_against_one_setting() ->
         assert retrained.interval.low > 0
         assert retrained.mean == pytest.approx(true, abs=0.03)
         assert (study is not None) is chosen
+
+
+def test_three_stages_close_in_on_an_optimum_and_leave_a_parameter_without_effect() -> None:
+    made = [narrowing.search("bowl", 60, 1000, 5, "surrogate", number) for number in range(3)]
+    inside, dummy, widths, seen, regret = np.split(np.array(made, dtype=float).mean(axis=0), (3, 6, 9, 10))
+    assert inside.tolist() == [1, 1, 1]
+    assert dummy.tolist() == [0, 0, 0]
+    assert widths[0] > widths[1] > widths[2]
+    assert (seen[0], regret[0]) == (1, pytest.approx(0, abs=0.005))
+
+
+def test_a_regret_is_what_the_chosen_values_lack_of_the_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recommending, "TRIALS", 90)
+    best, _, recommended, confirmed = recommending.regrets("bowl", recommending.staged, 100, 1)
+    assert min(best, recommended, confirmed) >= 0
+    assert max(recommended, confirmed) < 0.05
