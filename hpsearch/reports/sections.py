@@ -127,7 +127,8 @@ def scientific(material: Material) -> Section | None:
 
 def ranges(material: Material, word: Callable[[Action | Argument], str]) -> Section:
     """Return every parameter's range, stage by stage, and the last trials' evidence about it."""
-    points = tuple(f"{name}:{_range_words(finding, word)}" for name, finding in material.checklist.ranges.items())
+    said = {name: finding for name, finding in material.checklist.ranges.items() if finding.sentences}
+    points = tuple(f"{name}:{_range_words(finding, word)}" for name, finding in said.items())
     few = "There are too few trials with a score to say where the best values lie."
     names = dict.fromkeys(
         [name for stage in material.stages for name in stage.stage.space] + [*material.checklist.ranges]
@@ -173,8 +174,8 @@ def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
 
 def _range_words(finding: NarrowedRange, word: Callable[[Action | Argument], str]) -> str:
     """Return sentences: whether a parameter matters, and what becomes of its range."""
-    sentences = (sentence.worded(word) for sentence in finding.sentences)
-    return "".join(f" {sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
+    first, *others = (sentence.worded(word) for sentence in finding.sentences)
+    return f" {first}." + "".join(f" {sentence[0].upper()}{sentence[1:]}." for sentence in others)
 
 
 def best_trials(material: Material) -> Section | None:

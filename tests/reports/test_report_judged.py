@@ -129,7 +129,7 @@ def test_the_next_range_is_the_advised_one() -> None:
     shown = section(page, "ranges")
     columns = shown.tables[0].columns
     assert columns["range"][columns["stage"].index("next, expanded")] == "1e-06 .. 0.1 (log)"
-    assert shown.points[0] == "lr: Widen with --expand."
+    assert shown.points[0] == "lr: widen with --expand."
     used = report(material(THREE, ranges={"lr": lr}, next=next_step("use")), figures=False)
     assert "if narrowed, expanded" in section(used, "ranges").tables[0].columns["stage"]
 
