@@ -207,7 +207,7 @@ def test_a_stage_s_values_to_use_are_those_that_recommend_names(cli: Cli) -> Non
     stages = []
     for number in (1, 2, 3):
         columns = past(list(rng.integers(10, 30, 12) / 40))
-        columns.params["lr"] = list(rng.uniform(0.001, 1, 12))
+        columns = replace(columns, params={**columns.params, "lr": list(rng.uniform(0.001, 1, 12))})
         stages.append((replace(STAGE, number=number, parent=number - 1 or None), columns))
     both = compared(cli, *stages, line="one/stage-01 one/stage-02 --storage a.db")
     for side in "ab":
