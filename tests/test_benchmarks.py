@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -218,8 +219,11 @@ def test_three_stages_close_in_on_an_optimum_and_leave_a_parameter_without_effec
     assert (seen[0], regret[0]) == (1, pytest.approx(0, abs=0.005))
 
 
-def test_a_regret_is_what_the_chosen_values_lack_of_the_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("searcher", [recommending.staged, recommending.refined])
+def test_a_regret_is_what_the_chosen_values_lack_of_the_optimum(
+    searcher: Callable[..., recommending.Searched], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recommending, "TRIALS", 90)
-    best, _, recommended, confirmed = recommending.regrets("bowl", recommending.staged, 100, 1)
+    best, _, recommended, confirmed = recommending.regrets("bowl", searcher, 100, 1)
     assert min(best, recommended, confirmed) >= 0
     assert max(recommended, confirmed) < 0.05

@@ -1,7 +1,8 @@
 """How good the finally chosen values are, by what searched and by what chose: regret on surfaces with a known optimum.
 
 ``python tests/benchmarks/recommending.py --searches 60`` simulates searches of 300 trials (those of
-`tests/benchmarks/narrowing.py`) by three narrowed stages, plain random search, Sobol' points and Optuna's TPE sampler.
+`tests/benchmarks/narrowing.py`) by three narrowed stages, three and a refinement, plain random search, Sobol' points
+and Optuna's TPE sampler.
 The regret is the expected score at the optimum less that of the chosen values, times 1,000, where values that fail are
 worth what learns nothing. They are chosen
 
@@ -26,8 +27,12 @@ from narrowing import LUCK, NAMES, SPACE, SURFACES, Surface, good_values
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
+from hpsearch.records import Stage
 from hpsearch.search import surrogate
 from hpsearch.search.range_analysis import Finished, narrow
+from hpsearch.search.refinement import BATCH, Scored
+from hpsearch.search.thompson import propose
+from hpsearch.space import Space
 from hpsearch.statistics.retraining import Judged, judge
 
 TRIALS, CONFIRMED, REPEATS, STAGES, TOP = 300, 5, 10, 3, 5
@@ -78,16 +83,45 @@ def tpe(run: Run, trials: int, rng: np.random.Generator) -> Searched:
 
 def staged(run: Run, trials: int, rng: np.random.Generator) -> Searched:
     """Three stages, narrowed in between by the default rule."""
+    _, points, scores = in_stages(run, trials, rng)
+    return points, scores
+
+
+def refined(run: Run, trials: int, rng: np.random.Generator) -> Searched:
+    """Three stages of half of the trials together, and a refinement of the last one by the surrogate."""
+    space, points, scores = in_stages(run, trials // 2, rng)
+    stage = Stage("refined", STAGES + 1, "maximize", int(rng.integers(2**31)), space, {}, study_id=1)
+    low, high = ends(space)
+    while len(points) < trials:
+        inside = ((points >= low) & (points <= high)).all(axis=1)
+        rows = [dict(zip(NAMES, row, strict=True)) for row in points[inside].tolist()]
+        known = [None if np.isnan(score) else score for score in scores[inside].tolist()]
+        count = min(BATCH, trials - len(points))
+        past = [Scored(dict(row), score) for row, score in zip(rows, known, strict=True)]
+        proposed = propose(stage, past, first=len(points), count=count) or []
+        new = np.array([[values[name] for name in NAMES] for values in proposed], dtype=float)
+        points, scores = np.vstack((points, new)), np.append(scores, run(new))
+    return points, scores
+
+
+def in_stages(run: Run, trials: int, rng: np.random.Generator) -> tuple[Space, Numbers, Numbers]:
+    """Three stages, narrowed in between: the last ranges, the points and their scores."""
     space, points, scores = dict(SPACE), np.empty((0, len(SPACE))), np.empty(0)
     for stage in range(STAGES):
-        low, high = (np.array([getattr(of, end) for of in space.values()]) for end in ("low", "high"))
+        low, high = ends(space)
         count = trials * (stage + 1) // STAGES - trials * stage // STAGES
         new = low + (high - low) * rng.random((count, len(SPACE)))
         made = run(new)
         points, scores = np.vstack((points, new)), np.append(scores, made)
         if stage < STAGES - 1:
             space = narrowed(space, new, made, points, scores)
-    return points, scores
+    return space, points, scores
+
+
+def ends(space: Space) -> tuple[Numbers, Numbers]:
+    """The lower and the upper ends of ranges, (3,) each."""
+    low, high = (np.array([getattr(of, end) for of in space.values()]) for end in ("low", "high"))
+    return low, high
 
 
 def narrowed(space: Mapping[str, Any], new: Numbers, made: Numbers, points: Numbers, scores: Numbers) -> dict[str, Any]:
@@ -144,7 +178,13 @@ def regrets(surface: str, searcher: Callable[..., Searched], examples: int, numb
     ]
 
 
-SEARCHERS: Mapping[str, Callable[..., Searched]] = {"staged": staged, "random": random, "Sobol'": sobol, "TPE": tpe}
+SEARCHERS: Mapping[str, Callable[..., Searched]] = {
+    "staged": staged,
+    "refined": refined,
+    "random": random,
+    "Sobol'": sobol,
+    "TPE": tpe,
+}
 WAYS = ("best score", "best score, confirmed", "recommended", "recommended, confirmed")
 
 
