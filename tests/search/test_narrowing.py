@@ -124,13 +124,15 @@ def test_only_the_order_of_the_scores_matters_to_ranges_and_evidence(
     old, values = case
     scores = data.draw(st.lists(st.integers(-9, 9), min_size=len(values), max_size=len(values)))
 
-    def result(transformed: Sequence[float], direction: str = "maximize") -> tuple[Any, ...]:
-        made = one(old, values, top=min(5, len(values)), scores=transformed, direction=direction)
-        return made.space, made.used, made.ranges["x"].evidence
+    def made(transformed: Sequence[float], direction: str = "maximize") -> Any:
+        return one(old, values, top=min(5, len(values)), scores=transformed, direction=direction)
 
-    plain = result([float(s) for s in scores])
-    assert result([math.exp(s / 3) for s in scores]) == plain
-    assert result([-(float(s) ** 3) for s in scores], "minimize") == plain
+    plain = made([float(s) for s in scores])
+    for other in (made([math.exp(s / 3) for s in scores]), made([-(float(s) ** 3) for s in scores], "minimize")):
+        assert (other.used, other.ranges["x"].evidence) == (plain.used, plain.ranges["x"].evidence)
+        # How steeply scores rise at a bound is a matter of their size; a range does not narrow away from such an edge.
+        if not (plain.ranges["x"].edges or other.ranges["x"].edges):
+            assert other.space == plain.space
 
 
 @given(st.lists(st.floats(0, 1), min_size=5, max_size=40))
