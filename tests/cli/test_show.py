@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from commands import START, TINY, Cli, Made
 
+from hpsearch import __version__
 from hpsearch.api import Trials
 from hpsearch.cli.options import Format
 from hpsearch.cli.show import wants_curves, with_curves
@@ -19,7 +20,7 @@ from hpsearch.records import Completed
 from hpsearch.reports.tables import BLOCKS, DIGITS, run_by_line
 from hpsearch.store import Owner, open_store
 
-_VERSIONS = {"hpsearch": version("hpsearch"), "numpy": version("numpy")}
+_VERSIONS = {"hpsearch": __version__, "numpy": version("numpy")}
 SPACE = """\
 optimizer = { choices = ["sgd", "momentum"] }
 momentum = { low = 0.5, high = 0.9 }

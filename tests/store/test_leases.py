@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored import Rows, claim
 
+from hpsearch import __version__
 from hpsearch.records import Completed, Failed, Pruned, Report, Stage
 from hpsearch.store import Owned, Owner, Store, leases
 from hpsearch.store.leases import BEAT_EVERY_S, GIVEN_BACK, LEASE, PROCESS_GONE, SILENT, STILL_S, Watch, utc_now
@@ -141,7 +142,7 @@ def test_a_process_is_known_by_more_than_its_number(gone: Owner, me: Owner) -> N
 def test_an_owner_as_text(me: Owner) -> None:
     assert Owner.from_json(me.to_json()) == me
     assert Owner.current().run != me.run
-    assert me.hpsearch == version("hpsearch")
+    assert me.hpsearch == __version__
     assert me.numpy == version("numpy")
     plain = json.loads(me.to_json())
     # One of a later version, and one from before versions were kept.
