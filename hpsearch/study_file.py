@@ -301,7 +301,7 @@ def _parse_space(plain: Mapping[str, Any], kind: Kind, fixed: Mapping[str, Value
             space[name] = parameter = _where_fixed(name, parameter, other, fixed[other])
     try:
         check_conditions(space)
-        combinations(space)
+        combinations(space)  # refuses too many
     except BadSpace as error:
         raise BadStudyFile(f"[space] {error}") from error
     return space

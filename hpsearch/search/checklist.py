@@ -189,15 +189,15 @@ def _unseen(at: Results) -> Iterator[tuple[str, str]]:
         return
     params, known = delivered(of.of.space, of.params), kinds.parameters(of.of)
     run = [stage for stage in at.stages if at.store.counts(stage).finished]
-    every = [*((name, made.verdict in ("clear", "weak")) for name, made in at.ranges.items())]
-    every += [(name, strongest.p <= CLEAR) for name, strongest in at.evidence.items()]
-    matter = {delivered_as(name, at.of.space[name]) for name, matters in every if matters and name in at.of.space}
+    matter = [name for name, made in at.ranges.items() if made.verdict in ("clear", "weak")]
+    matter += [name for name, strongest in at.evidence.items() if strongest.p <= CLEAR]
+    mattering = {delivered_as(name, at.of.space[name]) for name in matter if name in at.of.space}
     for name, parameter in of.of.space.items():
         own = delivered_as(name, parameter)
         value = params.get(own)
-        if isinstance(parameter, Categorical) or not isinstance(value, int | float) or not holds(parameter, params):
+        if own not in mattering:  # one without effect is near a bound by chance
             continue
-        if own not in matter:  # one without effect is near a bound by chance
+        if isinstance(parameter, Categorical) or not isinstance(value, int | float) or not holds(parameter, params):
             continue
         natural = reachable(known[own], parameter) if own in known else (None, None)
         same = [other for stage in run for of_name, other in stage.space.items() if delivered_as(of_name, other) == own]

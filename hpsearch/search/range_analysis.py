@@ -177,11 +177,6 @@ class NarrowedRange:
     scored: int = field(default=0, repr=False)  # number of complete trials that use it
 
     @property
-    def at_edge(self) -> Side | None:
-        """The bound towards which the score still rises; the first where both are."""
-        return self.edges[0].side if self.edges else None
-
-    @property
     def verdict(self) -> Literal["clear", "weak", "none"] | None:
         """The strength of the evidence that the parameter matters; None where nothing can be said of it."""
         p, before = self.evidence, self.before

@@ -80,7 +80,7 @@ def test_of_an_only_trial_nobody_knows_how_good_it_is(store: Store) -> None:
 def test_an_edge_is_to_be_widened_and_the_action_that_does_it_comes_last(store: Store) -> None:
     seen = checklist(store, [made_stages.make(store, rising, images=400)])
     lr = seen.ranges["lr"]
-    assert lr.at_edge == "high"
+    assert [edge.side for edge in lr.edges] == ["high"]
     assert isinstance(lr.after, Float)
     assert isinstance(lr.widened, Float)
     assert lr.after.high <= 1.0 < lr.widened.high
@@ -125,7 +125,7 @@ def test_a_trial_of_another_stage_is_named_with_it(store: Store) -> None:
 def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
     space = {**made_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=(1e-4, 1.0))}
     seen = checklist(store, [made_stages.make(store, rising, images=400, space=space)])
-    assert seen.ranges["lr"].at_edge == "high"
+    assert [edge.side for edge in seen.ranges["lr"].edges] == ["high"]
     width = asked(seen, "ranges")
     assert str(width.answers[0]).endswith("its limit allows no wider range")
     assert (width.verdict, width.action) == ("ok", None)
@@ -227,7 +227,7 @@ def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
     stage = made_stages.make(store, humped, images=400)
     seen = checklist(store, [stage], top=6)
     lr = seen.ranges["lr"]
-    assert (lr.at_edge, lr.widened) == (None, None)
+    assert (lr.edges, lr.widened) == ((), None)
     assert lr.evidence is not None
     assert lr.evidence < 0.01
     assert has(seen, "lr matters")
