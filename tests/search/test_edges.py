@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import edges as simulated
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from made_stages import as_number
 from numpy.typing import NDArray
 
-from hpsearch.search.edges import find_edges
+from hpsearch.search.edges import Edge, find_edges, with_earlier
 from hpsearch.space import Float, Int, Value
 
 Array = NDArray[np.float64]
@@ -143,3 +144,12 @@ def test_an_optimum_a_tenth_of_the_range_inside_is_no_edge(shape: str) -> None:
 def test_what_is_to_be_had_beyond_a_bound_is_seen(shape: str) -> None:
     assert simulated.gain(shape, 1.2) >= 0.02
     assert _alarms(shape, 1.2, 100, 1000) >= 0.9
+
+
+def test_an_edge_that_an_earlier_stage_saw_too_is_the_stage_s_own_and_moves_as_far_as_the_wider_range_says() -> None:
+    own = Edge("high", 1.0, 0.01, 0.1, 50, reach=0.1)
+    wider = Edge("high", 1.0, 0.001, 0.2, 80, reach=0.5, stage="a/stage-01")
+    low = Edge("low", 0.0, 0.01, None, 30, reach=0.2, stage="a/stage-01")
+    assert with_earlier([own], [wider, low]) == (replace(own, reach=0.5), low)
+    assert with_earlier([], [wider]) == (wider,)
+    assert with_earlier([replace(own, reach=0.9)], [wider]) == (replace(own, reach=0.9),)
