@@ -1,0 +1,63 @@
+"""The application: routers, errors as problems, and what lives as long as the server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from hpsearch import __version__
+from hpsearch.errors import HpsearchError, UnknownSearch
+from hpsearch.service.database import open_service
+from hpsearch.service.settings import Settings
+from hpsearch.store.engine import Database
+
+API = "/hp/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """What the routes share; it is ``request.app.state.hub``."""
+
+    settings: Settings
+    database: Database  # the service's own
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application of a server.
+
+    Args:
+        settings: The server's; the study database exists.
+    """
+    hub = Hub(settings, open_service(settings.storage))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            hub.database.close()
+
+    app = FastAPI(
+        title="hpsearch",
+        version=__version__,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
+        redoc_url=None,
+        root_path=settings.prefix,
+        lifespan=lifespan,
+    )
+    app.state.hub = hub
+    app.add_exception_handler(HpsearchError, _problem)
+    return app
+
+
+async def _problem(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error as RFC 9457 has it: 404 for what is not there, 400 for other bad input, 500 for a failure."""
+    assert isinstance(error, HpsearchError)
+    status = 404 if isinstance(error, UnknownSearch) else 400 if error.exit_code == 2 else 500
+    body = {"type": "about:blank", "title": type(error).__name__, "status": status, "detail": str(error)}
+    return JSONResponse(body, status, media_type="application/problem+json")

@@ -1,0 +1,52 @@
+"""The server: a socket, and the application behind it until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+import uvicorn
+
+from hpsearch.errors import BadArgument
+from hpsearch.service.app import create_app
+from hpsearch.service.settings import Settings
+from hpsearch.store import open_store
+
+_GRACE_S = 5  # for requests that are under way when the server ends
+
+
+def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        settings: The server's; its study database is made where it is missing.
+        on_ready: Called with the address once the server listens.
+
+    Raises:
+        BadArgument: The port is taken or not one.
+    """
+    open_store(settings.storage, create=True, write=True).close()
+    with closing(_listen(settings)) as listening:
+        config = uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            ssl_certfile=settings.certfile,
+            ssl_keyfile=settings.keyfile,
+        )
+        on_ready(settings.url(listening.getsockname()[1]))
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server(
+            (settings.host, settings.port), family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        )
+    except (OSError, OverflowError) as error:
+        raise BadArgument("port", settings.port, f"cannot be used ({error})", "use another, or 0 for any") from error

@@ -1,0 +1,35 @@
+"""Settings of a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpsearch.records import DEFAULT_STORAGE
+from hpsearch.study_file import STUDIES_FOLDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a server serves, where, and to whom; the fields are the options of ``hpsearch serve``."""
+
+    storage: str = str(DEFAULT_STORAGE)  # the study database: a SQLite file or an SQLAlchemy URL
+    host: str = "127.0.0.1"
+    port: int = 8080  # 0: any that is free
+    studies: Path = STUDIES_FOLDER  # folder of the study files that may be started
+    at_once: int = 1  # jobs that run at the same time on this machine
+    writable: bool = False  # whether the Optuna dashboard may change studies
+    prefix: str = ""  # path under which a proxy serves this server: ``/tools``
+    certfile: Path | None = None  # TLS certificate and its key
+    keyfile: Path | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """True if only this machine can reach it."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+    def url(self, port: int) -> str:
+        """Return the address of the server that listens at a port."""
+        scheme = "http" if self.certfile is None else "https"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{port}"
