@@ -20,6 +20,7 @@ from clusters import cluster  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 if TYPE_CHECKING:
+    from browser import Browser
     from postgres import Server
 
 # A law is no slower to be true on a busy machine: no example is failed for its time.
@@ -68,3 +69,16 @@ def scheduler() -> Iterator[str]:
     with cluster() as made:
         until(made.ready, what="the workers of Dask")
         yield made.address
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium, which all tests share: each opens tabs of its own."""
+    from browser import CHROMIUM, started
+
+    for package in ("axe_core_python", "choreographer"):
+        pytest.importorskip(package)
+    if CHROMIUM is None:
+        pytest.skip("no Chromium to open pages in")
+    with started() as browser:
+        yield browser
