@@ -1,9 +1,11 @@
-"""The JSON form of records: that of ``--format json``, files and HTTP answers."""
+"""The JSON form of records, that of ``--format json``, files and HTTP answers; and values of TOML."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 from collections.abc import Callable, Mapping, Set
 from datetime import date, timedelta
 from enum import Enum
@@ -61,3 +63,18 @@ def to_plain(record: Any, *, word: Callable[[Action | Argument], str] | None = N
     if hasattr(record, "tolist"):  # NumPy's arrays and scalars
         return plain(record.tolist())
     raise TypeError(f"{type(record).__name__} has no JSON form")
+
+
+def toml_key(name: str) -> str:
+    """Return a name as a key of TOML."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else to_toml(name)
+
+
+def to_toml(value: Any) -> str:
+    """Return plain data as one value of TOML."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{toml_key(key)} = {to_toml(of)}' for key, of in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(to_toml, value))}]"
+    # JSON's texts are TOML's, but for one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

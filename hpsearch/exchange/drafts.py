@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from typing import Any
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives.user.placeholders import OWN, names
 from hpsearch.records import Direction
+from hpsearch.serialization import to_toml, toml_key
 from hpsearch.space import parameter_from_dict
 from hpsearch.study_file import parse
 
@@ -74,42 +73,28 @@ class Draft:
         """Return the study file."""
         lines = [f"# A study file: what to search. `hpsearch check {self.name}` says what it would do."]
         lines += [f"# Note: {note}" for note in self.notes]
-        lines += [f"name = {_toml(self.name)}", "", "[objective]"]
+        lines += [f"name = {to_toml(self.name)}", "", "[objective]"]
         for key, value in self.objective.items():
             lines += [f"# {_ABOUT[key]}:"] if key in _ABOUT else []
-            lines.append(f"{key} = {_toml(value)}")
+            lines.append(f"{key} = {to_toml(value)}")
         if "direction" not in self.objective:
             lines += _DIRECTION.splitlines()
         if "command" in self.objective:
             lines += _FURTHER.splitlines()
         lines += [line for line in _OPTIONS.splitlines() if line[2:].split()[0] not in self.objective]
         if self.fixed:
-            lines += ["", "[fixed]", *(f"{_key(name)} = {_toml(value)}" for name, value in self.fixed.items())]
+            lines += ["", "[fixed]", *(f"{toml_key(name)} = {to_toml(value)}" for name, value in self.fixed.items())]
         if self.space or self.open or "command" in self.objective:
             lines += ["", "[space]"]
-            lines += [f"{_key(name)} = {_toml(range_)}" for name, range_ in self.space.items()]
-            lines += [f"# {_key(name)} = {{ low = ..., high = ... }}  # {what}" for name, what in self.open.items()]
+            lines += [f"{toml_key(name)} = {to_toml(range_)}" for name, range_ in self.space.items()]
+            lines += [f"# {toml_key(name)} = {{ low = ..., high = ... }}  # {what}" for name, what in self.open.items()]
         else:
             lines += ["", "# Without [space] trial.suggest_float(...) and the like give the ranges.", "# [space]"]
             lines += ["# lr = { low = 1e-5, high = 0.1, log = true }"]
         for section, values in (("trials", self.trials), ("pruning", self.pruning)):
             if values:
-                lines += ["", f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+                lines += ["", f"[{section}]", *(f"{key} = {to_toml(value)}" for key, value in values.items())]
         return "\n".join([*lines, ""])
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
-
-
-def _toml(value: Any) -> str:
-    """Return a value as TOML has it."""
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{_key(key)} = {_toml(of)}' for key, of in value.items())} }}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    # JSON's texts are TOML's, but for one character.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def draft(

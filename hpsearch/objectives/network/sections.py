@@ -10,7 +10,7 @@ from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.objectives.network.kind import HYPERPARAMETERS, LR_SCHEDULES, MAX_LAYERS, MAX_UNITS, hidden_sizes
 from hpsearch.objectives.sections import Count, Section, Seed
 from hpsearch.records import Direction
-from hpsearch.space import Space, contains, possible
+from hpsearch.space import Categorical, Space, contains, possible
 from hpsearch.text import either
 
 
@@ -38,6 +38,9 @@ def _size_or_zero(value: object) -> object:
     return value if type(value) is int and value == 0 else _size(value)
 
 
+# Of a study file that a client of a service sends: the keys of ``[data]``, none of which is about a file, and sizes.
+SENT_DATA = ("name", "train", "validation", "test", "seed", "stratify", "scale")
+SENT_EPOCHS, SENT_LAYERS, SENT_UNITS = 1_000, 20, 2_000
 Units = Annotated[int, Field(ge=1, le=MAX_UNITS, strict=True)]
 Size = Annotated[int | float, BeforeValidator(_size)]
 SizeOrZero = Annotated[int | float, BeforeValidator(_size_or_zero)]
@@ -190,3 +193,37 @@ class NetworkSections(Section):
         if single and True in possible("batch_norm", space, self.settings):
             where = "[training] batch_size = 1" if sizes is None else "[space] batch_size may be 1"
             raise BadStudyFile(f"{where}, and batch_norm needs mini-batches of at least 2")
+
+    def check_sent(self, space: Space) -> None:
+        """Check that it names its data by the name of a data set, and that its networks are of a bounded size.
+
+        Raises:
+            BadStudyFile: They are not.
+        """
+        keys = sorted(self.data.model_fields_set - set(SENT_DATA))
+        if keys or self.data.name is None:
+            what = f"{keys[0]} is about a file" if keys else "name is missing"
+            raise BadStudyFile(f"[data] {what}; a study file that is sent names a data set, with {either(SENT_DATA)}")
+        sampled, hidden = space.get("hidden"), [self.network.hidden or ()]
+        if isinstance(sampled, Categorical):
+            hidden += [hidden_sizes(str(choice)) for choice in sampled.choices]
+        layers = [len(sizes) for sizes in hidden] + _largest("hidden_layers", self.network.hidden_layers, space)
+        units = [of for sizes in hidden for of in sizes] + _largest("hidden_units", self.network.hidden_units, space)
+        for what, largest, most in (
+            ("hidden layers", max(layers), SENT_LAYERS),
+            ("units in a layer", max(units, default=0), SENT_UNITS),
+            ("epochs", self.epochs, SENT_EPOCHS),
+        ):
+            if largest > most:
+                raise BadStudyFile(f"{largest:,} {what}; a study file that is sent may have {most:,}")
+
+
+def _largest(name: str, fixed: int | None, space: Space) -> list[int]:
+    """Return the largest number that a parameter may be, fixed or sampled; none where it is not used."""
+    match space.get(name):
+        case Categorical(choices):
+            return [int(choice) for choice in choices if isinstance(choice, int)]
+        case None:
+            return [] if fixed is None else [fixed]
+        case range_:
+            return [int(range_.high)]

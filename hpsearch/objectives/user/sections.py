@@ -105,6 +105,14 @@ class UserSections(Section):
     def check(self, space: Space) -> None:
         """Check nothing: any parameter may be sampled."""
 
+    def check_sent(self, space: Space) -> None:
+        """Refuse it: an objective of the user's own is code.
+
+        Raises:
+            BadStudyFile: Always.
+        """
+        raise BadStudyFile("a study file that names code or a command cannot be sent; put it into the server's folder")
+
 
 class Function(UserObjective):
     """A Python function as the objective: ``"train.py:objective"`` or ``"package.module:name"``."""
