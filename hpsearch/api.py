@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from datetime import datetime
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from hpsearch.search.refinement import TRIALS, refine_stage
 from hpsearch.search.stage import (
     check_counts,
     check_seed,
+    comparable,
     confirmation_of,
     is_confirmation,
     latest_with_trials,
@@ -39,6 +42,7 @@ from hpsearch.search.stage import (
 )
 from hpsearch.space import Value
 from hpsearch.store import Counts, Owner, Store, open_store, store_for_import, trial_details
+from hpsearch.store.claims import Totals
 from hpsearch.store.engine import no_database_yet
 from hpsearch.store.leases import Owned
 from hpsearch.store.queries import Columns, frame, html
@@ -994,6 +998,51 @@ def searches(storage: str | Path | None = None) -> tuple[str, ...]:
     """
     with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
         return tuple(sorted({stage.search for stage in store.stages()}))
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSummary:
+    """A search in a line."""
+
+    stages: tuple[Stage, ...]  # at least one, by number
+    counts: Counts  # of the trials of all its stages
+    best: float | None  # the best score of those stages whose scores compare with the latest one's
+    finished: datetime | None  # when its last trial did (UTC)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.stages[0].search
+
+    @property
+    def metric(self) -> str:
+        """The name of its scores."""
+        return self.stages[0].metric
+
+
+def summaries(storage: str | Path | None = None) -> tuple[SearchSummary, ...]:
+    """Return all searches in a database, those whose trials finished last first.
+
+    Args:
+        storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
+    """
+    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
+        stages, totals = store.stages(), store.totals()
+    every = [_summary(tuple(of), totals) for _, of in groupby(stages, key=lambda stage: stage.search)]
+    return tuple(sorted(every, key=lambda of: of.finished or datetime.max, reverse=True))
+
+
+def _summary(stages: tuple[Stage, ...], totals: Mapping[int, Totals]) -> SearchSummary:
+    known = {stage.study_id: totals[stage.study_id] for stage in stages if stage.study_id in totals}
+    scored = [stage for stage in stages if stage.study_id in known and known[stage.study_id].ends is not None]
+    ends = [known[stage.study_id].ends or () for stage in comparable(scored, scored[-1])] if scored else []
+    best = min if stages[0].direction == "minimize" else max
+    return SearchSummary(
+        stages,
+        Counts(*map(sum, zip(*(astuple(of.counts) for of in known.values()), strict=True))),
+        best((score for of in ends for score in of), default=None),
+        max((of.finished for of in known.values() if of.finished is not None), default=None),
+    )
 
 
 def import_trials(

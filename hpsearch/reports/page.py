@@ -17,13 +17,15 @@ from hpsearch import __version__
 from hpsearch.errors import BadArgument, BadInput, MissingExtra
 from hpsearch.files import replacing
 from hpsearch.records import Argument
-from hpsearch.reports.figures.saving import script_json
-from hpsearch.reports.figures.style import DARK
+from hpsearch.reports.figures.saving import plain_figure, script_json
+from hpsearch.reports.figures.style import DARK, empty_figure, tell
 from hpsearch.text import CELL, cell, is_numeric, printable, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from jinja2 import Environment
 
 NARROWEST = 600  # screens up to this width, in px, get the layouts for phones
 HEIGHT = 420  # of a figure without a height of its own, in px
@@ -130,38 +132,49 @@ def to_html(page: Page) -> str:
     Raises:
         MissingExtra: Jinja2 is not installed.
     """
-    check_html()
-    from jinja2 import Environment, StrictUndefined  # an optional package
-
+    templates = environment()
     folder = files("hpsearch.reports") / "templates"
     plotly, script = get_plotlyjs(), (folder / "page.js").read_text("utf-8")
-    # What is marked as safe is of another type than text.
-    environment = Environment(
+    return str(
+        templates.get_template("page.html.jinja").render(
+            page=page,
+            policy=_policy(plotly, script),
+            generator=f"{GENERATOR} {__version__}",
+            style=(folder / "style.css").read_text("utf-8"),
+            settings=figure_settings(),
+            plotly=plotly,
+            script=script,
+        )
+    )
+
+
+def environment(*packages: str) -> Environment:
+    """Return the environment of the report's templates and macros, and of the ``templates`` of further packages.
+
+    Raises:
+        MissingExtra: Jinja2 is not installed.
+    """
+    check_html()
+    import jinja2  # an optional package
+
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in (*packages, "hpsearch.reports")]),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # What is marked as safe is of another type than text.
         finalize=lambda value: _line(value) if type(value) is str else value,
     )
-    environment.filters["cell"] = _cell
-    environment.filters["data"] = _figure_data
-    template = environment.from_string((folder / "page.html.jinja").read_text("utf-8"))
-    styles = [figure.figure["layout"].get("template") for section in page.sections for figure in section.figures]
-    settings = {
-        "colours": dict(DARK),
-        "narrowest": NARROWEST,
-        "height": HEIGHT,
-        "template": styles[0] if styles else None,
-    }
-    return template.render(
-        page=page,
-        policy=_policy(plotly, script),
-        generator=f"{GENERATOR} {__version__}",
-        style=(folder / "style.css").read_text("utf-8"),
-        settings=script_json(settings),
-        plotly=plotly,
-        script=script,
-    )
+    made.filters["cell"] = _cell
+    made.filters["data"] = _figure_data
+    return made
+
+
+def figure_settings() -> str:
+    """Return what all figures of a page share, as JSON for its script."""
+    template = plain_figure(tell(empty_figure(), ""))["layout"]["template"]
+    return script_json({"colours": dict(DARK), "narrowest": NARROWEST, "height": HEIGHT, "template": template})
 
 
 def _line(text: str) -> str:

@@ -9,12 +9,14 @@ whole only those are examined that had not finished, and those that have come si
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from hpsearch.constraints import is_function
 from hpsearch.errors import StageConflict
@@ -125,6 +127,42 @@ class Counts:
     def rows(self) -> int:
         """All trials there are."""
         return self.finished + self.running + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A study's trials in sum."""
+
+    counts: Counts
+    ends: tuple[float, float] | None  # the lowest and the highest score; None before there is one
+    finished: datetime | None  # when the last one did (UTC)
+
+
+def totals(connection: Connection) -> dict[int, Totals]:
+    """Return of every study that has trials their sum: a few queries for the whole database."""
+    of, score = t.trials.c, t.trial_values.c.value
+    states: dict[int, dict[str, int]] = {}
+    finished: dict[int, datetime] = {}
+    grouped = select(of.study_id, of.state, func.count(), func.max(of.datetime_complete))
+    for study_id, state, count, last in connection.execute(grouped.group_by(of.study_id, of.state)):
+        states.setdefault(study_id, {})[state] = count
+        if last is not None:
+            finished[study_id] = max(finished.get(study_id, last), last)
+    lowest_highest = (
+        select(of.study_id, func.min(score), func.max(score))
+        .select_from(t.trials.join(t.trial_values))
+        .where(of.state == "COMPLETE", t.trial_values.c.value_type == "FINITE", score <= sys.float_info.max)
+        .group_by(of.study_id)
+    )
+    ends = {study_id: (low, high) for study_id, low, high in connection.execute(lowest_highest)}
+    return {
+        study_id: Totals(
+            Counts(*(of_study.get(state, 0) for state in (*t.FINISHED, "RUNNING", "WAITING"))),
+            ends.get(study_id),
+            finished.get(study_id),
+        )
+        for study_id, of_study in states.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -371,6 +371,10 @@ class Store:
         """Return the numbers of trials by state."""
         return self._read(self._cache(stage).count).counts
 
+    def totals(self) -> dict[int, claims.Totals]:
+        """Return the trials in sum of every study that has any, by its key."""
+        return self._read(claims.totals)
+
     def sampled(self, stage: Stage) -> int:
         """Return how many trials were sampled so far, whatever became of them."""
         # Not the newest key's number: a trial that a repair has put in again is newer than those after it.
