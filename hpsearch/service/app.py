@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from hpsearch import __version__
 from hpsearch.errors import HpsearchError, UnknownSearch
 from hpsearch.service.database import open_service
+from hpsearch.service.pages import assets, routes
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import Database
 
@@ -47,10 +48,11 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
-        root_path=settings.prefix,
         lifespan=lifespan,
     )
     app.state.hub = hub
+    app.include_router(assets.ROUTER)
+    app.include_router(routes.ROUTER)
     app.add_exception_handler(HpsearchError, _problem)
     return app
 

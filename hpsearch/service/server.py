@@ -34,6 +34,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            root_path=settings.prefix,
             timeout_graceful_shutdown=_GRACE_S,
             ssl_certfile=settings.certfile,
             ssl_keyfile=settings.keyfile,

@@ -13,5 +13,15 @@ ROUTER = APIRouter(prefix="/hp", include_in_schema=False)
 
 @ROUTER.get("/")
 def searches(request: Request) -> HTMLResponse:
-    """Return the list of searches."""
-    return render(request, "searches", searches=summaries(request.app.state.hub.settings.storage))
+    """Return the page of all searches."""
+    return render(request, "searches", searches=summaries(_storage(request)))
+
+
+@ROUTER.get("/parts/searches")
+def searches_part(request: Request) -> HTMLResponse:
+    """Return their table."""
+    return render(request, "parts/searches", searches=summaries(_storage(request)))
+
+
+def _storage(request: Request) -> str:
+    return str(request.app.state.hub.settings.storage)
