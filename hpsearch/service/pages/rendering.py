@@ -34,7 +34,9 @@ def render(request: Request, template: str, /, status: int = 200, **content: Any
     ``dashboard`` (that of the Optuna dashboard).
     """
     root = request.scope.get("root_path", "")
-    text = _templates().get_template(f"{template}.html.jinja").render(base=f"{root}/hp", dashboard=f"{root}/", **content)
+    text = (
+        _templates().get_template(f"{template}.html.jinja").render(base=f"{root}/hp", dashboard=f"{root}/", **content)
+    )
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
 
 
