@@ -2,7 +2,7 @@
 
 An error is data. Nothing here or in the rooms that raise names an option (``--top``) or a command (``hpsearch
 narrow``): a message refers to an `Argument` or an `Action`, and whoever shows it puts these into words. ``str(error)``
-words them as Python does (``top=9``, ``narrow(top=5)``), `hpsearch.cli.render.word` as the command line does
+words them as Python does (``top=9``, ``narrow(top=5)``), `hpsearch.wording.word` as the command line does
 (``--top 9``, ``hpsearch narrow --top 5``). There are three ways to raise::
 
     raise BadStorage(f"{path} is not a SQLite database")                     # nothing to refer to

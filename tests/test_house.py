@@ -137,7 +137,7 @@ def test_only_the_command_line_spells_commands_and_options() -> None:
     found = [
         f"{place(path, node)} {node.value!r:.60}"
         for path in PACKAGE
-        if path.relative_to(ROOT / "hpsearch").parts[0] not in ("cli", "__main__.py")
+        if path.relative_to(ROOT / "hpsearch").parts[0] not in ("cli", "__main__.py", "wording.py")
         for node in texts(path)
         if spelled.search(str(node.value)) and "pg_dump" not in str(node.value)
     ]

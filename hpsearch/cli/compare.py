@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hpsearch.api import Search
 from hpsearch.cli import options
 from hpsearch.cli.options import Format, Group
-from hpsearch.cli.render import command, emit, emit_object, emit_record, say, worded
+from hpsearch.cli.render import emit, emit_object, emit_record, say
 from hpsearch.errors import BadArgument
 from hpsearch.records import Action
-from hpsearch.reports.tables import by_column
-from hpsearch.serialization import to_plain
+from hpsearch.representations import QUARTILES, comparison_columns
 from hpsearch.text import rounded
+from hpsearch.wording import command, worded
 
 if TYPE_CHECKING:
     from hpsearch.search.comparison import Comparison, Side
     from hpsearch.store.queries import Columns
-
-_QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 
 
 @click.command()
@@ -43,7 +41,7 @@ def compare(a: str, b: str | None, storage: str | None, other_storage: str | Non
     if output == "json":
         emit_object(result)
     elif output == "csv":
-        emit(_numbers(result), output)
+        emit(comparison_columns(result), output)
     else:
         emit(_sides(result), output)
         recommendation, *gains = result.sentences
@@ -80,7 +78,7 @@ def _sides(result: Comparison) -> Columns:
         "values to use": [side.values for side in sides],
         **{
             name.replace("_", " "): [f"{side.quartiles[i]:.4g}" if side.finished > 1 else None for side in sides]
-            for i, name in reversed(list(enumerate(_QUARTILES)))
+            for i, name in reversed(list(enumerate(QUARTILES)))
             if i != best  # it stands above
         },
         "finished trials": [str(side.finished) for side in sides],
@@ -95,17 +93,6 @@ def _sides(result: Comparison) -> Columns:
 
 def _share(count: int, side: Side) -> str:
     return f"{count} ({count / side.finished:.0%})" if count else "0"
-
-
-def _numbers(result: Comparison) -> Columns:
-    """Return a row a side, with every digit."""
-    rows: list[dict[str, Any]] = []
-    for label, side in (("A", result.a), ("B", result.b)):
-        row = to_plain(side)
-        interval, quartiles = row.pop("interval"), row.pop("quartiles")
-        row |= {f"interval_{end}": interval and interval[end] for end in ("low", "high")}
-        rows.append({"side": label, **row, **dict(zip(_QUARTILES, quartiles, strict=True))})
-    return by_column(rows)
 
 
 @click.group(cls=Group)

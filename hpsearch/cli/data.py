@@ -12,7 +12,7 @@ import numpy as np
 
 from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
-from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
+from hpsearch.cli.render import emit, emit_record, note, say, terminal
 from hpsearch.data import KNOWN, fetch, load, split, whereabouts
 from hpsearch.errors import BadInput
 from hpsearch.exchange.drafts import draft
@@ -26,6 +26,7 @@ from hpsearch.search.workflow import check_pruner, cores, estimate
 from hpsearch.space import Int, describe, shown, without_range
 from hpsearch.study_file import find, shipped, write_study
 from hpsearch.text import counted, duration, listed
+from hpsearch.wording import command, worded
 
 if TYPE_CHECKING:
     from hpsearch.data import Dataset

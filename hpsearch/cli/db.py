@@ -11,7 +11,7 @@ import click
 from hpsearch.api import Search, import_trials
 from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
-from hpsearch.cli.render import ask, command, emit, emit_object, emit_record, note, say, worded
+from hpsearch.cli.render import ask, emit, emit_object, emit_record, note, say
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.exchange.layout import all_columns
 from hpsearch.records import DEFAULT_STORAGE, Action
@@ -27,6 +27,7 @@ from hpsearch.store.maintenance.delete import plan
 from hpsearch.store.maintenance.repair import repair as mend
 from hpsearch.store.maintenance.repair import salvage as recover
 from hpsearch.text import counted
+from hpsearch.wording import command, worded
 
 if TYPE_CHECKING:
     from hpsearch.store.maintenance.check import Checked

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from hpsearch import representations
 from hpsearch.api import Evaluation, Search, plotting
 from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
-from hpsearch.cli.render import emit, emit_object, note, say, terminal, worded
+from hpsearch.cli.render import emit, emit_object, note, say, terminal
 from hpsearch.data.examples import Adjustments, read_examples
 from hpsearch.data.preprocessing import is_picture
 from hpsearch.errors import BadArgument, BadInput, EvaluationFailure, Interrupted
@@ -31,6 +32,7 @@ from hpsearch.space import shown
 from hpsearch.statistics.intervals import share_error
 from hpsearch.study_file import find
 from hpsearch.text import counted
+from hpsearch.wording import worded
 
 if TYPE_CHECKING:
     from hpsearch.data import Split
@@ -278,25 +280,11 @@ def _about(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _show_evaluation(evaluation: Evaluation, output: Format) -> None:
-    choice, evaluated = evaluation.prepared.choice, evaluation.evaluated
-    result: Any = evaluated.result
-    entry = {name: value for name, value in evaluated.entry.items() if name != "id"}
+    result: Any = evaluation.evaluated.result
     if output == "json":
-        trained: Any = evaluation.fitted
-        emit_object(
-            {
-                **entry,
-                "look": evaluated.count,
-                "why": choice.why,
-                "validation_score": choice.score,
-                "seconds": round(trained.seconds, 3),
-                **result.facts,
-            }
-        )
+        emit_object(representations.evaluation(evaluation))
     elif output == "csv":
-        row = {name: value for name, value in entry.items() if name not in ("params", "versions", "interval")}
-        row |= {"low": result.score.low, "high": result.score.high, "look": evaluated.count}
-        emit({name: [value] for name, value in {**row, **choice.params}.items()}, output)
+        emit(representations.evaluation_columns(evaluation), output)
     else:
         for line in _headlines(evaluation):
             say(line)

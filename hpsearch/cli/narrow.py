@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpsearch import representations
 from hpsearch.api import Search
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
-from hpsearch.cli.render import command, emit, emit_object, say, word, worded
+from hpsearch.cli.render import emit, emit_object, say
 from hpsearch.objectives.kinds import foreign
 from hpsearch.records import Action
-from hpsearch.reports.tables import by_column, checklist_table
+from hpsearch.reports.tables import checklist_table
 from hpsearch.search.stage import go_on
 from hpsearch.serialization import to_plain
-from hpsearch.space import describe
 from hpsearch.text import counted
+from hpsearch.wording import command, word, worded
 
 if TYPE_CHECKING:
     from hpsearch.search.narrowing import NextStage
-    from hpsearch.store.queries import Columns
 
 _DEFAULTS = {"source": "trials", "rule": "surrogate"}  # of options that are not repeated in advice
 _MARKS = {"ok": "x", "act": "!", "unknown": "?"}  # by verdict: a box that is ticked or not
@@ -55,16 +55,9 @@ def narrow(search: str | None, storage: str | None, output: Format, **request: A
     """Compute the next stage's ranges from the best trials, with the evidence."""
     narrowed = Search(search, storage=storage).narrow(**request)
     if output == "json":
-        emit_object(
-            {
-                "parent": narrowed.parent.name,
-                "stage": None if narrowed.stage is None else narrowed.stage.name,
-                **to_plain(narrowed.narrowing, word=word),
-                "remarks": narrowed.remarks,
-            }
-        )
+        emit_object(representations.narrowed(narrowed))
     elif output == "csv":
-        emit(_ranges(narrowed), output)
+        emit(representations.narrowed_columns(narrowed), output)
     else:
         show(narrowed)
         if narrowed.stage is None:
@@ -93,7 +86,7 @@ def show(narrowed: NextStage) -> None:
         best = f"the best {share} for each {' and '.join(rule['scientific'])}, out"
     say(f"{narrowed.parent.name}: ranges of {best} of {of} ({used}){note}")
     say()
-    emit(_ranges(narrowed), "table")
+    emit(representations.narrowed_columns(narrowed), "table")
     say()
     for name, range_ in narrowed.narrowing.ranges.items():
         for sentence in range_.sentences:
@@ -101,21 +94,6 @@ def show(narrowed: NextStage) -> None:
     for remark in narrowed.remarks:
         say(f"  {worded(remark)}", hanging=4)
     say()
-
-
-def _ranges(narrowed: NextStage) -> Columns:
-    return by_column(
-        [
-            {
-                "parameter": name,
-                "range": describe(range_.before),
-                "next range": describe(range_.after),
-                "kept": f"{range_.kept:.0%}",
-                "p": range_.evidence,
-            }
-            for name, range_ in narrowed.narrowing.ranges.items()
-        ]
-    )
 
 
 @click.command()

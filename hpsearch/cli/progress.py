@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.api import best_trials
 from hpsearch.cli.narrow import show
 from hpsearch.cli.options import Format
-from hpsearch.cli.render import command, emit, emit_object, note, say, speed, terminal
+from hpsearch.cli.render import emit, emit_object, note, say, speed, terminal
 from hpsearch.errors import EvaluationFailure
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Completed, Sentence, Stage
@@ -22,6 +22,7 @@ from hpsearch.search.noise import error_of_first
 from hpsearch.search.results import Results
 from hpsearch.search.workflow import Listener
 from hpsearch.text import counted
+from hpsearch.wording import command
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,12 +1,9 @@
-"""Rendering of what commands print: tables, CSV and JSON, notes, and errors and actions put into words."""
+"""Rendering of what commands print: tables, CSV and JSON, notes, and errors in one line."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import re
-import shlex
 import shutil
 import sys
 import textwrap
@@ -17,68 +14,21 @@ import click
 
 from hpsearch.cli.options import Format
 from hpsearch.errors import BadInput, HpsearchError
-from hpsearch.records import DEFAULT_STORAGE, DEFAULT_STUDY, Action, Argument, Sentence
+from hpsearch.records import Sentence
+from hpsearch.representations import by_row, one_row, write_csv
 from hpsearch.serialization import to_plain
-from hpsearch.text import CELL, duration, is_missing, is_numeric, printable, printable_line
+from hpsearch.text import CELL, duration, is_numeric, printable, printable_line
 from hpsearch.text import cell as plain_cell
+from hpsearch.wording import word, worded
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from hpsearch.store.queries import Columns
 
-# Options that are not called as the API's arguments are.
-OPTIONS = {
-    "source": "--from",
-    "form": "--format",
-    "ranges": "--range",
-    "parameters": "--parameter",
-    "numbers": "--trial",
-}
-POSITIONAL = ("kind", "search", "study", "name", "path")  # arguments without an option, in this order
-_HIDDEN = "***"  # stands for a password in a URL, as SQLAlchemy shows it
 _LONGEST_WORD = 30  # longer ones, such as paths, are broken where a table has no room
 # What `json.dumps` leaves raw: controls, marks that turn the direction of writing, halves of characters.
 _RAW = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def word(mention: Action | Argument) -> str:
-    """Return an action as a command, an argument as an option."""
-    if isinstance(mention, Action):
-        return command(mention)
-    if mention.name == "by" or mention.value is None:
-        return option(mention.value or mention.name)
-    return f"{option(mention.name)} {mention.value}"
-
-
-def option(name: str) -> str:
-    """Return the option of an argument: ``--top``."""
-    return OPTIONS.get(name, f"--{name.replace('_', '-')}")
-
-
-def command(action: Action) -> str:
-    """Return an action as a command for a shell: ``hpsearch narrow mnist --top 5 --expand``.
-
-    The storage is left out where the command means it without being told.
-    """
-    given = {name: value for name, value in action.arguments.items() if value is not None and value is not False}
-    storage = given.pop("storage", None)
-    if action.kind in ("start", "train") and given.get("search") == DEFAULT_STUDY:
-        del given["search"]  # what these commands mean without a name
-    if "by" in given:
-        given[given.pop("by")] = True
-    if action.kind == "evaluate" and "again" in given:
-        given["save"] = "model.npz"  # in Python the result holds the model
-    words = ["hpsearch", *action.kind.split()]
-    words += [str(given.pop(name)) for name in POSITIONAL if name in given]
-    for name, value in given.items():
-        for each in value if isinstance(value, list | tuple) else [value]:
-            words += [option(name)] if each is True else [option(name), str(each)]
-    if storage is not None and str(storage) != (os.environ.get("HPSEARCH_STORAGE") or str(DEFAULT_STORAGE)):
-        # A password does not belong on a screen, and without it the rest is of no use.
-        secret = "://" in str(storage) and ("@" in str(storage) or "?" in str(storage))
-        words += ["--storage", "URL" if secret or _HIDDEN in str(storage) else str(storage)]
-    return shlex.join(words)
 
 
 def explained(error: Exception) -> tuple[str, int]:
@@ -151,21 +101,12 @@ def note(text: str | Sentence) -> None:
     say(f"note: {worded(text)}", stderr=True)
 
 
-def worded(text: str | Sentence | Action) -> str:
-    """Return a sentence or an action as the command line words it."""
-    return text if isinstance(text, str) else text.worded(word) if isinstance(text, Sentence) else command(text)
-
-
 def emit(columns: Columns, form: Format, *, title: str | None = None) -> None:
     """Print rows, given by column, with every digit as CSV or JSON; a title stands above a table only."""
-    rows = zip(*columns.values(), strict=True)
     if form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        most = CELL if sys.stdout.isatty() else None
-        writer.writerow(printable(name, most) for name in columns)
-        writer.writerows([_csv_cell(value, most) for value in row] for row in rows)
+        write_csv(columns, sys.stdout, most=CELL if sys.stdout.isatty() else None)
     elif form == "json":
-        emit_object([dict(zip(columns, row, strict=True)) for row in rows])
+        emit_object(by_row(columns))
     else:
         if title:
             say(title)
@@ -188,12 +129,7 @@ def emit_record(record: Any, form: Format) -> None:
     if form == "json":
         emit_object(record)
         return
-    plain = to_plain(record, word=word)
-    emit({k: [json.dumps(v) if isinstance(v, list | dict) else v] for k, v in plain.items()}, form)
-
-
-def _csv_cell(value: Any, most: int | None) -> Any:
-    return "" if is_missing(value) else printable(value, most) if isinstance(value, str) else value
+    emit(one_row(record), form)
 
 
 def cell(value: object) -> str:

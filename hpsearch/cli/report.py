@@ -12,13 +12,14 @@ import click
 
 from hpsearch.api import Search
 from hpsearch.cli import options
-from hpsearch.cli.render import say, word
+from hpsearch.cli.render import say
 from hpsearch.errors import BadInput
 from hpsearch.files import expanded
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.reports import WORDS
 from hpsearch.service import dashboard as server
 from hpsearch.store import open_store
+from hpsearch.wording import word
 
 _STDOUT = "-"
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpsearch import representations
 from hpsearch.api import Search
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
 from hpsearch.cli.progress import Display
-from hpsearch.cli.render import emit, emit_object, note, say, worded
+from hpsearch.cli.render import emit, emit_object, note, say
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table
 from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.refinement import BATCH, TRIALS
 from hpsearch.text import counted
+from hpsearch.wording import worded
 
 if TYPE_CHECKING:
-    from hpsearch.search.best import Confirmed
     from hpsearch.search.confirmation import Confirmation
 
 _REASONS = 3  # of failures that confirm shows
@@ -101,9 +101,7 @@ def stop(search: str | None, storage: str | None, output: Format) -> None:
     """
     runs = Search(search, storage=storage).stop()
     if output != "table":
-        rows = [
-            {"stage": run.stage, "host": run.owner.host, "pid": run.owner.pid, "trials": run.trials} for run in runs
-        ]
+        rows = representations.stopped(runs)
         emit_object({"asked": rows}) if output == "json" else emit(by_column(rows), output)
         return
     for run in runs:
@@ -127,7 +125,7 @@ def retry(search: str | None, stage: int | None, numbers: tuple[int, ...], stora
     """
     again = Search(search, storage=storage).retry(stage=stage, numbers=numbers)
     if output == "json":
-        emit_object({"stage": again.stage.name, "trials": again.numbers, "next": again.following})
+        emit_object(representations.retried(again))
     elif output == "csv":
         emit({"stage": [again.stage.name] * len(again.numbers), "trial": [*again.numbers]}, output)
     elif not again.numbers:
@@ -156,48 +154,12 @@ def confirm(search: str | None, storage: str | None, output: Format, **request: 
         done = Search(search, storage=storage).confirm(**request, listener=display)
     state = done.state
     if output == "json":
-        counts = done.summary.counts
-        emit_object(
-            {
-                "confirmation": state.confirmation.name,
-                "stage": state.stage,
-                "metric": state.confirmation.metric,
-                "level": next((of.interval.level for of in state.ranking if of.interval is not None), None),
-                "finished": counts.finished,
-                "failed": counts.failed,
-                "run_now": done.summary.recorded,
-                "seconds": round(done.summary.seconds, 3),
-                "ended_by": done.summary.ended_by,
-                "settings": [
-                    {**_row(state.stage, of), "scores": dict(sorted(of.scores.items())), "params": of.setting.params}
-                    for of in state.ranking
-                ],
-            }
-        )
+        emit_object(representations.confirmation(done))
     elif output == "csv":
-        emit(by_column([{**_row(state.stage, of), **of.setting.params} for of in state.ranking]), output)
+        emit(representations.confirmation_columns(done), output)
     else:
         _show(done)
         say(worded(Search(state.confirmation.search, storage=storage).checklist().next.sentence))
-
-
-def _row(stage: str, of: Confirmed) -> dict[str, Any]:
-    """Return everything known of a setting but its values."""
-    return {
-        "stage": stage,
-        "trial": of.trial,
-        "mean": of.mean,
-        "low": of.interval and of.interval.low,
-        "high": of.interval and of.interval.high,
-        "covers": of.covers,
-        "repeats": of.repeats,
-        "failed": of.failed,
-        "original": of.setting.score,
-        "p": of.p,
-        "compared": of.compared,
-        "distinguishable": of.distinguishable,
-        "mean_validation_loss": of.mean_loss if math.isfinite(of.mean_loss) else None,
-    }
 
 
 def _show(done: Confirmation) -> None:

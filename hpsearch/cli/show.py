@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from hpsearch import representations
 from hpsearch.api import Search, Trials
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
-from hpsearch.cli.render import (
-    command,
-    emit,
-    emit_object,
-    emit_record,
-    least_width,
-    say,
-    screen_width,
-    terminal,
-    word,
-    worded,
-)
+from hpsearch.cli.render import emit, emit_object, emit_record, least_width, say, screen_width, terminal
 from hpsearch.errors import Argument, BadArgument, BadInput
 from hpsearch.objectives.kinds import epochs, reports_noise, used
-from hpsearch.records import CURVES, HITS, OUTPUT, REASON, SECONDS, VALIDATION_LOSS, Action
+from hpsearch.records import OUTPUT, Action
 from hpsearch.reports.tables import (
     RECENT,
     Scale,
-    confirmation_row,
     confirmations_table,
     pruning_lines,
     ranges_table,
-    run_by,
     run_by_line,
     shows_blocks,
     status_table,
-    trials_table,
     with_error,
 )
-from hpsearch.serialization import to_plain
 from hpsearch.space import shown
 from hpsearch.text import counted, decimals, rounded
+from hpsearch.wording import command, worded
 
 if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial, Overview
@@ -50,14 +36,6 @@ if TYPE_CHECKING:
     from hpsearch.store.queries import Columns
     from hpsearch.store.trial_details import TrialDetails
 
-_SHOWN = (
-    SECONDS,
-    REASON,
-    VALIDATION_LOSS,
-    HITS,
-    CURVES,
-    OUTPUT,
-)  # attributes that stand elsewhere, or are for programs
 _STATES = ("complete", "fail", "pruned", "running", "waiting")
 _MANY = 500  # with more trials, reading their curves takes longer than all the rest
 
@@ -95,16 +73,11 @@ def status(
         if value is not None:
             plain = None if value is True else value
             raise BadArgument(name, plain, "status is shown once", "add --watch, or leave it out")
-    table = output == "table"
-    stages = Search(search, storage=storage).status(recent=RECENT if table else None)
-    columns = status_table([(row.stage, row.counts, row.best, row.error) for row in stages], full=not table)
-    if not table:
-        columns["run_by"] = [run_by(row.finishers) for row in stages]
-        columns["abandoned"] = [row.abandoned for row in stages]
-        columns["confirmation"] = [row.confirmation and confirmation_row(row.confirmation) for row in stages]
-    emit(columns, output)
-    if not table:
+    stages = Search(search, storage=storage).status(recent=RECENT if output == "table" else None)
+    if output != "table":
+        emit(representations.status(stages), output)
         return
+    emit(status_table([(row.stage, row.counts, row.best, row.error) for row in stages]), output)
     for line in pruning_lines([row.stage for row in stages]):
         say(line)
     who = run_by_line([row.finishers for row in stages], recent=any(row.counts.rows > RECENT for row in stages))
@@ -159,19 +132,20 @@ def trials(
     if not full and not rows.columns["number"]:
         say(f"{rows.stage.name} has no trial{' like that' if state or top else ' yet'}")
         return
-    emit(with_curves(rows, rows.table(full=full), output, requested=curves), output, title=rows.stage.name)
+    if full:
+        emit(representations.trials(rows, csv=output == "csv"), output)
+    else:
+        emit(with_curves(rows, rows.table(full=False), requested=curves), output, title=rows.stage.name)
 
 
 def _show_one(trial: TrialDetails, output: Format) -> None:
     """Print everything that is kept of a trial."""
-    row = {key: trial.row[key] for key in ("state", "score", "reason", "seconds", "started", "finished")}
-    others = {key: value for key, value in trial.attributes.items() if key not in _SHOWN}
-    whole = {"stage": trial.stage.name, "trial": trial.row["number"], **row, "params": trial.params}
-    whole |= {"curve": list(trial.curve), "attributes": others, OUTPUT: trial.attributes.get(OUTPUT)}
     if output != "table":
-        emit_record(whole, output)
+        emit_record(representations.trial(trial), output)
         return
-    say(f"{trial.stage.name} trial {trial.row['number']}: {row['state'].lower()}")
+    say(f"{trial.stage.name} trial {trial.row['number']}: {trial.row['state'].lower()}")
+    row = trial.row
+    others = {key: value for key, value in trial.attributes.items() if key not in representations.ELSEWHERE}
     cells = {trial.stage.metric: row["score"], "reason": row["reason"], "seconds": row["seconds"], **trial.params}
     cells |= {"curve": " ".join(f"{point:.4g}" for point in trial.curve) or None, **others}
     for name, value in cells.items():
@@ -190,15 +164,11 @@ def wants_curves(requested: bool | None, output: Format, trials: int) -> bool:
     return output == "table" and trials <= _MANY and sys.stdout.isatty()
 
 
-def with_curves(trials: Trials, table: Columns, output: Format, *, requested: bool | None) -> Columns:
+def with_curves(trials: Trials, table: Columns, *, requested: bool | None) -> Columns:
     """Return a table of trials with a column of curves, or unchanged where the terminal is too narrow."""
     if trials.curves is None:
         return table
     curves = [trials.curves.get(number, ()) for number in table["trial"]]
-    if output == "json":
-        return table | {"curve": [[v if math.isfinite(v) else None for v in curve] for curve in curves]}
-    if output == "csv":
-        return table | {"curve": [" ".join(map(repr, curve)) for curve in curves]}
     if not any(curves) and not requested:
         return table
     scale = Scale.of(curves, epochs=epochs(trials.stage), blocks=shows_blocks(sys.stdout.encoding))
@@ -218,32 +188,9 @@ def best(search: str | None, stage: int | None, storage: str | None, output: For
     """
     best, confirmation = Search(search, storage=storage).best_of(stage=stage)
     if output == "json":
-        emit_object(
-            {
-                "stage": best.stage,
-                "trial": best.trial,
-                best.metric: best.score,
-                "standard_error": best.error,
-                "interval": best.interval,
-                "corrected": best.corrected,
-                "corrected_interval": best.corrected_interval,
-                "tied": list(best.tied) if best.known else None,
-                "compared": len(best.ties),
-                "paired": best.paired,
-                "params": best.params,
-                "confirmation": confirmation and confirmation_row(confirmation),
-            }
-        )
+        emit_object(representations.best(best, confirmation))
     elif output == "csv":
-        intervals = {"interval": best.interval, "corrected_interval": best.corrected_interval}
-        ends: Columns = {
-            f"{name}_{end}": [interval and getattr(interval, end)]
-            for name, interval in intervals.items()
-            for end in ("low", "high")
-        }
-        first = {name: cells[:1] for name, cells in best.columns.items()}
-        ties: Columns = {"ties": [len(best.tied) if best.known else None]}
-        emit(trials_table(best.of, first, full=True) | {"corrected": [best.corrected], **ends, **ties}, output)
+        emit(representations.best_columns(best), output)
     else:
         _say_best(best, storage)
         _say_confirmation(confirmation, best.trial)
@@ -298,13 +245,10 @@ def recommend(search: str | None, stage: int | None, storage: str | None, output
     They are chosen by all trials and confirmations instead of the best single score.
     """
     recommended = Search(search, storage=storage).recommend(stage=stage)
-    row = to_plain(recommended, word=word)
     if output == "json":
-        emit_object(row | {"sentences": [worded(sentence) for sentence in recommended.sentences]})
+        emit_object(representations.recommendation(recommended))
     elif output == "csv":
-        values, ends = row.pop("params"), row.pop("interval") or {}
-        row |= {"low": ends.get("low"), "high": ends.get("high")} | {f"param:{name}": of for name, of in values.items()}
-        emit({name: [value] for name, value in row.items()}, output)
+        emit(representations.recommendation_columns(recommended), output)
     else:
         first, *others = recommended.sentences
         say(worded(first))

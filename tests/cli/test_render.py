@@ -27,12 +27,13 @@ from hpsearch import Search
 from hpsearch.__main__ import main
 from hpsearch.cli import terminal
 from hpsearch.cli.progress import fitting
-from hpsearch.cli.render import command, emit, explained, least_width, note, say, word
+from hpsearch.cli.render import emit, explained, least_width, note, say
 from hpsearch.cli.terminal import table
 from hpsearch.errors import BadArgument, HpsearchError, UnknownSearch
 from hpsearch.records import Action, Argument, Sentence
 from hpsearch.serialization import to_plain
 from hpsearch.space import Float
+from hpsearch.wording import command, word
 
 
 @pytest.mark.parametrize(

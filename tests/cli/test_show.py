@@ -93,7 +93,7 @@ def test_where_there_is_no_room_there_is_no_column(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     for width, requested, more in (("95", None, 0), ("95", True, 1), ("110", None, 1)):
         monkeypatch.setenv("COLUMNS", width)
-        assert len(with_curves(trials, table, "table", requested=requested)) == len(table) + more
+        assert len(with_curves(trials, table, requested=requested)) == len(table) + more
 
 
 def test_best_has_intervals_and_ties_for_people_and_for_programs(searched: Cli) -> None:

@@ -16,7 +16,6 @@ import pytest
 from made_stages import as_number, edgeless
 
 from hpsearch.api import Search
-from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action, Completed
 from hpsearch.search import results
@@ -33,6 +32,7 @@ from hpsearch.search.stage import made_from, resolve_stage
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, Float, Space, Value
 from hpsearch.store import Store
+from hpsearch.wording import word
 
 
 def rising(number: int, params: Mapping[str, Value]) -> float:
