@@ -17,6 +17,7 @@ OPTIONS = {
     "parameters": "--parameter",
     "numbers": "--trial",
 }
+NEGATED = ("curves",)  # options whose absence does not mean no: ``--no-curves`` does
 POSITIONAL = ("kind", "a", "b", "search", "study", "name", "path")  # arguments without an option, in this order
 _HIDDEN = "***"  # stands for a password in a URL, as SQLAlchemy shows it
 
@@ -51,19 +52,19 @@ def command(action: Action) -> str:
         del given["search"]  # what these commands mean without a name
     if action.kind == "evaluate" and "again" in given:
         given["save"] = "model.npz"  # in Python the result holds the model
-    words = ["hpsearch", *action.kind.split()]
-    words += [str(given.pop(name)) for name in POSITIONAL if name in given]
+    line = ["hpsearch", *action.kind.split()]
+    line += [str(given.pop(name)) for name in POSITIONAL if name in given]
     for name, value in _options(given):
-        words += [name] if value is True else [name, str(value)]
+        line += [name] if value is True else [name, str(value)]
     if storage is not None and str(storage) != (os.environ.get("HPSEARCH_STORAGE") or str(DEFAULT_STORAGE)):
         # A password does not belong on a screen, and without it the rest is of no use.
         secret = "://" in str(storage) and ("@" in str(storage) or "?" in str(storage))
-        words += ["--storage", "URL" if secret or _HIDDEN in str(storage) else str(storage)]
-    return shlex.join(words)
+        line += ["--storage", "URL" if secret or _HIDDEN in str(storage) else str(storage)]
+    return shlex.join(line)
 
 
-def command_line(action: Action) -> list[str]:
-    """Return what runs an action when `hpsearch.__main__.main` is given it.
+def words(action: Action) -> list[str]:
+    """Return what runs exactly this action when `hpsearch.__main__.main` is given it.
 
     No value can be taken for an option: ``["start", "--trials=8", "--", "mnist"]``.
     """
@@ -74,10 +75,11 @@ def command_line(action: Action) -> list[str]:
 
 
 def _given(action: Action) -> dict[str, object]:
-    given = {name: value for name, value in action.arguments.items() if value is not None and value is not False}
-    if "by" in given:
-        given[str(given.pop("by"))] = True
-    return given
+    given = dict(action.arguments)
+    if (by := given.pop("by", None)) is not None:
+        given[str(by)] = True
+    given |= {f"no_{name}": True for name in NEGATED if given.get(name) is False}
+    return {name: value for name, value in given.items() if value is not None and value is not False}
 
 
 def _options(given: dict[str, object]) -> Iterator[tuple[str, object]]:
