@@ -27,7 +27,7 @@ from hpsearch.study_file import STUDIES_FOLDER
 )
 @click.option("--at-once", type=options.Range(1), default=1, help="Jobs that run at the same time on this machine.")
 @options.flag("--writable", "Let the Optuna dashboard change and delete studies.")
-@click.option("--prefix", default="", help="Path under which a proxy serves it: /tools.")
+@click.option("--url", default="", help="Address that people open where a proxy stands in front: https://HOST/tools.")
 @click.option("--certfile", type=options.FILE, help="TLS certificate.")
 @click.option("--keyfile", type=options.FILE, help="Its key.")
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
@@ -38,7 +38,7 @@ def serve(
     studies: Path,
     at_once: int,
     writable: bool,
-    prefix: str,
+    url: str,
     certfile: Path | None,
     keyfile: Path | None,
     open_browser: bool,
@@ -60,15 +60,15 @@ def serve(
         studies=studies,
         at_once=at_once,
         writable=writable,
-        prefix=prefix.rstrip("/"),
+        url=url,
         certfile=certfile,
         keyfile=keyfile,
     )
 
     def ready(address: str) -> None:
-        say(f"hpsearch is at {address}/hp/; Ctrl-C ends it")
+        say(f"hpsearch is at {address} (the link opens once); Ctrl-C ends it")
         if open_browser:
-            webbrowser.open(f"{address}/hp/")
+            webbrowser.open(address)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     server.serve(settings, on_ready=ready)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from fastapi.responses import JSONResponse
 
 from hpsearch import __version__
 from hpsearch.errors import HpsearchError, UnknownSearch
+from hpsearch.service import auth
+from hpsearch.service.auth import Credentials
 from hpsearch.service.database import open_service
+from hpsearch.service.guard import Guard, audit_log
 from hpsearch.service.pages import assets, routes
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import Database
@@ -25,6 +29,8 @@ class Hub:
 
     settings: Settings
     database: Database  # the service's own
+    credentials: Credentials
+    code: str | None  # of the link that begins a session once, where only this machine can reach the server
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -33,7 +39,10 @@ def create_app(settings: Settings) -> FastAPI:
     Args:
         settings: The server's; the study database exists.
     """
-    hub = Hub(settings, open_service(settings.storage))
+    database = open_service(settings.storage)
+    code = secrets.token_urlsafe(32) if settings.loopback else None
+    hub = Hub(settings, database, Credentials(database, code=code), code)
+    audit = audit_log(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -41,6 +50,8 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         finally:
             hub.database.close()
+            for handler in audit.handlers:
+                handler.close()
 
     app = FastAPI(
         title="hpsearch",
@@ -54,6 +65,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(assets.ROUTER)
     app.include_router(routes.ROUTER)
     app.add_exception_handler(HpsearchError, _problem)
+    app.include_router(auth.ROUTER)
+    app.add_middleware(Guard, settings=settings, credentials=hub.credentials, audit=audit)
     return app
 
 

@@ -39,6 +39,8 @@ def open_service(storage: str) -> Database:
         storage: The study database, which exists.
     """
     url = url_of(storage)
+    if (file := sqlite_file(url)) is not None:
+        file.touch()  # a `Database` refuses a file that was not there when it began
     with translated(url, door=True):
         database = Database(url)
         try:

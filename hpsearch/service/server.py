@@ -21,25 +21,28 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
 
     Args:
         settings: The server's; its study database is made where it is missing.
-        on_ready: Called with the address once the server listens.
+        on_ready: Called with the page's address once the server listens; on loopback one that opens it once.
 
     Raises:
         BadArgument: The port is taken or not one.
     """
     open_store(settings.storage, create=True, write=True).close()
     with closing(_listen(settings)) as listening:
+        app = create_app(settings)
+        code: str | None = app.state.hub.code
         config = uvicorn.Config(
-            create_app(settings),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
             root_path=settings.prefix,
+            proxy_headers=bool(settings.url),  # a proxy on this machine says who asks, and how
             timeout_graceful_shutdown=_GRACE_S,
             ssl_certfile=settings.certfile,
             ssl_keyfile=settings.keyfile,
         )
-        on_ready(settings.url(listening.getsockname()[1]))
+        entrance = "" if code is None else f"enter?code={code}"
+        on_ready(f"{settings.address(listening.getsockname()[1])}/hp/{entrance}")
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
 

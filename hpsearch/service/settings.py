@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.study_file import STUDIES_FOLDER
@@ -19,7 +20,7 @@ class Settings:
     studies: Path = STUDIES_FOLDER  # folder of the study files that may be started
     at_once: int = 1  # jobs that run at the same time on this machine
     writable: bool = False  # whether the Optuna dashboard may change studies
-    prefix: str = ""  # path under which a proxy serves this server: ``/tools``
+    url: str = ""  # the address that people open where a proxy stands in front: ``https://hp.example.org/tools``
     certfile: Path | None = None  # TLS certificate and its key
     keyfile: Path | None = None
 
@@ -28,7 +29,12 @@ class Settings:
         """True if only this machine can reach it."""
         return self.host in ("127.0.0.1", "::1", "localhost")
 
-    def url(self, port: int) -> str:
+    @property
+    def prefix(self) -> str:
+        """The path under which a proxy serves this server: ``/tools``; nothing at the root."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    def address(self, port: int) -> str:
         """Return the address of the server that listens at a port."""
         scheme = "http" if self.certfile is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
