@@ -9,11 +9,10 @@ from pathlib import Path
 
 import made_stages
 import pytest
+import served
 from plotly.offline import get_plotlyjs
 from starlette.testclient import TestClient
 
-from hpsearch.service.app import create_app
-from hpsearch.service.settings import Settings
 from hpsearch.store import open_store
 
 SCORES = [0.5, 0.9, 0.7]
@@ -26,7 +25,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with closing(open_store(str(file), create=True, write=True)) as store:
         made_stages.make(store, SCORES, trials=3)
         made_stages.make(store, [0.6, 0.4], trials=2, number=2)
-    with TestClient(create_app(Settings(storage=str(file)))) as client:
+    with served.client(file) as client:
         yield client
 
 
@@ -44,14 +43,12 @@ def test_a_part_of_a_page_is_what_the_page_has(client: TestClient) -> None:
 
 
 def test_a_server_without_searches_says_how_to_start_one(tmp_path: Path) -> None:
-    open_store(str(tmp_path / "a.db"), create=True, write=True).close()
-    with TestClient(create_app(Settings(storage=str(tmp_path / "a.db")))) as client:
+    with served.client(tmp_path / "a.db") as client:
         assert "There is no search yet" in client.get("/hp/").text
 
 
 def test_every_address_holds_the_prefix_of_a_proxy(tmp_path: Path) -> None:
-    open_store(str(tmp_path / "a.db"), create=True, write=True).close()
-    with TestClient(create_app(Settings(storage=str(tmp_path / "a.db"))), root_path="/tools") as client:
+    with served.client(tmp_path / "a.db", url="https://hp.example.org/tools") as client:
         addresses = re.findall(r'(?:href|src|data-base|data-part)="(/.*?)"', client.get("/hp/").text)
     assert len(addresses) > 8
     assert all(address.startswith("/tools/") for address in addresses)

@@ -21,9 +21,10 @@ def client(storage: Path | str, role: Role | None = Role.ADMIN, **settings: Any)
     It has a token of the role; with None it has no token.
     """
     open_store(str(storage), create=True, write=True).close()
-    app = create_app(Settings(storage=str(storage), **settings))
+    server = Settings(storage=str(storage), **settings)
+    app = create_app(server)
     headers = {} if role is None else {"Authorization": f"Bearer {token(app, role)}"}
-    return TestClient(app, base_url=ADDRESS, headers=headers, follow_redirects=False)
+    return TestClient(app, base_url=ADDRESS, headers=headers, root_path=server.prefix, follow_redirects=False)
 
 
 def token(app: Any, role: Role) -> str:

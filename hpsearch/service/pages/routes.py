@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from hpsearch.api import summaries
+from hpsearch.service.auth import Role, needs
 from hpsearch.service.pages.rendering import render
 
-ROUTER = APIRouter(prefix="/hp", include_in_schema=False)
+ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
 
 
 @ROUTER.get("/")
