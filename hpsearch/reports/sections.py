@@ -464,7 +464,7 @@ def _made(make: Make, material: Material) -> PageFigure | str | None:
         return f"One figure could not be made: {error}."
 
 
-def _figure(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> PageFigure:
+def page_figure(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> PageFigure:
     """Return a figure with its words; ``more`` are further fields, or other ones than follow from the figure."""
     plain = plain_figure(figure)
     if note := without_key(plain):
@@ -494,7 +494,7 @@ def _history(material: Material) -> PageFigure | None:
     of = material.checklist.recommended
     marked = None if of is None else (of.of.number, of.trial)
     figure = figures.search_history(material.stages, interval=ends, corrected=corrected, recommended=marked)
-    return _figure("history", "Every trial, and the best so far", caption, figure)
+    return page_figure("history", "Every trial, and the best so far", caption, figure)
 
 
 def _lengths(material: Material) -> str:
@@ -511,7 +511,7 @@ def _by_stage(material: Material) -> PageFigure | None:
         return None
     table = Table(f"The {material.metric} in each stage.", by_column(list(_quartiles(material))), folded=NUMBERS)
     goes = "rises" if material.stages[0].stage.direction == "maximize" else "falls"
-    return _figure(
+    return page_figure(
         "scores-by-stage",
         "Scores by stage",
         f"A box holds the middle half of a stage's scores, with the median across: narrowing works where it {goes}."
@@ -528,7 +528,7 @@ def _budget(material: Material) -> PageFigure | None:
     figure = figures.best_of_n(stage)
     caption = f"Solid: the best that n of the trials of {stage.label} are expected to have, with the range of 95 % of "
     caption += "draws. Dashed: the forecast, where there are enough different scores for one."
-    return _figure("budget", f"Were there enough trials of {stage.label}?", caption, figure)
+    return page_figure("budget", f"Were there enough trials of {stage.label}?", caption, figure)
 
 
 def _quartiles(material: Material) -> Iterator[dict[str, object]]:
@@ -574,7 +574,7 @@ def _against(material: Material, *, name: str, place: int) -> PageFigure:
     columns[name] = best[f"param:{name}"].tolist()
     table = Table(f"The best {len(best)} trials of {stage.label} and their {name}.", columns, folded=NUMBERS)
     band = f" The band is the next range{', expanded' if finding.widens else ''}." if finding else ""
-    return _figure(
+    return page_figure(
         f"against-{place}",
         f"{material.metric.capitalize()} by {name}",
         f"{stage.label.capitalize()}: {_where(best, name, stage)}.{band}",
@@ -619,7 +619,7 @@ def _isolation(material: Material) -> PageFigure | None:
         caption += f" The values of {' and '.join(of.names)} are compared over all stages."
     if len(names) > ISOLATED:
         caption += f" Plotted are {ISOLATED} of {len(names)} parameters, those with the clearest effect."
-    return _figure(
+    return page_figure(
         "isolation",
         "Each parameter with the others tuned",
         caption,
@@ -655,7 +655,7 @@ def _pair(material: Material) -> PageFigure | None:
     boxes = "The rectangles are the ranges of the stages" if several else "The rectangle is the ranges of the stage"
     points = "trials of all stages, the better the bluer"
     caption = f"{boxes}; {points if material.total('COMPLETE') else 'crosses are failed trials'}."
-    return _figure("pair", f"{x} and {y} together", caption, figure)
+    return page_figure("pair", f"{x} and {y} together", caption, figure)
 
 
 def _importance(material: Material) -> PageFigure | str | None:
@@ -670,7 +670,7 @@ def _importance(material: Material) -> PageFigure | str | None:
         for name, share in result.shares.items()
     ]
     wide = ", where the ranges were widest" if len(material.stages) > 1 else ""
-    return _figure(
+    return page_figure(
         "importance",
         "Which parameters mattered",
         f"{first.label.capitalize()}{wide}: what decides which trials are the best. Whether a parameter matters at "
@@ -685,7 +685,7 @@ def _parallel(material: Material) -> PageFigure | None:
     if len(stage.varied) < 3 or not len(stage.complete):
         return None
     figure = figures.parallel(stage, best=material.checklist.top)
-    return _figure(
+    return page_figure(
         "parallel",
         "All parameters at once",
         f"Each line is a trial of {stage.label}; where the best run together, that value matters.",
@@ -697,7 +697,7 @@ def _parallel(material: Material) -> PageFigure | None:
 def _lineage(material: Material) -> PageFigure | None:
     if len(material.stages) < 2:
         return None
-    return _figure(
+    return page_figure(
         "narrowed",
         "Ranges and best values, stage by stage",
         "Thin lines lead from the ends of a range to those of the ranges narrowed from it.",
@@ -720,7 +720,7 @@ def _curves(material: Material) -> PageFigure | None:
     rows = [{**row, "param:trial": row["number"]} for row in known]
     grid = partial(figures.curve_grid, rows, quantity=quantity, bounds=bounds, parameter="trial")
     whose = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"
-    return _figure(
+    return page_figure(
         "learning-curves",
         f"Learning curves of {whose} of {material.latest.label}",
         f"The {quantity} after each epoch. What the curves show, the checklist says.",
