@@ -107,8 +107,9 @@ def versions(study_file: Mapping[str, Any] | None = None) -> dict[str, str]:
 
 def stages_of(store: Store, search: str | None) -> list[Stage]:
     """Return the stages of a search; without a name, of the only one there is. UnknownSearch if there is none."""
-    every = store.stages()
-    known = sorted({stage.search for stage in every})
+    if search is not None and (stages := store.stages(search)):
+        return stages
+    known = sorted({stage.search for stage in store.stages()})
     if search is None:
         if not known:
             raise UnknownSearch(
@@ -116,10 +117,8 @@ def stages_of(store: Store, search: str | None) -> list[Stage]:
             )
         if len(known) > 1:
             raise UnknownSearch(f"{store.where} holds several searches; name one of: {', '.join(known)}")
-        search = known[0]
-    if search not in known:
-        raise UnknownSearch(f"no search {search!r} in {store.where}{nearest(search, known)}")
-    return [stage for stage in every if stage.search == search]
+        return store.stages(known[0])
+    raise UnknownSearch(f"no search {search!r} in {store.where}{nearest(search, known)}")
 
 
 def pick(stages: Sequence[Stage], number: int | None) -> Stage:

@@ -71,7 +71,7 @@ _DECISIVE = Query(
     f" AND a.key IN ({', '.join(map(repr, t.DECISIVE))})"
 )
 _NEW_TRIALS = Write.insert("trials", "number", "study_id", "state", "datetime_start")
-_NEWER = Query("SELECT number, trial_id FROM trials WHERE study_id = {study_id} AND trial_id > {last}")
+NEWER = Query("SELECT number, trial_id FROM trials WHERE study_id = {study_id} AND trial_id > {last}")
 _START = Write.change(
     "UPDATE trials SET state = 'RUNNING', datetime_start = {datetime_start} {rows} WHERE trials.trial_id = {trial_id}"
 )
@@ -392,7 +392,7 @@ def _take_new(connection: Connection, cache: StageCache, before: Snapshot, take:
     study_id = cache.stage.study_id
     numbers = range(before.highest + 1, before.highest + 1 + take)
     _NEW_TRIALS.run(connection, [(number, study_id, "RUNNING", now) for number in numbers])
-    id_of = dict(_NEWER.rows(connection, study_id, before.last))
+    id_of = dict(NEWER.rows(connection, study_id, before.last))
     trials = [cache.trial(id_of[number], number, fixed={}, stored={}) for number in numbers]
     _insert_params(connection, cache, [(trial.trial_id, trial.params) for trial in trials])
     return trials

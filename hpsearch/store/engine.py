@@ -288,7 +288,7 @@ class Database:
         """Count the time as the store's, and turn database errors into hpsearch's."""
         began = time.perf_counter()
         try:
-            self._check_there()
+            self.check_there()
             with self.translated():
                 yield
         finally:
@@ -298,8 +298,8 @@ class Database:
         """Turn errors into hpsearch's: those of bad input while nothing has come of the storage yet."""
         return translated(self.url, door=self._at_door, passing=self._met)
 
-    def _check_there(self) -> None:
-        # A deleted SQLite file stays open, and what is written to it is lost.
+    def check_there(self) -> None:
+        """Raise StorageFailure where the SQLite file was deleted: it stays open, and what is written to it is lost."""
         if self._file is not None and _inode(self._file) != self._inode:
             raise StorageFailure(
                 f"the database {self._file} was deleted or replaced while in use; what was not saved elsewhere is lost"
@@ -363,6 +363,33 @@ class Database:
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
+
+
+class Writes:
+    """Whether somebody has written to a database, at the cost of no read: SQLite counts it. Close it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._version: int | None = None
+        self._connection: Connection | None = None
+        if database.dialect == "sqlite":
+            self._connection = database.engine.connect()
+            self._connection.detach()  # the count is a connection's own: others must not take it from the pool
+
+    def since(self) -> bool:
+        """Return whether somebody may have written since the last call; a server does not say, so that one always."""
+        if self._connection is None:
+            return True
+        self._database.check_there()
+        with self._database.translated(), self._connection.begin():
+            version = self._connection.exec_driver_sql("PRAGMA data_version").scalar()
+        before, self._version = self._version, version
+        return version != before
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 def _inode(file: Path) -> int | None:

@@ -80,11 +80,14 @@ EPOCHS = Query(
 )
 
 
-def stages(connection: Connection) -> list[Stage]:
-    """Return every stage in the database."""
+def stages(connection: Connection, search: str | None = None) -> list[Stage]:
+    """Return every stage in the database, or of one search."""
     of_study = t.study_user_attributes.c
     attributes: dict[int, dict[str, Any]] = {}
     query = select(of_study.study_id, of_study.key, of_study.value_json)
+    if search is not None:
+        its = select(of_study.study_id).where(of_study.key == t.SEARCH, of_study.value_json == json.dumps(search))
+        query = query.where(of_study.study_id.in_(its))
     for study_id, key, text in connection.execute(query.where(of_study.key.startswith(ATTRIBUTE_PREFIX))):
         attributes.setdefault(study_id, {})[key] = json.loads(text)
     directions: dict[int, Direction] = {

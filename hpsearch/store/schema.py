@@ -35,6 +35,7 @@ FINISHED = ("COMPLETE", "PRUNED", "FAIL")  # Optuna's states of trials that will
 IS_FINISHED, IS_UNFINISHED = f"state IN {FINISHED}", "state IN ('RUNNING', 'WAITING')"
 CHUNK = 500  # ids in one IN list: SQLite bounds the number of variables in a statement
 ATTRIBUTE_PREFIX = "hpsearch:"  # hpsearch's own attributes begin with this, so that they never meet a user's
+SEARCH = f"{ATTRIBUTE_PREFIX}search"  # the study attribute with the name of a stage's search
 OWNER = f"{ATTRIBUTE_PREFIX}owner"  # the trial system attribute with the runner that claimed the trial
 NOBODY = "null"  # the owner of a released trial, as JSON
 RELEASED = f"{ATTRIBUTE_PREFIX}released"  # likewise, how many attempts were in vain; of the last one who, why and when

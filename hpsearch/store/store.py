@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing
     from hpsearch.samplers import Sampler
+    from hpsearch.store.changes import Changes, Looker
     from hpsearch.store.claims import Counts
     from hpsearch.store.queries import Arrays, Columns
 
@@ -148,8 +149,7 @@ class Store:
         return [stage for stage in self._of(search) if stage.plan is not None]
 
     def _of(self, search: str | None) -> list[Stage]:
-        stages = [stage for stage in self._read(queries.stages) if search in (None, stage.search)]
-        return sorted(stages, key=lambda stage: (stage.search, stage.number))
+        return sorted(self._read(queries.stages, search), key=lambda stage: (stage.search, stage.number))
 
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
         """Make a stage, or return the one that another process made first under that name.
@@ -374,6 +374,10 @@ class Store:
     def totals(self) -> dict[int, claims.Totals]:
         """Return the trials in sum of every study that has any, by its key."""
         return self._read(claims.totals)
+
+    def look(self, looker: Looker) -> Changes:
+        """Return what has changed in a stage since the last look."""
+        return self._read(looker.look)
 
     def sampled(self, stage: Stage) -> int:
         """Return how many trials were sampled so far, whatever became of them."""
