@@ -55,6 +55,7 @@ FROM_NOTHING = ("README", "tutorial", "howto-objectives", "howto-switch")
 NOT_RUN = {
     "ci": ".ci/run runs it word for word on a fresh machine",
     "cluster": "needs machines of their own: tests/executors and tests/store run their like against real servers",
+    "deploy": "needs a machine of its own: tests/service/test_deploy.py looks at its parts",
     "network": "downloads; tests/data does so from a server of its own",
     "measures": "takes minutes to measure; tests/test_benchmarks.py runs the parts",
     "terminal": "fills a terminal until it is interrupted; tests/cli looks at its frames",

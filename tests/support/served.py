@@ -1,10 +1,19 @@
-"""The service in this process, asked as somebody with a role."""
+"""The service in this process, asked as somebody with a role, and ``hpsearch serve`` in a process of its own."""
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bounded import LIMIT_S
 from starlette.testclient import TestClient
 
 from hpsearch.service.app import create_app
@@ -33,3 +42,51 @@ def token(app: Any, role: Role) -> str:
     name = f"{role.name.lower()}-{len(credentials.tokens())}"
     secret: str = credentials.create(name, role)
     return secret
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that listens."""
+
+    url: str  # without a slash at its end
+    enter: str  # the address that it printed, with the one-time code where it has one
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def server(folder: Path, *options: str) -> Iterator[Server]:
+    """A server over ``studies/hpsearch.db`` of a folder, which it makes; SIGTERM ends it with the block.
+
+    What it writes to stderr is in ``server.log`` of the folder, and what it printed too when it has ended.
+    """
+    log = folder / "server.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HPSEARCH_")}
+    with log.open("a") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hpsearch", "serve", "--port", "0", *options],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the tests, which then stop it
+        )
+    with process:
+        assert process.stdout is not None
+        try:
+            addresses: list[str] = []
+            while not addresses:
+                line = process.stdout.readline()
+                assert line, f"the server ended: {log.read_text()}"
+                addresses = re.findall(r"https?://\S+/hp/[^\s;]*", line)
+            enter = addresses[0]
+            yield Server(enter[: enter.index("/hp/")], enter, process)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                rest, _ = process.communicate(timeout=LIMIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            log.write_text(log.read_text() + rest)
