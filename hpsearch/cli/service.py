@@ -1,21 +1,32 @@
-"""``hpsearch serve``: searches that run while others watch."""
+"""``hpsearch serve`` and ``token``: searches that run while others watch, and who may watch and run them."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hpsearch.cli import options
-from hpsearch.cli.render import say
+from hpsearch.cli.options import Format, Group
+from hpsearch.cli.render import emit, note, say
 from hpsearch.errors import MissingExtra
 from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE
+from hpsearch.service.roles import Role
 from hpsearch.service.settings import Settings
 from hpsearch.study_file import STUDIES_FOLDER
+
+if TYPE_CHECKING:
+    from hpsearch.service.auth import Credentials
+    from hpsearch.store.queries import Columns
 
 
 @click.command()
@@ -47,14 +58,11 @@ def serve(
 
     Ctrl-C ends it; jobs that are under way record what has finished, and go on when it is started again.
     """
-    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
-        raise MissingExtra("the service is not installed; pip install 'hpsearch[service]'")
+    _check_installed()
     from hpsearch.service import server  # an optional package
 
-    if storage is None:
-        make_folder(DEFAULT_STORAGE.parent)
     settings = Settings(
-        storage=storage or str(DEFAULT_STORAGE),
+        storage=_storage(storage),
         host=host,
         port=port,
         studies=studies,
@@ -66,9 +74,79 @@ def serve(
     )
 
     def ready(address: str) -> None:
-        say(f"hpsearch is at {address} (the link opens once); Ctrl-C ends it")
+        say(f"hpsearch is at {address}{' (this link opens once)' if settings.loopback else ''}; Ctrl-C ends it")
         if open_browser:
             webbrowser.open(address)
 
+    if not settings.loopback and certfile is None and not url.startswith("https:"):
+        note("tokens travel unencrypted: give --certfile and --keyfile, or --url https://... of a proxy in front")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     server.serve(settings, on_ready=ready)
+
+
+@click.group(cls=Group)
+def token() -> None:
+    """Say who may use the service: make, list and revoke tokens."""
+
+
+@token.command()
+@click.argument("name", help="Whose token it is; jobs and the audit log say so.")
+@click.option(
+    "--role",
+    type=click.Choice([role.name.lower() for role in Role]),
+    default=Role.READ.name.lower(),
+    help="read: see everything; run: also start, narrow and stop; admin: also delete.",
+)
+@options.storage
+def create(name: str, role: str, storage: str | None) -> None:
+    """Make a token and print it: this once, for only its hash is kept."""
+    with _credentials(storage) as credentials:
+        secret = credentials.create(name, Role[role.upper()])
+    sys.stdout.write(f"{secret}\n")
+    note("keep it: it is not shown again; log in with it, or give it as $HPSEARCH_TOKEN")
+
+
+@token.command("list")
+@options.storage
+@options.output
+def list_(storage: str | None, output: Format) -> None:
+    """List the tokens, without their secrets."""
+    with _credentials(storage) as credentials:
+        tokens = credentials.tokens()
+    columns: Columns = {
+        "name": [token.name for token in tokens],
+        "role": [token.role.name.lower() for token in tokens],
+        "created": [datetime.fromtimestamp(token.created, UTC).isoformat() for token in tokens],
+    }
+    emit(columns, output)
+
+
+@token.command()
+@click.argument("name", help="Whose token.")
+@options.storage
+def revoke(name: str, storage: str | None) -> None:
+    """Revoke a token; who logged in with it is logged out."""
+    with _credentials(storage) as credentials:
+        credentials.revoke(name)
+    say(f"revoked the token of {name}")
+
+
+@contextmanager
+def _credentials(storage: str | None) -> Iterator[Credentials]:
+    _check_installed()
+    from hpsearch.service.auth import Credentials  # an optional package
+    from hpsearch.service.database import open_service  # as above
+
+    with closing(open_service(_storage(storage))) as database:
+        yield Credentials(database)
+
+
+def _check_installed() -> None:
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise MissingExtra("the service is not installed; pip install 'hpsearch[service]'")
+
+
+def _storage(storage: str | None) -> str:
+    if storage is None:
+        make_folder(DEFAULT_STORAGE.parent)
+    return storage or str(DEFAULT_STORAGE)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Annotated, Any
 
 import sqlalchemy
@@ -21,8 +20,10 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Column, ForeignKey, Integer, String, Table, literal, null
 
-from hpsearch.errors import BadArgument
+from hpsearch.errors import BadInput
+from hpsearch.records import Action
 from hpsearch.service.database import METADATA
+from hpsearch.service.roles import Role as Role
 from hpsearch.store.engine import Database
 
 TOKENS = Table(
@@ -49,14 +50,6 @@ _MOST_CLIENTS = 10_000  # whose failures are remembered
 _ASKS = {"WWW-Authenticate": "Bearer"}
 _BEARER = HTTPBearer(auto_error=False, description="A token of `hpsearch token create`.")
 ROUTER = APIRouter(prefix="/hp", tags=["session"])
-
-
-class Role(IntEnum):
-    """What somebody may do; each may do what those before it may."""
-
-    READ = 1  # look at everything
-    RUN = 2  # start, stop and narrow searches
-    ADMIN = 3  # delete, and change studies in the Optuna dashboard
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +114,16 @@ class Credentials:
         """Make a token and return its secret, which is nowhere kept.
 
         Raises:
-            BadArgument: The name is empty, too long, or another token's.
+            BadInput: The name is empty, too long, or another token's.
         """
         if not 0 < len(name) <= 64 or not name.isprintable():
-            raise BadArgument("name", name, "not a token's name", "give 1 to 64 printable characters")
+            raise BadInput(f"a token's name has 1 to 64 printable characters, not {name[:80]!r}")
         secret = f"hps_{secrets.token_urlsafe(_LENGTH)}"
         with self._database.write() as connection:
             if connection.execute(sqlalchemy.select(TOKENS.c.id).where(TOKENS.c.name == name)).first():
-                raise BadArgument("name", name, "there is such a token", "revoke it first, or give another name")
+                raise BadInput(
+                    f"there is a token of {name}; `{{}}` first, or give another name", _action("revoke", name)
+                )
             row = {"name": name, "role": role.name.lower(), "hash": _hash(secret), "created": int(time.time())}
             connection.execute(TOKENS.insert().values(row))
         return secret
@@ -143,11 +138,11 @@ class Credentials:
         """Remove a token and end the sessions begun with it.
 
         Raises:
-            BadArgument: There is no such token.
+            BadInput: There is no such token.
         """
         with self._database.write() as connection:
             if not connection.execute(TOKENS.delete().where(TOKENS.c.name == name)).rowcount:
-                raise BadArgument("name", name, "there is no such token", "see the list of tokens")
+                raise BadInput(f"there is no token of {name}; `{{}}` shows all", _action("list"))
 
     def by_token(self, secret: str, client: str) -> Identity:
         """Return whose token a secret is; HTTPException 401 for nobody's, 429 after too many of these."""
@@ -207,6 +202,10 @@ class Credentials:
         """End a session."""
         with self._database.write() as connection:
             connection.execute(SESSIONS.delete().where(SESSIONS.c.hash == _hash(secret)))
+
+
+def _action(kind: str, name: str | None = None) -> Action:
+    return Action(f"token {kind}", {"name": name})
 
 
 def _hash(secret: str) -> str:

@@ -8,11 +8,15 @@ from contextlib import closing, suppress
 
 import uvicorn
 
-from hpsearch.errors import BadArgument
+from hpsearch.errors import BadArgument, BadInput
+from hpsearch.files import first_line
+from hpsearch.records import Action, Argument
 from hpsearch.service.app import create_app
+from hpsearch.service.connections import Connection
 from hpsearch.service.settings import Settings
 from hpsearch.store import open_store
 
+_PEM = "give PEM files: the certificate with those that sign it, and the key"
 _GRACE_S = 5  # for requests that are under way when the server ends
 
 
@@ -24,14 +28,20 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         on_ready: Called with the page's address once the server listens; on loopback one that opens it once.
 
     Raises:
-        BadArgument: The port is taken or not one.
+        BadArgument: The port is taken or not one, or the certificate and its key cannot be used.
+        BadInput: Others than this machine can reach it, and nobody has a token.
     """
     open_store(settings.storage, create=True, write=True).close()
     with closing(_listen(settings)) as listening:
         app = create_app(settings)
         code: str | None = app.state.hub.code
+        if code is None and not app.state.hub.credentials.tokens():
+            make = Action("token create", {"name": "NAME", "role": "admin", "storage": settings.storage})
+            raise BadInput("{}: nobody has a token yet; `{}` makes the first", Argument("host", settings.host), make)
         config = uvicorn.Config(
             app,
+            http=Connection,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -41,6 +51,10 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
             ssl_certfile=settings.certfile,
             ssl_keyfile=settings.keyfile,
         )
+        try:
+            config.load()
+        except OSError as error:  # also OpenSSL's
+            raise BadArgument("certfile", settings.certfile, first_line(error), _PEM) from error
         entrance = "" if code is None else f"enter?code={code}"
         on_ready(f"{settings.address(listening.getsockname()[1])}/hp/{entrance}")
         with suppress(KeyboardInterrupt):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hpsearch.errors import BadArgument
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.study_file import STUDIES_FOLDER
 
@@ -24,6 +25,16 @@ class Settings:
     certfile: Path | None = None  # TLS certificate and its key
     keyfile: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be served."""
+        parts = urlsplit(self.url)
+        if self.url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+            raise BadArgument(
+                "url", self.url, "not an address that people open", "give https://HOST or https://HOST/PATH"
+            )
+        if self.keyfile is not None and self.certfile is None:
+            raise BadArgument("keyfile", self.keyfile, "a key without its certificate", "give the certificate too")
+
     @property
     def loopback(self) -> bool:
         """True if only this machine can reach it."""
@@ -35,7 +46,7 @@ class Settings:
         return urlsplit(self.url).path.rstrip("/")
 
     def address(self, port: int) -> str:
-        """Return the address of the server that listens at a port."""
+        """Return the address that people open, of the server that listens at a port."""
         scheme = "http" if self.certfile is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{port}"
+        return self.url.rstrip("/") or f"{scheme}://{host}:{port}"
