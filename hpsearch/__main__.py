@@ -61,7 +61,8 @@ def _run(arguments: list[str]) -> int:
     pin()
     from hpsearch.cli.app import app  # as above
 
-    code = app.main(args=arguments, prog_name="hpsearch", standalone_mode=False)
+    # The process of a job runs commands of its own: `main` is what it calls.
+    code = app.main(args=arguments, prog_name="hpsearch", standalone_mode=False, obj=main)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 

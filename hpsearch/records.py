@@ -91,6 +91,38 @@ class Sentence:
         return self.worded()
 
 
+JobState: TypeAlias = Literal["queued", "running", "done", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Actions that a service carries out one after another, in a process of their own."""
+
+    id: int
+    actions: tuple[Action, ...]
+    search: str  # the search that all of them are about
+    state: JobState
+    by: str  # name of the user who handed it in
+    created: datetime  # UTC, as all times
+    started: datetime | None = None  # None before a process has it
+    ended: datetime | None = None
+    owner: str | None = None  # the machine and the process that have it now
+    reason: str | None = None  # why it failed or was stopped
+    attempts: int = 0  # how often a process has begun it, without those that gave it back
+    position: int = 0  # number of actions that are done
+    exit_code: int | None = None  # of the last action
+    stopping: bool = False  # whether it was asked to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a job's log."""
+
+    id: int  # 1 for the first one
+    stream: Literal["stdout", "stderr"]
+    text: str  # without its newline
+
+
 def stage_name(search: str, number: int) -> str:
     """Return the name of a stage's Optuna study: ``mnist/stage-01``."""
     return f"{search}/stage-{number:02d}"

@@ -598,7 +598,7 @@ def options_table(command: Any) -> str:
     rows, common = "| argument or option | meaning |\n| --- | --- |\n", []
     for parameter in command.params:
         help_ = " ".join((parameter.help or "").split()).replace("|", "\\|")
-        if "--help" in parameter.opts:
+        if "--help" in parameter.opts or getattr(parameter, "hidden", False):
             continue
         names = sorted([*parameter.opts, *parameter.secondary_opts], key=len, reverse=True)
         if COMMON.get(names[0]) == help_:

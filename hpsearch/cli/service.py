@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -42,7 +42,11 @@ if TYPE_CHECKING:
 @click.option("--certfile", type=options.FILE, help="TLS certificate.")
 @click.option("--keyfile", type=options.FILE, help="Its key.")
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
+@options.flag("--worker", "Only run jobs, of a service on another machine.")
+@click.option("--run-job", hidden=True)  # the process of a job, which a worker starts
+@click.pass_obj
 def serve(
+    command: Callable[[list[str]], int],
     storage: str | None,
     host: str,
     port: int,
@@ -53,14 +57,17 @@ def serve(
     certfile: Path | None,
     keyfile: Path | None,
     open_browser: bool,
-) -> None:
+    worker: bool,
+    run_job: str | None,
+) -> int:
     """Serve the searches of a database: a page, an HTTP API, and the jobs that they start.
 
     Ctrl-C ends it; jobs that are under way record what has finished, and go on when it is started again.
     """
-    _check_installed()
-    from hpsearch.service import server  # an optional package
+    if run_job is not None:
+        from hpsearch.service import child  # SQLAlchemy, which the help does without
 
+        return child.run_job(run_job, storage=_storage(storage), studies=studies, command=command)
     settings = Settings(
         storage=_storage(storage),
         host=host,
@@ -73,6 +80,15 @@ def serve(
         keyfile=keyfile,
     )
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    if worker:
+        from hpsearch.service.worker import work  # as above
+
+        work(settings, on_ready=lambda: note("jobs are run here; Ctrl-C ends it"))
+        return 0
+    _check_installed()
+    from hpsearch.service import server  # an optional package
+
     def ready(address: str) -> None:
         say(f"hpsearch is at {address}{' (this link opens once)' if settings.loopback else ''}; Ctrl-C ends it")
         if open_browser:
@@ -80,8 +96,8 @@ def serve(
 
     if not settings.loopback and certfile is None and not url.startswith("https:"):
         note("tokens travel unencrypted: give --certfile and --keyfile, or --url https://... of a proxy in front")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     server.serve(settings, on_ready=ready)
+    return 0
 
 
 @click.group(cls=Group)

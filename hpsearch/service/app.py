@@ -16,6 +16,7 @@ from hpsearch.service import auth
 from hpsearch.service.auth import Credentials
 from hpsearch.service.database import open_service
 from hpsearch.service.guard import Guard, audit_log
+from hpsearch.service.jobs import Queue
 from hpsearch.service.pages import assets, routes
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import Database
@@ -29,6 +30,7 @@ class Hub:
 
     settings: Settings
     database: Database  # the service's own
+    queue: Queue  # the jobs
     credentials: Credentials
     code: str | None  # of the link that begins a session once, where only this machine can reach the server
 
@@ -41,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     database = open_service(settings.storage)
     code = secrets.token_urlsafe(32) if settings.loopback else None
-    hub = Hub(settings, database, Credentials(database, code=code), code)
+    hub = Hub(settings, database, Queue(database), Credentials(database, code=code), code)
     audit = audit_log(settings)
 
     @asynccontextmanager

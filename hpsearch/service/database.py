@@ -6,13 +6,17 @@ Of a SQLite file ``studies/hpsearch.db`` it is ``studies/hpsearch-service.db``; 
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from hpsearch.errors import BadStorage
-from hpsearch.store.engine import Database, parse_url, show, sqlite_file, translated
+from hpsearch.store.engine import Database, folder_lock, parse_url, show, sqlite_file, translated
 
 SCHEMA = "hpsearch_service"
 METADATA = sqlalchemy.MetaData()  # the tables; `hpsearch.service.jobs` and `hpsearch.service.auth` define theirs
@@ -42,6 +46,8 @@ def open_service(storage: str) -> Database:
     if (file := sqlite_file(url)) is not None:
         file.touch()  # a `Database` refuses a file that was not there when it began
     with translated(url, door=True):
+        if (file := sqlite_file(url)) is not None:
+            _make_file(file)
         database = Database(url)
         try:
             if database.dialect == "postgresql":
@@ -53,6 +59,11 @@ def open_service(storage: str) -> Database:
             raise
     database.opened()
     return database
+
+
+def _make_file(file: Path) -> None:
+    with folder_lock(file), closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for writers; the file keeps it
 
 
 def _in_schema(connection: DBAPIConnection, _: object) -> None:

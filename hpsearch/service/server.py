@@ -14,6 +14,7 @@ from hpsearch.records import Action, Argument
 from hpsearch.service.app import create_app
 from hpsearch.service.connections import Connection
 from hpsearch.service.settings import Settings
+from hpsearch.service.worker import working
 from hpsearch.store import open_store
 
 _PEM = "give PEM files: the certificate with those that sign it, and the key"
@@ -21,7 +22,7 @@ _GRACE_S = 5  # for requests that are under way when the server ends
 
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM.
+    """Serve until Ctrl-C or SIGTERM, and run jobs.
 
     Args:
         settings: The server's; its study database is made where it is missing.
@@ -57,7 +58,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
             raise BadArgument("certfile", settings.certfile, first_line(error), _PEM) from error
         entrance = "" if code is None else f"enter?code={code}"
         on_ready(f"{settings.address(listening.getsockname()[1])}/hp/{entrance}")
-        with suppress(KeyboardInterrupt):
+        with working(settings), suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
 
 

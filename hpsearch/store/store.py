@@ -96,6 +96,7 @@ def _check_file(file: Path, *, create: bool, search: str | None) -> None:
     if not start:
         with engine.translated(URL.create("sqlite", database=str(file)), door=True), t.created_file(file):
             pass
+        engine.check_there(file, create=True)  # before anybody has it open
 
 
 @contextlib.contextmanager
