@@ -51,7 +51,7 @@ def ends(interval: Interval | None, least: int = 3) -> str | None:
     return f"{rounded(interval.low, digits)} to {rounded(interval.high, digits)}"
 
 
-_MARKS: Mapping[str, tuple[str, str]] = {  # by verdict, with their meanings
+MARKS: Mapping[str, tuple[str, str]] = {  # by verdict, with their meanings
     "ok": ("\N{CHECK MARK}", "nothing to do"),
     "act": ("!", "something to do"),
     "unknown": ("?", "not known"),
@@ -71,7 +71,7 @@ def checklist(material: Material, word: Callable[[Action | Argument], str], *, k
         answers = (sentence(part.worded(word), material) for part in question.answers if str(part) not in above)
         key = "" if question.figure is None else _key(question.figure, names)
         command = "" if question.action is None else word(question.action)
-        mark, meaning = _MARKS[question.verdict]
+        mark, meaning = MARKS[question.verdict]
         figure = key if key in keys else ""
         questions.append(PageQuestion(mark, meaning, question.question, tuple(answers), figure, command))
     return Section("checklist", "The checklist", "checklist", questions=tuple(questions)) if questions else None

@@ -17,7 +17,7 @@ from hpsearch.service.auth import Credentials
 from hpsearch.service.database import open_service
 from hpsearch.service.guard import Guard, audit_log
 from hpsearch.service.jobs import Queue
-from hpsearch.service.pages import assets, routes
+from hpsearch.service.pages import assets, routes, steps
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import Database
 
@@ -65,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.hub = hub
     app.include_router(assets.ROUTER)
+    app.include_router(steps.ROUTER)
     app.include_router(routes.ROUTER)
     app.add_exception_handler(HpsearchError, _problem)
     app.include_router(auth.ROUTER)

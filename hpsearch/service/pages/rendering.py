@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from hpsearch import __version__
 from hpsearch.reports.page import environment, figure_settings
 from hpsearch.service.pages.assets import VERSION
+from hpsearch.service.roles import Role
 from hpsearch.text import counted, duration
 
 if TYPE_CHECKING:
@@ -30,13 +31,12 @@ def _templates() -> Environment:
 def render(request: Request, template: str, /, status: int = 200, **content: Any) -> HTMLResponse:
     """Return a page, or a part of one.
 
-    Besides ``content`` its template sees ``base`` (the path of the pages, ``/hp`` behind the proxy's prefix) and
-    ``dashboard`` (that of the Optuna dashboard).
+    Besides ``content`` its template sees ``base`` (the path of the pages, ``/hp`` behind the proxy's prefix),
+    ``dashboard`` (that of the Optuna dashboard), and ``may_run``, whether its reader may start and stop.
     """
-    root = request.scope.get("root_path", "")
-    text = (
-        _templates().get_template(f"{template}.html.jinja").render(base=f"{root}/hp", dashboard=f"{root}/", **content)
-    )
+    root, identity = request.scope.get("root_path", ""), getattr(request.state, "identity", None)
+    common = {"base": f"{root}/hp", "dashboard": f"{root}/", "may_run": identity and identity.role >= Role.RUN}
+    text = _templates().get_template(f"{template}.html.jinja").render(common | content)
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
 
 

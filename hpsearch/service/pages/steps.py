@@ -1,0 +1,157 @@
+"""What to do next with a search, on its page: the checklist with buttons for its actions, and previews of narrowing."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from markupsafe import Markup, escape
+
+from hpsearch.api import Search
+from hpsearch.errors import BadInput, UnknownSearch
+from hpsearch.records import Action, Argument, Sentence
+from hpsearch.reports import WORDS, PlotKind
+from hpsearch.reports.page import Table
+from hpsearch.reports.sections import MARKS, page_figure
+from hpsearch.representations import narrowed_columns
+from hpsearch.service.actions import KINDS, Count, SearchName
+from hpsearch.service.auth import Role, needs, who
+from hpsearch.service.pages.rendering import render
+from hpsearch.text import printable_line
+from hpsearch.wording import word
+
+ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
+_VERBS = {
+    "start": "Run trials",
+    "refine": "Refine",
+    "confirm": "Confirm",
+    "evaluate": "Evaluate on the test set",
+    "narrow": "Narrow",
+    "retry": "Run failed trials again",
+}
+_PHRASES = {"trials": "{:,} trials", "epochs": "{} epochs", "repeats": "{} repeats"}  # of arguments
+
+
+class Mentions:
+    """Actions and arguments that sentences mention, as HTML: buttons that do them, links, or the command's words.
+
+    Args:
+        request: Of the page: who may only read gets no buttons.
+        search: The name of the page's search.
+    """
+
+    def __init__(self, request: Request, search: str) -> None:
+        self._may_run = who(request).role >= Role.RUN
+        self._base = f"{request.scope.get('root_path', '')}/hp"
+        self._search = search
+
+    def sentence(self, sentence: Sentence) -> Markup:
+        """Return a sentence with what it mentions in it."""
+        text = Sentence(str(escape(printable_line(sentence.text))), sentence.mentions)
+        return Markup(text.worded(self.mention))
+
+    def mention(self, mention: Action | Argument) -> Markup:
+        """Return an action or an argument."""
+        if isinstance(mention, Argument):
+            return Markup("<code>{}</code>").format(word(mention))
+        given = {name: value for name, value in mention.arguments.items() if value is not None and value is not False}
+        given.pop("storage", None)  # the server's, which may hold a password
+        about = str(given.pop("search", self._search))
+        if mention.kind in KINDS and self._may_run:
+            action = {"kind": mention.kind, "arguments": {**given, "search": about}}
+            return Markup('<button type="button" data-action="{}">{}</button>').format(
+                json.dumps(action), label(mention)
+            )
+        if mention.kind == "plot":
+            address = f"{self._base}/searches/{quote(about, safe='')}/parts/plot?{urlencode(given, doseq=True)}"
+            text = f"figure: {given['kind']}"
+            return Markup('<button type="button" class="link" data-plot="{}">{}</button>').format(address, text)
+        if mention.kind == "compare":
+            return Markup('<a href="{}/compare?a={}">Compare</a>').format(self._base, quote(about, safe=""))
+        return Markup("<code>{}</code>").format(word(Action(mention.kind, {"search": about, **given})))
+
+
+def label(action: Action) -> str:
+    """Return the words on the button of an action: ``Narrow (top 5, expand)``."""
+    given = {name: value for name, value in action.arguments.items() if value is not None and value is not False}
+    details = [
+        name if value is True else _PHRASES.get(name, f"{name} {{}}").format(value)
+        for name, value in given.items()
+        if name not in ("search", "storage")
+    ]
+    return f"{_VERBS[action.kind]} ({', '.join(details)})" if details else _VERBS[action.kind]
+
+
+@ROUTER.get("/searches/{search}/parts/checklist")
+def checklist(request: Request, search: SearchName) -> HTMLResponse:
+    """Return the questions of the checklist with their answers, and the next step."""
+    seen = Search(search, storage=_storage(request)).checklist()
+    return render(request, "parts/checklist", seen=seen, marks=MARKS, show=Mentions(request, search))
+
+
+@ROUTER.get("/searches/{search}/parts/narrow")
+def narrow(
+    request: Request,
+    search: SearchName,
+    top: Count | None = None,
+    rule: Literal["surrogate", "order-statistics"] = "surrogate",
+    expand: bool = False,
+    regardless: bool = False,
+    epochs: Count | None = None,
+    stage: Count | None = None,
+    branch: bool = False,
+) -> HTMLResponse:
+    """Return what a narrowing would do: the next ranges, over the trials."""
+    of = Search(search, storage=_storage(request))
+    try:
+        next_stage = of.narrow(
+            top=top,
+            rule=rule,
+            expand=expand,
+            regardless=regardless,
+            epochs=epochs,
+            stage=stage,
+            branch=branch,
+            dry_run=True,
+        )
+    except UnknownSearch:
+        raise
+    except BadInput as error:
+        return render(request, "parts/narrow", refused=str(error))
+    parent = next_stage.parent
+    figure = of.plot("parameters", stage=parent.number, top=top, narrowed=next_stage).figure.update_layout(title=None)
+    caption = f"Trials of {parent.name}. Bands are the next ranges, dotted lines the ends of the present ones."
+    return render(
+        request,
+        "parts/narrow",
+        refused=None,
+        next=next_stage,
+        table=Table("Next ranges", {name.replace("_", " "): of for name, of in narrowed_columns(next_stage).items()}),
+        figure=page_figure("next-ranges", f"Where the next stage of {search} samples", caption, figure),
+        show=Mentions(request, search),
+    )
+
+
+@ROUTER.get("/searches/{search}/parts/plot")
+def plot(
+    request: Request,
+    search: SearchName,
+    kind: PlotKind,
+    parameters: Annotated[list[str], Query(max_length=2)] = [],  # noqa: B006 - FastAPI copies it
+    stage: Count | None = None,
+    top: Count | None = None,
+    quantity: str | None = None,
+) -> HTMLResponse:
+    """Return a figure."""
+    made = Search(search, storage=_storage(request)).plot(
+        str(kind), stage=stage, parameters=parameters, top=top, quantity=quantity
+    )
+    figure = made.figure.update_layout(title=None)
+    return render(request, "parts/plot", figure=page_figure("plot", made.name, f"{WORDS[kind]}.", figure))
+
+
+def _storage(request: Request) -> str:
+    return str(request.app.state.hub.settings.storage)
