@@ -116,26 +116,28 @@ def write_sent(name: str, study: Mapping[str, Any], folder: Path) -> Listed:
     Raises:
         BadInput: It is refused (`sent_study`), or there is another one of its name.
     """
-    parsed, path = sent_study(name, study), folder / f"{name}.toml"
-    another = BadStudyFile(f"there is another study file {name}; give this one another name")
-    if name in shipped():
-        raise another
-    text = text_of(name, study).encode()
+    parsed, text = sent_study(name, study), text_of(name, study).encode()
     if len(text) > _MOST_BYTES:
         raise BadStudyFile(f"the study file has {len(text):,} bytes; one that is sent may have {_MOST_BYTES:,}")
-    make_folder(folder)
+    if name not in shipped():
+        _write_new(folder / f"{name}.toml", text)
+    if read_study(name, folder) != parsed:
+        raise BadStudyFile(f"there is another study file {name}; give this one another name")
+    return describe(name, folder)
+
+
+def _write_new(path: Path, text: bytes) -> None:
+    """Write a file whole; one that is there already stays, also one that somebody else has just written."""
+    make_folder(path.parent)
     try:
-        with NamedTemporaryFile(dir=folder, prefix=f".{name}.") as whole:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}.") as whole:
             whole.write(text)
             whole.flush()
             os.chmod(whole.name, 0o644)
-            with suppress(FileExistsError):  # it is looked at below
-                os.link(whole.name, path)  # unlike a replacement it leaves alone what somebody else has just written
+            with suppress(FileExistsError):
+                os.link(whole.name, path)
     except OSError as error:
         raise OutputFailure(f"cannot write {path}: {error.strerror}") from error
-    if read_study(name, folder) != parsed:
-        raise another
-    return describe(name, folder)
 
 
 def text_of(name: str, study: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,12 @@ def test_no_file_is_ever_replaced(tmp_path: Path) -> None:
             studies.write_sent(name, with_section("training", epochs=3), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
     assert (tmp_path / "mine.toml").read_text() == before
+
+
+def test_what_is_sent_may_be_what_the_package_has(tmp_path: Path) -> None:
+    plain = tomllib.loads(shipped()["mnist"].read_text())
+    assert studies.write_sent("mnist", plain, tmp_path).shipped
+    assert not list(tmp_path.iterdir())
 
 
 def test_of_several_that_send_one_name_at_once_one_wins(tmp_path: Path) -> None:
