@@ -24,6 +24,7 @@ from hpsearch.errors import Interrupted as Interrupted
 from hpsearch.errors import MissingExtra as MissingExtra
 from hpsearch.errors import NotEnoughTrials as NotEnoughTrials
 from hpsearch.errors import OutputFailure as OutputFailure
+from hpsearch.errors import ServerFailure as ServerFailure
 from hpsearch.errors import StageConflict as StageConflict
 from hpsearch.errors import StorageFailure as StorageFailure
 from hpsearch.errors import TransientStorageError as TransientStorageError
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
     from hpsearch.api import searches as searches
     from hpsearch.records import Action as Action
     from hpsearch.records import Argument as Argument
+    from hpsearch.records import Job as Job
+    from hpsearch.records import Line as Line
     from hpsearch.records import Stage as Stage
     from hpsearch.records import Trial as Trial
+    from hpsearch.service.client import Client as Client
     from hpsearch.space import Categorical as Categorical
     from hpsearch.space import Float as Float
     from hpsearch.space import Int as Int
@@ -46,7 +50,8 @@ __version__ = "0.3.0"
 
 _LATE = {
     "api": ("Search", "import_trials", "searches"),
-    "records": ("Action", "Argument", "Stage", "Trial"),
+    "records": ("Action", "Argument", "Job", "Line", "Stage", "Trial"),
+    "service.client": ("Client",),
     "space": ("Categorical", "Float", "Int"),
     "store": ("open_store",),
 }

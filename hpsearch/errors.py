@@ -146,6 +146,10 @@ class OutputFailure(HpsearchError):
     """A file or a figure could not be made: the disk is full, or no browser draws it."""
 
 
+class ServerFailure(HpsearchError):
+    """A server of hpsearch's cannot be reached, or failed."""
+
+
 class Interrupted(HpsearchError):
     """Ctrl-C or SIGTERM, after everything that was finished had been recorded."""
 

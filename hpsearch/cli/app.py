@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from hpsearch import __version__
 from hpsearch.cli.options import Group, flag
@@ -60,6 +61,11 @@ class Commands(Group):
             raise click.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)
         module, _, function = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(f"hpsearch.cli.{module}"), function)
+        if server := ctx.params.get("server"):
+            from hpsearch.cli.remote import sent  # HTTP, for which most commands need not wait
+
+            explicit = ctx.get_parameter_source("server") is ParameterSource.COMMANDLINE
+            return sent(name, command, server, explicit=explicit)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -73,6 +79,9 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}  # of 
 
 @click.group("hpsearch", cls=Commands, context_settings=_SETTINGS)
 @click.version_option(__version__, message="hpsearch %(version)s", help="Print the version.")
+@click.option(
+    "--server", metavar="URL", envvar="HPSEARCH_SERVER", help="Let the server of `hpsearch serve` carry it out."
+)
 @flag("--debug", "Show tracebacks of errors.")
 def app(**_: Any) -> None:
     """Staged random search for hyperparameters: sample values at random, train briefly, score on validation data,

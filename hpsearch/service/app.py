@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from hpsearch import __version__
 from hpsearch.errors import HpsearchError, UnknownSearch
-from hpsearch.service import auth
+from hpsearch.service import auth, commands
 from hpsearch.service.auth import Credentials
 from hpsearch.service.database import open_service
 from hpsearch.service.guard import Guard, audit_log
@@ -33,6 +34,7 @@ class Hub:
     queue: Queue  # the jobs
     credentials: Credentials
     code: str | None  # of the link that begins a session once, where only this machine can reach the server
+    commands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(commands.AT_ONCE))
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -69,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes.ROUTER)
     app.add_exception_handler(HpsearchError, _problem)
     app.include_router(auth.ROUTER)
+    app.include_router(commands.ROUTER, prefix=API)
     app.add_middleware(Guard, settings=settings, credentials=hub.credentials, audit=audit)
     return app
 

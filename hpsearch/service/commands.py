@@ -1,0 +1,170 @@
+"""Commands that are done at once, for ``hpsearch --server``: a child runs one, and its output is the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal, TypeAlias
+
+from fastapi import APIRouter, Request
+from pydantic import Field
+
+from hpsearch.errors import ServerFailure
+from hpsearch.reports import WORDS
+from hpsearch.service.actions import Arguments, Asked, Count, Narrow, Number, Retry, StageName, Strict, Text
+from hpsearch.service.auth import Identity, Needed, needs
+from hpsearch.service.client import SERVER, TOKEN
+from hpsearch.service.roles import Role
+from hpsearch.store.engine import parse_url, sqlite_file
+from hpsearch.wording import words
+
+AT_ONCE = 2
+LIMIT_S = 600
+ROLES = {  # of commands that write
+    **dict.fromkeys(("narrow", "stop", "retry", "baseline set"), Role.RUN),
+    "delete": Role.ADMIN,
+}
+_TRIAL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/(stage|confirm)-[0-9]{1,6}(/[0-9]{1,9})?)?$"
+TrialName: TypeAlias = Annotated[str, Field(pattern=_TRIAL, examples=["mnist/stage-02/7"])]
+# The name of a file, without a folder, which the answer brings; - for standard output.
+FileName: TypeAlias = Annotated[str, Field(pattern=r"^(-|[A-Za-z0-9_][A-Za-z0-9_. -]{0,199})$", examples=["pair.html"])]
+ROUTER = APIRouter(tags=["commands"])
+
+
+class Trials(Arguments):
+    """Arguments of ``trials``."""
+
+    top: Count | None = None
+    state: Literal["complete", "fail", "pruned", "running", "waiting"] | None = None
+    trial: Number | None = None
+    curves: bool | None = None
+
+
+class Checklist(Arguments):
+    """Arguments of ``checklist``."""
+
+    top: Count | None = None
+
+
+class Plot(Arguments):
+    """Arguments of ``plot``."""
+
+    kind: Literal[tuple(WORDS)]
+    out: FileName | None = None
+    parameters: Annotated[list[Text], Field(max_length=10)] | None = None
+    top: Count | None = None
+    quantity: Literal["accuracy", "loss"] | None = None
+    dark: bool = False
+
+
+class Report(Arguments):
+    """Arguments of ``report``."""
+
+    out: FileName | None = None
+    form: Literal["html", "md"] | None = None
+
+
+class Export(Arguments):
+    """Arguments of ``export``."""
+
+    out: FileName | None = None
+    form: Literal["csv", "parquet", "json"] | None = None
+    what: Literal["trials", "curves", "all"] | None = None
+    columns: bool = False
+
+
+class Compare(Strict):
+    """Arguments of ``compare``."""
+
+    a: TrialName
+    b: TrialName | None = None
+    output: Literal["table", "csv", "json"] | None = None
+
+
+class Baseline(Strict):
+    """Arguments of ``baseline set``."""
+
+    search: TrialName
+    output: Literal["table", "csv", "json"] | None = None
+
+
+class Delete(Strict):
+    """Arguments of ``delete``."""
+
+    study: StageName
+    with_descendants: bool = False
+    yes: bool = False
+    no_backup: bool = False
+    output: Literal["table", "csv", "json"] | None = None
+
+
+Command: TypeAlias = Annotated[
+    Asked[Literal["status", "best", "recommend", "stop"], Arguments]
+    | Asked[Literal["trials"], Trials]
+    | Asked[Literal["checklist"], Checklist]
+    | Asked[Literal["plot"], Plot]
+    | Asked[Literal["report"], Report]
+    | Asked[Literal["export"], Export]
+    | Asked[Literal["compare"], Compare]
+    | Asked[Literal["narrow"], Narrow]
+    | Asked[Literal["retry"], Retry]
+    | Asked[Literal["baseline set"], Baseline]
+    | Asked[Literal["delete"], Delete],
+    Field(discriminator="kind"),
+]
+
+
+class Output(Strict):
+    """What a command did."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    folder: str  # in which it ran, as its output may name it
+    files: dict[str, str]  # that it wrote, by name, in Base64
+
+
+@ROUTER.post("/commands")
+async def run(command: Command, request: Request, by: Annotated[Identity, needs(Role.READ)]) -> Output:
+    """Carry out a command as the command line does. Those that write need the role ``run``, ``delete`` ``admin``."""
+    Needed(ROLES.get(command.kind, Role.READ))(by, None)
+    hub = request.app.state.hub
+    async with hub.commands:
+        return await _run(words(command.action), environment(hub.settings.storage))
+
+
+def environment(storage: str) -> Mapping[str, str]:
+    """Return the environment of a command in a folder of its own, over a study database."""
+    file = sqlite_file(parse_url(storage))
+    own = {name: value for name, value in os.environ.items() if name not in (SERVER, TOKEN)}
+    return own | {"HPSEARCH_STORAGE": storage if file is None else str(file.absolute()), "PYTHONUTF8": "1"}
+
+
+async def _run(line: list[str], env: Mapping[str, str]) -> Output:
+    with TemporaryDirectory(prefix="hpsearch-") as folder:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hpsearch", *line, cwd=folder, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+        )
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                stdout, stderr = await process.communicate()
+        except TimeoutError:
+            raise ServerFailure(f"the command took more than {LIMIT_S} s, and was ended") from None
+        finally:
+            if process.returncode is None:  # it took too long, or the server ends
+                process.kill()
+                await process.wait()
+        files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in sorted(Path(folder).iterdir())}
+    return Output(
+        exit_code=process.returncode,
+        stdout=stdout.decode(errors="replace"),
+        stderr=stderr.decode(errors="replace"),
+        folder=folder,
+        files=files,
+    )
