@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import tomllib
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hpsearch.cli.render import option
 from hpsearch.errors import BadArgument, BadInput, Interrupted
-from hpsearch.files import expanded, replacing
+from hpsearch.files import content, expanded, replacing
 from hpsearch.records import Action, Argument
 from hpsearch.service.client import Client, Ran
+from hpsearch.study_file import find
 
 JOBS = ("start", "refine", "confirm", "evaluate")  # in the server's queue; the other commands are done at once
 AT_ONCE = (
@@ -28,9 +29,12 @@ NOT_SENT = {
     "import": "it reads files: run it where the server runs, with --storage",
     "dashboard": "the server has it at its address",
 }
-_THE_SERVER_S = ("storage", "data_dir", "scheduler")  # options that say where its database and its data are
-_WATCHING = ("watch", "every", "until_done")
-_KEPT = ("plot", "mistakes", "save", "to", "project")  # files and accounts of evaluate and export that stay there
+# Options without a meaning for a server, and why.
+REFUSED = {
+    **dict.fromkeys(("storage", "data_dir", "scheduler", "other_storage"), "the server has its own"),
+    **dict.fromkeys(("watch", "every", "until_done"), "the server's page shows it live"),
+    **dict.fromkeys(("plot", "mistakes", "save", "to", "project"), "it is not sent to a server"),
+}
 _NAMES = {("start", "study"): "search"}  # arguments that the API calls otherwise
 
 
@@ -70,6 +74,7 @@ def _sent(name: str, command: click.Command, server: str) -> click.Command:
         }
         _check(given)
         client = Client(server)
+        _name_searches(client, name, given)
         ctx.exit(_run_job(client, name, given) if name in JOBS else _run(client, name, given))
 
     changed.callback = callback
@@ -78,13 +83,19 @@ def _sent(name: str, command: click.Command, server: str) -> click.Command:
 
 def _check(given: dict[str, Any]) -> None:
     """Refuse options that have no meaning for a server."""
-    for name, why in {
-        **dict.fromkeys(_THE_SERVER_S, "the server has its own"),
-        **dict.fromkeys(_WATCHING, "the server's page shows it live"),
-        **dict.fromkeys(_KEPT, "it is not sent to a server"),
-    }.items():
+    for name, why in REFUSED.items():
         if name in given:
-            raise BadInput(f"{{}} with {option('server')}: {why}; leave one out", Argument(name))
+            raise BadInput(f"{{}} with --server: {why}; leave one out", Argument(name))
+
+
+def _name_searches(client: Client, kind: str, given: dict[str, Any]) -> None:
+    """Put the names of searches in the place of study files; one that is started is sent to the server."""
+    for key in ("search", "study", "a", "b"):
+        if str(given.get(key, "")).endswith(".toml"):
+            path = Path(given[key])
+            given[key] = find(str(path)).name
+            if kind == "start":
+                client.send_study(given[key], tomllib.loads(content(path).decode()))
 
 
 def _run_job(client: Client, kind: str, given: dict[str, Any]) -> int:

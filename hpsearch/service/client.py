@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from http.client import HTTPException, HTTPResponse
 from typing import Any, NamedTuple, TypeVar
@@ -116,11 +116,15 @@ class Client:
         """Ask all runs of a search to stop."""
         return self._json("POST", f"/searches/{_part(search)}/stop", {})
 
-    def run(self, kind: str, **arguments: Any) -> Ran:
+    def run(self, kind: str, /, **arguments: Any) -> Ran:
         """Run a command that is done at once, such as ``run("best", search="mnist", output="csv")``."""
         done = self._json("POST", "/commands", {"kind": kind, "arguments": arguments}, timeout=_COMMAND_S)
         files = {name: base64.b64decode(content) for name, content in done.pop("files").items()}
         return Ran(**done, files=files)
+
+    def send_study(self, name: str, study: Mapping[str, Any]) -> Any:
+        """Put a study file of the built-in network into the server's folder; the same one again changes nothing."""
+        return self._json("POST", "/study-files", {"name": name, "study": study})
 
     # Jobs.
 
@@ -166,12 +170,11 @@ class Client:
         while True:
             query, headers = {"search": search}, {"Last-Event-ID": last} if last else {}
             with closing(self._patiently(lambda: self._open("GET", "/events", query=query, headers=headers))) as stream:
-                try:
+                with suppress(OSError, HTTPException):  # it goes on from the last event
                     for event in _events(stream):
                         last = event.id or last
                         yield event
-                except (OSError, HTTPException):
-                    continue  # from the last event on
+            time.sleep(_EVERY_S)
 
     # What there is.
 

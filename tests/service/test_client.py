@@ -155,7 +155,7 @@ def test_events_go_on_after_a_lost_connection(fake: Fake) -> None:
     assert next(events) == Event("4", "trial", {"number": 3})
     assert next(events) == Event("5", "stage", {})
     assert [path for _, path, *_ in fake.requests] == ["/hp/api/v1/events?search=mnist"] * 2
-    assert fake.requests[1][3]["Last-event-id"] == "4"
+    assert fake.requests[1][3]["Last-Event-Id"] == "4"
 
 
 def test_a_command_s_output_and_files_come_back(fake: Fake) -> None:
