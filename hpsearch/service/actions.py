@@ -140,7 +140,7 @@ class Retry(Arguments):
 
 
 Kind = TypeVar("Kind", bound=str)
-Given = TypeVar("Given", bound=Arguments)
+Given = TypeVar("Given", bound=Strict)
 
 
 class Asked(Strict, Generic[Kind, Given]):

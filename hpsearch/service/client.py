@@ -308,9 +308,10 @@ def _refusal(url: str, answer: urllib.error.HTTPError) -> HpsearchError:
         title, detail = str(problem["title"]), str(problem["detail"])
     except (OSError, HTTPException, ValueError, TypeError, KeyError):  # a proxy's page, or no hpsearch at all
         title, detail = "", f"{url} answered {answer.code} {answer.reason}; is it the address of `hpsearch serve`?"
-    kind = getattr(errors, title, None)
-    known = isinstance(kind, type) and issubclass(kind, HpsearchError) and kind is not BadArgument
-    return kind(detail) if known else (ServerFailure if failed else BadInput)(detail)
+    kind = vars(errors).get(title)
+    if isinstance(kind, type) and issubclass(kind, HpsearchError) and kind is not BadArgument:
+        return kind(detail)
+    return ServerFailure(detail) if failed else BadInput(detail)
 
 
 def _events(stream: HTTPResponse) -> Iterator[Event]:

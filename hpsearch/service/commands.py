@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from hpsearch.errors import ServerFailure
-from hpsearch.reports import WORDS
+from hpsearch.reports import PlotKind
 from hpsearch.service.actions import Arguments, Asked, Count, Narrow, Number, Retry, StageName, Strict, Text
 from hpsearch.service.auth import Identity, Needed, needs
 from hpsearch.service.client import SERVER, TOKEN
@@ -55,7 +55,7 @@ class Checklist(Arguments):
 class Plot(Arguments):
     """Arguments of ``plot``."""
 
-    kind: Literal[tuple(WORDS)]
+    kind: Annotated[PlotKind, Field(strict=False)]
     out: FileName | None = None
     parameters: Annotated[list[Text], Field(max_length=10)] | None = None
     top: Count | None = None
@@ -162,7 +162,7 @@ async def _run(line: list[str], env: Mapping[str, str]) -> Output:
                 await process.wait()
         files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in sorted(Path(folder).iterdir())}
     return Output(
-        exit_code=process.returncode,
+        exit_code=process.returncode or 0,
         stdout=stdout.decode(errors="replace"),
         stderr=stderr.decode(errors="replace"),
         folder=folder,

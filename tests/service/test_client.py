@@ -126,8 +126,10 @@ def test_what_is_asked_for_and_what_comes_back(fake: Fake, call: Any, path: str)
 def test_a_job_is_followed_to_its_end_and_waited_for(fake: Fake) -> None:
     line = {"id": 1, "stream": "stdout", "text": "8/8 trials"}
     end = {"id": 2, "stream": "stderr", "text": "note"}
-    for body in (JOB, {"lines": [line]}, JOB, {"lines": []}, DONE, {"lines": [end]}, DONE, {"lines": []}):
-        fake.answer(body)
+    logs: list[list[object]] = [[line], [], [end], []]
+    for job, lines in zip((JOB, JOB, DONE, DONE), logs, strict=True):
+        fake.answer(job)
+        fake.answer({"lines": lines})
     client = Client(fake.url)
     assert [(of.stream, of.text) for of in client.follow(7)] == [("stdout", "8/8 trials"), ("stderr", "note")]
     assert [path for _, path, *_ in fake.requests if "log" in path][-1].endswith("/jobs/7/log?after=2")
