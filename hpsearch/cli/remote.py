@@ -145,7 +145,9 @@ def _write(kind: str, ran: Ran, folder: Path, *, force: bool) -> list[Path]:
 
             check_out(path, force=force)
         elif kind == "export" and path.exists() and not force:
-            raise BadInput(f"{path} exists; add {{}} to overwrite it, or give another {{}}", Argument("force"), Argument("out"))
+            raise BadInput(
+                f"{path} exists; add {{}} to overwrite it, or give another {{}}", Argument("force"), Argument("out")
+            )
     for path, content in zip(paths, ran.files.values(), strict=True):
         with replacing(path) as whole:
             whole.write_bytes(content)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,9 +14,8 @@ from pydantic import TypeAdapter
 from hpsearch import Action, Client
 from hpsearch.cli import remote
 from hpsearch.cli.app import COMMANDS, app
-from hpsearch.records import Job, Line
 from hpsearch.service.actions import action_of
-from hpsearch.service.client import SERVER, TOKEN, Ran
+from hpsearch.service.client import SERVER, TOKEN
 from hpsearch.service.commands import Command
 from hpsearch.wording import words
 
