@@ -1,4 +1,4 @@
-"""``hpsearch --server URL COMMAND``: a command is parsed here, carried out by a server, and printed as it is locally."""
+"""``hpsearch --server URL COMMAND``: a command is parsed here, carried out by a server, and printed here."""
 
 from __future__ import annotations
 
@@ -101,7 +101,10 @@ def _name_searches(client: Client, kind: str, given: dict[str, Any]) -> None:
 def _run_job(client: Client, kind: str, given: dict[str, Any]) -> int:
     """Hand in a job, print its output as it comes, and return its exit code."""
     if kind == "evaluate":
-        given |= {"by": by for by in ("confirmed", "best") if given.pop(by, False)}
+        by = [name for name in ("confirmed", "best") if given.pop(name, False)]
+        if len(by) > 1:
+            raise BadInput("--confirmed and --best choose different values; give one of them")
+        given |= {"by": by[0]} if by else {}
     job = client.submit(Action(kind, given))
     try:
         for line in client.follow(job):
@@ -148,7 +151,7 @@ def _write(kind: str, ran: Ran, folder: Path, *, force: bool) -> list[Path]:
             raise BadInput(
                 f"{path} exists; add {{}} to overwrite it, or give another {{}}", Argument("force"), Argument("out")
             )
-    for path, content in zip(paths, ran.files.values(), strict=True):
+    for path, made in zip(paths, ran.files.values(), strict=True):
         with replacing(path) as whole:
-            whole.write_bytes(content)
+            whole.write_bytes(made)
     return paths

@@ -90,7 +90,7 @@ class Client:
         """
         body = {"actions": [{"kind": action.kind, "arguments": dict(action.arguments)} for action in actions]}
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        return _job(self._patiently(lambda: self._json("POST", "/jobs", body, headers=headers)))
+        return _job(self._patiently(self._json, "POST", "/jobs", body, headers=headers))
 
     def start(self, search: str, **arguments: Any) -> Job:
         """Run a stage until it has the requested number of finished trials; see `hpsearch.Search.start`."""
@@ -148,8 +148,8 @@ class Client:
         """Yield the lines of a job's log as they come, until it has ended; a server's restart is waited for."""
         after = 0
         while True:
-            ended = self._patiently(lambda: self.job(job)).ended is not None  # first: then its log is complete
-            lines = self._patiently(lambda: self.log(job, after=after))
+            ended = self._patiently(self.job, job).ended is not None  # first: then its log is complete
+            lines = self._patiently(self.log, job, after=after)
             yield from lines
             if lines:
                 after = lines[-1].id
@@ -160,7 +160,7 @@ class Client:
 
     def wait(self, job: Job | int) -> Job:
         """Return a job when it has ended; a server's restart is waited for."""
-        while (now := self._patiently(lambda: self.job(job))).ended is None:
+        while (now := self._patiently(self.job, job)).ended is None:
             time.sleep(_EVERY_S)
         return now
 
@@ -169,11 +169,11 @@ class Client:
         last = ""
         while True:
             query, headers = {"search": search}, {"Last-Event-ID": last} if last else {}
-            with closing(self._patiently(lambda: self._open("GET", "/events", query=query, headers=headers))) as stream:
-                with suppress(OSError, HTTPException):  # it goes on from the last event
-                    for event in _events(stream):
-                        last = event.id or last
-                        yield event
+            stream = self._patiently(self._open, "GET", "/events", query=query, headers=headers)
+            with closing(stream), suppress(OSError, HTTPException):  # it goes on from the last event
+                for event in _events(stream):
+                    last = event.id or last
+                    yield event
             time.sleep(_EVERY_S)
 
     # What there is.
@@ -259,12 +259,12 @@ class Client:
             raise ServerFailure(f"cannot reach {self.url}: {words}; is `hpsearch serve` at work there?") from error
         return answer
 
-    def _patiently(self, ask: Callable[[], _Result]) -> _Result:
+    def _patiently(self, ask: Callable[..., _Result], *args: Any, **options: Any) -> _Result:
         """Ask again while the server is away, and fail after `PATIENCE_S`."""
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return ask()
+                return ask(*args, **options)
             except ServerFailure:
                 if time.monotonic() > end:
                     raise

@@ -1,4 +1,4 @@
-"""``hpsearch --server``: what is sent is what was typed, and what comes back is printed and written as it is locally."""
+"""``hpsearch --server``: what is sent is what was typed; output and files are those of the same command here."""
 
 from __future__ import annotations
 
