@@ -13,10 +13,12 @@ from fastapi.responses import JSONResponse
 
 from hpsearch import __version__
 from hpsearch.errors import HpsearchError, UnknownSearch
-from hpsearch.service import auth, commands
+from hpsearch.service import auth, commands, events, health
 from hpsearch.service.auth import Credentials
 from hpsearch.service.database import open_service
+from hpsearch.service.events import Feed
 from hpsearch.service.guard import Guard, audit_log
+from hpsearch.service.health import Answers, Timed
 from hpsearch.service.jobs import Queue
 from hpsearch.service.pages import assets, routes, steps
 from hpsearch.service.settings import Settings
@@ -31,7 +33,9 @@ class Hub:
 
     settings: Settings
     database: Database  # the service's own
-    queue: Queue  # the jobs
+    queue: Queue
+    feed: Feed
+    answers: Answers
     credentials: Credentials
     code: str | None  # of the link that begins a session once, where only this machine can reach the server
     commands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(commands.AT_ONCE))
@@ -45,7 +49,9 @@ def create_app(settings: Settings) -> FastAPI:
     """
     database = open_service(settings.storage)
     code = secrets.token_urlsafe(32) if settings.loopback else None
-    hub = Hub(settings, database, Queue(database), Credentials(database, code=code), code)
+    queue = Queue(database)
+    feed = Feed(settings.storage, database, queue)
+    hub = Hub(settings, database, queue, feed, Answers(), Credentials(database, code=code), code)
     audit = audit_log(settings)
 
     @asynccontextmanager
@@ -53,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            await hub.feed.close()
             hub.database.close()
             for handler in audit.handlers:
                 handler.close()
@@ -72,7 +79,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HpsearchError, _problem)
     app.include_router(auth.ROUTER)
     app.include_router(commands.ROUTER, prefix=API)
+    app.include_router(events.ROUTER, prefix=API)
+    app.include_router(health.ROUTER)
     app.add_middleware(Guard, settings=settings, credentials=hub.credentials, audit=audit)
+    app.add_middleware(Timed, answers=hub.answers)
     return app
 
 

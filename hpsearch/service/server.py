@@ -13,6 +13,7 @@ from hpsearch.files import first_line
 from hpsearch.records import Action, Argument
 from hpsearch.service.app import create_app
 from hpsearch.service.connections import Connection
+from hpsearch.service.events import Feed
 from hpsearch.service.settings import Settings
 from hpsearch.service.worker import working
 from hpsearch.store import open_store
@@ -59,7 +60,20 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         entrance = "" if code is None else f"enter?code={code}"
         on_ready(f"{settings.address(listening.getsockname()[1])}/hp/{entrance}")
         with working(settings), suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            _Server(config, app.state.hub.feed).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends the event streams before it waits for the requests under way."""
+
+    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then all else."""
+        await self._feed.close()
+        await super().shutdown(sockets)
 
 
 def _listen(settings: Settings) -> socket.socket:
