@@ -134,7 +134,9 @@ def _of_server(hub: Hub) -> Iterator[str]:
     yield f"hpsearch_event_streams {hub.feed.clients}"
     answers, name = hub.answers, "hpsearch_http_answer_seconds"
     yield from _head("hpsearch_http_answers_total", "counter", "Answers, by status.")
-    yield from (f'hpsearch_http_answers_total{{status="{status}"}} {n}' for status, n in sorted(answers.statuses.items()))
+    yield from (
+        f'hpsearch_http_answers_total{{status="{status}"}} {n}' for status, n in sorted(answers.statuses.items())
+    )
     yield from _head(name, "histogram", "Seconds until an answer began.")
     below = 0
     for bound, count in zip((*BUCKETS_S, "+Inf"), answers.buckets, strict=True):
