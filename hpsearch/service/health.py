@@ -110,7 +110,7 @@ def _of_trials(studies: Database) -> Iterator[str]:
     of = schema.trials.c
     with studies.read() as connection:
         rows = connection.execute(select(of.state, func.count()).group_by(of.state))
-        counts = {state: count for state, count in rows}
+        counts: dict[str, int] = dict(map(tuple, rows))
     yield from _head("hpsearch_trials", "gauge", "Trials in the study database, by state.")
     yield from (f'hpsearch_trials{{state="{state.lower()}"}} {counts.get(state, 0)}' for state in _TRIALS)
 
@@ -133,6 +133,7 @@ def _of_server(hub: Hub) -> Iterator[str]:
     yield from _head("hpsearch_event_streams", "gauge", "Event streams that are open.")
     yield f"hpsearch_event_streams {hub.feed.clients}"
     answers, name = hub.answers, "hpsearch_http_answer_seconds"
+    statuses = sorted(answers.statuses.items())
     yield from _head("hpsearch_http_answers_total", "counter", "Answers, by status.")
     yield from (
         f'hpsearch_http_answers_total{{status="{status}"}} {n}' for status, n in sorted(answers.statuses.items())
