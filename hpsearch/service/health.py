@@ -133,7 +133,6 @@ def _of_server(hub: Hub) -> Iterator[str]:
     yield from _head("hpsearch_event_streams", "gauge", "Event streams that are open.")
     yield f"hpsearch_event_streams {hub.feed.clients}"
     answers, name = hub.answers, "hpsearch_http_answer_seconds"
-    statuses = sorted(answers.statuses.items())
     yield from _head("hpsearch_http_answers_total", "counter", "Answers, by status.")
     yield from (
         f'hpsearch_http_answers_total{{status="{status}"}} {n}' for status, n in sorted(answers.statuses.items())
