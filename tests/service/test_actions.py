@@ -28,7 +28,8 @@ def test_every_argument_is_one_of_the_command(kind: str) -> None:
     assert isinstance(command, click.Command)
     options = {name for parameter in command.params for name in parameter.opts}
     places = {parameter.name for parameter in command.params if isinstance(parameter, click.Argument)}
-    known = {"by": {"--confirmed", "--best"}, "search": places and set()}
+    assert places & {"search", "study"}
+    known = {"by": {"--confirmed", "--best"}, "search": set[str]()}
     for name in KINDS[kind][0].model_fields:
         assert known.get(name, {option(name)}) <= options, name
 
