@@ -49,6 +49,8 @@ from hpsearch.store.queries import Columns, frame, html
 from hpsearch.store.trial_details import TrialDetails
 from hpsearch.text import counted
 
+SORTED_BY = ("number", "score", "started", "finished")  # columns of trials, beside the parameters
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -668,6 +670,31 @@ class Search:
                 else None,
                 owned=store.owned(chosen, numbers) if owned else {},
             )
+
+    def page(
+        self, *, stage: int, state: str | None = None, sort: str = "number", offset: int = 0, limit: int = 100
+    ) -> tuple[Trials, int]:
+        """Return a part of the trials of a stage, and how many there are.
+
+        Args:
+            stage: Number of the stage.
+            state: As for `trials`.
+            sort: ``number``, ``score``, ``started``, ``finished``, or ``param:NAME``; with a ``-`` before it highest
+                first. What has no value comes last.
+            offset: So many are left out.
+            limit: At most so many.
+        """
+        key, name = sort.removeprefix("-"), resolve_search(self.name)
+        with closing(open_store(self.storage, search=name)) as store:
+            chosen = pick(stages_of(store, name), stage)
+            known = [*SORTED_BY, *(f"param:{parameter}" for parameter in chosen.space)]
+            if key not in known:
+                raise BadArgument("sort", sort, f"no such column{nearest(key, known)}")
+            states = None if state is None else (state.upper(),)
+            options: dict[str, Any] = {"sort": key, "descending": sort != key, "offset": offset, "limit": limit}
+            columns, counts = store.page(chosen, states=states, **options), store.counts(chosen)
+            total = counts.rows if state is None else getattr(counts, {"fail": "failed"}.get(state, state))
+            return Trials(chosen, columns, None, None, store.owned(chosen, columns["number"])), total
 
     def trial(self, number: int, *, stage: int | None = None) -> TrialDetails:
         """Return one trial of a stage with everything that is kept of it, as the end of its output if it failed.

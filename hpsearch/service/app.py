@@ -8,19 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
 from hpsearch import __version__
-from hpsearch.errors import HpsearchError, UnknownSearch
-from hpsearch.service import auth, commands, events, health
+from hpsearch.service import auth, commands, events, health, problems, routes
 from hpsearch.service.auth import Credentials
 from hpsearch.service.database import open_service
 from hpsearch.service.events import Feed
 from hpsearch.service.guard import Guard, audit_log
 from hpsearch.service.health import Answers, Timed
 from hpsearch.service.jobs import Queue
-from hpsearch.service.pages import assets, routes, steps
+from hpsearch.service.pages import assets, steps
+from hpsearch.service.pages import routes as pages
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import Database
 
@@ -74,9 +73,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.hub = hub
     app.include_router(assets.ROUTER)
+    app.include_router(pages.ROUTER)
     app.include_router(steps.ROUTER)
-    app.include_router(routes.ROUTER)
-    app.add_exception_handler(HpsearchError, _problem)
+    app.include_router(routes.ROUTER, prefix=API)
+    problems.add_handlers(app)
     app.include_router(auth.ROUTER)
     app.include_router(commands.ROUTER, prefix=API)
     app.include_router(events.ROUTER, prefix=API)
@@ -84,11 +84,3 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Guard, settings=settings, credentials=hub.credentials, audit=audit)
     app.add_middleware(Timed, answers=hub.answers)
     return app
-
-
-async def _problem(request: Request, error: Exception) -> JSONResponse:
-    """Answer an error as RFC 9457 has it: 404 for what is not there, 400 for other bad input, 500 for a failure."""
-    assert isinstance(error, HpsearchError)
-    status = 404 if isinstance(error, UnknownSearch) else 400 if error.exit_code == 2 else 500
-    body = {"type": "about:blank", "title": type(error).__name__, "status": status, "detail": str(error)}
-    return JSONResponse(body, status, media_type="application/problem+json")

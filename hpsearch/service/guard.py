@@ -10,23 +10,21 @@ import logging.handlers
 import re
 import socket
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from fastapi import HTTPException, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.service.auth import Credentials, Failures, Identity, client_of, cookie_of
 from hpsearch.service.database import url_of
+from hpsearch.service.problems import problem
 from hpsearch.store.engine import sqlite_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from hpsearch.service.settings import Settings
@@ -148,12 +146,6 @@ class Guard:
             "status": status,
         }
         self._audit.info(json.dumps(line))
-
-
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return an answer as RFC 9457 has it."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
 
 
 def audit_log(settings: Settings) -> logging.Logger:

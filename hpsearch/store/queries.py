@@ -10,7 +10,7 @@ from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, and_, case, func, select
 
 from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing, rank_key, stopped_after
 from hpsearch.space import Value, external
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import NDArray
+    from sqlalchemy import FromClause
     from sqlalchemy.engine import Connection, Row
 
 Columns: TypeAlias = dict[str, list[Any]]  # rows by column: lists of one length
@@ -273,6 +274,34 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
         (*rank_key(stage.direction, value, losses.get(trial_id), number), trial_id) for trial_id, number, value in rows
     ]
     return [row[-1] for row in heapq.nsmallest(top, ranked)]
+
+
+def page(
+    connection: Connection,
+    stage: Stage,
+    *,
+    states: Collection[str] | None,
+    sort: str,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> list[int]:
+    """Return ids of a part of a stage's trials; see `hpsearch.store.Store.page`."""
+    of, parameter = t.trials.c, sort.removeprefix("param:")
+    tables: FromClause = t.trials
+    if sort == "score":
+        tables, key = tables.outerjoin(t.trial_values), t.trial_values.c.value
+    elif sort != parameter:
+        of_trial = t.trial_params.c
+        named = and_(of_trial.trial_id == of.trial_id, of_trial.param_name == parameter)
+        tables, key = tables.outerjoin(t.trial_params, named), of_trial.param_value
+    else:
+        key = {"number": of.number, "started": of.datetime_start, "finished": of.datetime_complete}[sort]
+    query = select(of.trial_id).select_from(tables).where(of.study_id == stage.study_id)
+    if states is not None:
+        query = query.where(of.state.in_(states))
+    first = (key.desc() if descending else key.asc()).nulls_last()
+    return list(connection.execute(query.order_by(first, of.number).offset(offset).limit(limit)).scalars())
 
 
 def latest(connection: Connection, stage: Stage, count: int) -> list[int]:

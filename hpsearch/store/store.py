@@ -436,6 +436,35 @@ class Store:
         ((count,),) = self._read(queries.EPOCHS.rows, stage.study_id)
         return int(count)
 
+    def page(
+        self,
+        stage: Stage,
+        *,
+        states: Collection[str] | None = None,
+        sort: str = "number",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int,
+    ) -> Columns:
+        """Return a part of the trials, as `columns` has them.
+
+        Args:
+            stage: The stage.
+            states: Those in these states. None: all.
+            sort: ``number``, ``score``, ``started``, ``finished`` or ``param:NAME``; what has no value comes last, and
+                among equals the lower number first.
+            descending: Highest first.
+            offset: So many are left out.
+            limit: At most so many.
+        """
+
+        def read(connection: Connection) -> Columns:
+            options: dict[str, Any] = {"states": states, "sort": sort, "descending": descending}
+            ids = queries.page(connection, stage, **options, offset=offset, limit=limit)
+            return queries.columns_of(connection, stage, ids)
+
+        return self._read(read)
+
     def latest(self, stage: Stage, count: int) -> Columns:
         """Return the trials that finished last, newest first, as `columns` has them.
 

@@ -1,0 +1,96 @@
+"""Errors over HTTP: RFC 9457's problem+json, with the sentence of the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from hpsearch import wording
+from hpsearch.errors import (
+    BadInput,
+    BadStorage,
+    EvaluatedAlready,
+    HpsearchError,
+    NotEnoughTrials,
+    StageConflict,
+    StorageFailure,
+    UnknownSearch,
+)
+from hpsearch.records import Action, Argument
+from hpsearch.service.actions import bad_argument
+
+MEDIA_TYPE = "application/problem+json"
+# The first that fits.
+_STATUS: dict[type[HpsearchError] | tuple[type[HpsearchError], ...], int] = {
+    UnknownSearch: 404,
+    (StageConflict, NotEnoughTrials, EvaluatedAlready): 409,
+    (BadStorage, StorageFailure): 503,
+    BadInput: 422,
+}
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was asked, what is allowed, and what to do."},
+    },
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {  # of every route, for OpenAPI
+    status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+    for status in (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
+}
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer as RFC 9457 has it."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    # In ASCII: what was refused may hold halves of characters.
+    return Response(json.dumps(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def word(mention: Action | Argument) -> str:
+    """Return an action as a command and an argument as an option, as for somebody who does not name the database."""
+    return wording.word(here(mention) if isinstance(mention, Action) else mention)
+
+
+def here(action: Action) -> Action:
+    """Return an action without the database, which is the server's."""
+    return replace(action, arguments={name: of for name, of in action.arguments.items() if name != "storage"})
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Let an application answer errors as problems."""
+    app.add_exception_handler(HpsearchError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _internal)
+
+
+async def _ours(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HpsearchError)
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+    return problem(status, error.worded(word))
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem(422, str(bad_argument(error.errors())))
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, error.detail, error.headers)
+
+
+async def _internal(_: Request, error: Exception) -> Response:
+    return problem(500, f"internal error, please report it: {type(error).__name__}")

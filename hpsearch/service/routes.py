@@ -1,0 +1,291 @@
+"""The HTTP API: searches, stages, trials, jobs and study files, as JSON like that of the command line's."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Annotated, Any, Literal, TypeAlias
+
+from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
+from pydantic import Field
+
+from hpsearch import representations
+from hpsearch.api import Search, summaries
+from hpsearch.errors import BadArgument
+from hpsearch.reports import PlotKind
+from hpsearch.serialization import to_plain
+from hpsearch.service import studies
+from hpsearch.service.actions import JobAction, Narrowing, SearchName, Strict, handed_in
+from hpsearch.service.auth import Identity, Role, needs
+from hpsearch.service.problems import RESPONSES, here, word
+
+API = "/hp/api/v1"
+ROUTER = APIRouter(prefix=API, dependencies=[needs(Role.READ)], responses=RESPONSES)
+
+_CSV = "text/csv"
+_ENTRANT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/stage-[0-9]{1,6}(/[0-9]{1,9})?)?$"
+Runner: TypeAlias = Annotated[Identity, needs(Role.RUN)]
+OfSearch: TypeAlias = Annotated[SearchName, Path(description="Name of the search.")]
+OfStage: TypeAlias = Annotated[int, Path(ge=1, le=10**9, description="Number of the stage.")]
+Stage: TypeAlias = Annotated[int | None, Query(ge=1, le=10**9, description="Number of the stage.")]
+Entrant: TypeAlias = Annotated[
+    str, Query(pattern=_ENTRANT, description="A search, a stage or a trial: mnist/stage-02/7.")
+]
+JobId: TypeAlias = Annotated[int, Path(ge=1, le=2**31 - 1)]
+JobState: TypeAlias = Literal["queued", "running", "done", "failed", "stopped"]
+TrialState: TypeAlias = Literal["complete", "pruned", "fail", "running", "waiting"]
+
+
+class Answer(Response):
+    """Records as JSON, in ASCII: names from databases may hold halves of characters."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Return the bytes of an answer."""
+        return json.dumps(to_plain(content, word=word), allow_nan=False, separators=(",", ":")).encode()
+
+
+@ROUTER.get("/searches")
+def get_searches(request: Request) -> Answer:
+    """List the searches, those whose trials finished last first."""
+    return Answer(
+        [
+            {
+                "search": of.name,
+                "stages": len(of.stages),
+                "metric": of.metric,
+                "direction": of.stages[0].direction,
+                **to_plain(of.counts),
+                "best": of.best,
+                "last_finished": of.finished,
+            }
+            for of in summaries(_storage(request))
+        ]
+    )
+
+
+@ROUTER.get("/searches/{search}")
+def get_search(request: Request, search: OfSearch) -> Answer:
+    """Return the state of every stage, as ``status --format json``."""
+    return Answer(representations.by_row(representations.status(_search(request, search).status())))
+
+
+@ROUTER.get(
+    "/searches/{search}/stages/{stage}/trials",
+    responses={200: {"content": {_CSV: {"schema": {"type": "string"}}}}},
+)
+def get_trials(
+    request: Request,
+    search: OfSearch,
+    stage: OfStage,
+    state: Annotated[TrialState | None, Query(description="Only those in this state.")] = None,
+    sort: Annotated[
+        str,
+        Query(
+            pattern=r"^-?(number|score|started|finished|param:.{1,200})$",
+            description="Column to sort by, highest first with a - before it.",
+        ),
+    ] = "number",
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    accept: Annotated[str, Header()] = "",
+) -> Response:
+    """Return a part of the trials of a stage, as ``trials --format json``, or CSV where Accept asks for that.
+
+    The header X-Total-Count says how many there are.
+    """
+    part, total = _search(request, search).page(stage=stage, state=state, sort=sort, offset=offset, limit=limit)
+    headers = {"X-Total-Count": str(total), "Vary": "Accept"}
+    as_csv = _CSV in accept
+    columns = representations.trials(part, csv=as_csv)
+    if not as_csv:
+        return Answer(representations.by_row(columns), headers=headers)
+    text = io.StringIO()
+    representations.write_csv(columns, text)
+    return Response(text.getvalue().encode(errors="backslashreplace"), media_type=_CSV, headers=headers)
+
+
+@ROUTER.get("/searches/{search}/stages/{stage}/trials/{number}")
+def get_trial(
+    request: Request, search: OfSearch, stage: OfStage, number: Annotated[int, Path(ge=0, le=10**9)]
+) -> Answer:
+    """Return one trial: its values, its learning curve, and all else that is kept of it."""
+    try:
+        return Answer(representations.trial(_search(request, search).trial(number, stage=stage)))
+    except BadArgument as error:
+        raise HTTPException(404, error.worded(word)) from error
+
+
+@ROUTER.get("/searches/{search}/best")
+def get_best(request: Request, search: OfSearch, stage: Stage = None) -> Answer:
+    """Return the best trial, and how sure it is the best, as ``best --format json``."""
+    return Answer(representations.best(*_search(request, search).best_of(stage=stage)))
+
+
+@ROUTER.get("/searches/{search}/recommendation")
+def get_recommendation(request: Request, search: OfSearch, stage: Stage = None) -> Answer:
+    """Return the values to use, and what training them again gives, as ``recommend --format json``."""
+    return Answer(representations.recommendation(_search(request, search).recommend(stage=stage), word))
+
+
+@ROUTER.get("/searches/{search}/checklist")
+def get_checklist(request: Request, search: OfSearch, top: Annotated[int, Query(ge=2, le=10**9)] = 5) -> Answer:
+    """Answer what to ask of a search before its results are believed, as ``checklist --format json``.
+
+    ``actions`` has the actions of questions and of the next step as data, as a job takes them.
+    """
+    seen = _search(request, search).checklist(top=top)
+    actions = [*(of.action for of in seen.questions if of.action is not None), *seen.next.actions]
+    return Answer({**to_plain(seen, word=word), "actions": to_plain([here(action) for action in actions])})
+
+
+@ROUTER.get("/searches/{search}/figures/{kind}")
+def get_figure(
+    request: Request,
+    search: OfSearch,
+    kind: PlotKind,
+    stage: Stage = None,
+    parameter: Annotated[list[str], Query(max_length=2)] = [],  # noqa: B006 - FastAPI copies it
+    top: Annotated[int | None, Query(ge=1, le=10**9)] = None,
+    quantity: Annotated[str | None, Query(max_length=200)] = None,
+    dark: bool = False,
+) -> Response:
+    """Return a figure as Plotly's JSON."""
+    options: dict[str, Any] = {"top": top, "quantity": quantity, "dark": dark}
+    plot = _search(request, search).plot(kind, stage=stage, parameters=parameter, **options)
+    return Response(plot.figure.to_json(), media_type="application/json")
+
+
+@ROUTER.get(
+    "/searches/{search}/report",
+    response_class=Response,
+    responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("text/html", "text/markdown")}}},
+)
+def get_report(
+    request: Request,
+    search: OfSearch,
+    format: Annotated[Literal["html", "md"], Query()] = "html",
+    stage: Stage = None,
+) -> Response:
+    """Return the report of a search, as a file."""
+    report = _search(request, search).report(stage=stage, form=format, word=word)
+    return Response(
+        report.text.encode(errors="backslashreplace"),
+        media_type="text/html" if format == "html" else "text/markdown",
+        headers={"Content-Disposition": f'attachment; filename="{report.file_name}"'},
+    )
+
+
+@ROUTER.get("/compare")
+def get_comparison(request: Request, a: Entrant, b: Entrant | None = None) -> Answer:
+    """Compare two searches, stages or trials, or one with its baseline, as ``compare --format json``."""
+    return Answer(_search(request, a).compare(None if b is None else _search(request, b)))
+
+
+@ROUTER.post("/searches/{search}/narrow")
+def narrow(request: Request, search: OfSearch, options: Narrowing, by: Runner) -> Answer:
+    """Make the next stage, or with ``dry_run`` only compute its ranges, as ``narrow --format json``."""
+    return Answer(representations.narrowed(_search(request, search).narrow(**options.model_dump()), word))
+
+
+@ROUTER.post("/searches/{search}/stop")
+def stop(request: Request, search: OfSearch, by: Runner) -> Answer:
+    """Stop a search: its jobs, and all runs of it wherever they were started."""
+    asked = _search(request, search).stop()
+    queue = request.app.state.hub.queue
+    open_jobs = [job for state in ("queued", "running") for job in queue.jobs(search=search, state=state)]
+    return Answer({"asked": representations.stopped(asked), "jobs": [queue.cancel(job.id).id for job in open_jobs]})
+
+
+class NewJob(Strict):
+    """A job: actions that are carried out one after another."""
+
+    actions: Annotated[list[JobAction], Field(min_length=1, max_length=20)]
+
+
+@ROUTER.post("/jobs", status_code=202)
+def submit_job(
+    request: Request,
+    job: NewJob,
+    by: Runner,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> Answer:
+    """Hand in a job; the same key and actions again give the same job.
+
+    The actions are about one search; with an Idempotency-Key a request may be repeated without harm.
+    """
+    hub = request.app.state.hub
+    actions = handed_in([of.action for of in job.actions], hub.settings)
+    made, _ = hub.queue.submit(actions, by=by.name, key=idempotency_key)
+    where = f"{request.scope.get('root_path', '')}{API}/jobs/{made.id}"
+    return Answer(_plain(made), 202, headers={"Location": where})
+
+
+@ROUTER.get("/jobs")
+def get_jobs(
+    request: Request,
+    search: Annotated[SearchName | None, Query()] = None,
+    state: Annotated[JobState | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Id of the last job seen.")] = None,
+) -> Answer:
+    """List jobs, the latest first."""
+    jobs = request.app.state.hub.queue.jobs(search=search, state=state, limit=limit, before=before)
+    return Answer([_plain(job) for job in jobs])
+
+
+@ROUTER.get("/jobs/{id}")
+def get_job(request: Request, id: JobId) -> Answer:
+    """Return a job."""
+    return Answer(_plain(request.app.state.hub.queue.job(id)))
+
+
+@ROUTER.get("/jobs/{id}/log")
+def get_log(
+    request: Request,
+    id: JobId,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1, description="Id of the last line seen.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> Answer:
+    """Return lines of what a job printed, each with its stream."""
+    return Answer({"lines": request.app.state.hub.queue.log(id, after=after, limit=limit)})
+
+
+@ROUTER.post("/jobs/{id}/cancel")
+def cancel_job(request: Request, id: JobId, by: Runner) -> Answer:
+    """Stop a job: what has finished is recorded."""
+    return Answer(_plain(request.app.state.hub.queue.cancel(id)))
+
+
+@ROUTER.get("/study-files")
+def get_study_files(request: Request) -> Answer:
+    """List the study files that can be started."""
+    return Answer(studies.list_studies(request.app.state.hub.settings.studies))
+
+
+class NewStudy(Strict):
+    """A study file of the built-in objective."""
+
+    name: SearchName
+    study: dict[str, Any]
+
+
+@ROUTER.post("/study-files", status_code=201)
+def write_study_file(request: Request, new: NewStudy, by: Runner) -> Answer:
+    """Write a study file into the server's folder; the same one again changes nothing."""
+    return Answer(studies.write_sent(new.name, new.study, request.app.state.hub.settings.studies), 201)
+
+
+def _storage(request: Request) -> str:
+    return str(request.app.state.hub.settings.storage)
+
+
+def _search(request: Request, name: str) -> Search:
+    return Search(name, storage=_storage(request))
+
+
+def _plain(job: Any) -> dict[str, Any]:
+    """Return a job as data, its actions as a client sends them."""
+    plain: dict[str, Any] = to_plain(job)
+    return plain
