@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from hpsearch.errors import BadArgument, BadStudyFile, nearest
 from hpsearch.records import DEFAULT_STUDY, Action, Stage
 from hpsearch.search.narrowing import stage_to_narrow
-from hpsearch.search.stage import latest_with_trials, resolve_stage, stages_of
+from hpsearch.search.stage import latest_with_trials, pick, resolve_stage, stages_of
 from hpsearch.service.roles import Role
 from hpsearch.service.settings import Settings
 from hpsearch.store import Store, open_store
@@ -205,8 +205,12 @@ def bad_argument(errors: Sequence[Mapping[str, Any]]) -> BadArgument:
     """Return pydantic's first error as ours, in one line."""
     first = errors[0]
     place, given = [str(part) for part in first["loc"]], first.get("input")
-    plain = given if isinstance(given, str | int | float) and len(str(given)) <= 100 else None
-    return BadArgument(".".join(place) or "body", plain, first["msg"][:1].lower() + first["msg"][1:])
+    plain = (
+        given
+        if isinstance(given, str | int | float) and len(text := str(given)) <= 100 and text.isprintable()
+        else None
+    )
+    return BadArgument(".".join(place) or "body", given if short else None, first["msg"][:1].lower() + first["msg"][1:])
 
 
 def handed_in(actions: Sequence[Action], settings: Settings) -> list[Action]:
@@ -230,8 +234,14 @@ def handed_in(actions: Sequence[Action], settings: Settings) -> list[Action]:
                 _check_file(search, stages, settings)
             elif not stages and search not in begun:
                 stages_of(store, search)  # raises
+            if search in begun:
+                made = begun[search]
+            elif number is not None and stages:
+                made = pick(stages, number).number
+            else:
+                made = _stage(action.kind, store, stages)
             if number is None and action.kind != "evaluate":  # which is of all stages
-                number = begun[search] if search in begun else _stage(action.kind, store, stages)
+                number = made
             settled[at] = replace(action, arguments={**action.arguments, "search": name, "stage": number})
             if action.kind == "start":
                 begun[search] = number

@@ -26,12 +26,13 @@ from hpsearch.errors import (
 )
 from hpsearch.records import Action, Argument
 from hpsearch.service.actions import bad_argument
+from hpsearch.service.jobs import KeyConflict, UnknownJob
 
 MEDIA_TYPE = "application/problem+json"
 # The first that fits.
 _STATUS: dict[type[HpsearchError] | tuple[type[HpsearchError], ...], int] = {
-    UnknownSearch: 404,
-    (StageConflict, NotEnoughTrials, EvaluatedAlready): 409,
+    (UnknownSearch, UnknownJob): 404,
+    (StageConflict, NotEnoughTrials, EvaluatedAlready, KeyConflict): 409,
     (BadStorage, StorageFailure): 503,
     BadInput: 422,
 }

@@ -12,12 +12,15 @@ from pydantic import Field
 from hpsearch import representations
 from hpsearch.api import Search, summaries
 from hpsearch.errors import BadArgument
+from hpsearch.records import JobState
 from hpsearch.reports import PlotKind
 from hpsearch.serialization import to_plain
 from hpsearch.service import studies
 from hpsearch.service.actions import JobAction, Narrowing, SearchName, Strict, handed_in
 from hpsearch.service.auth import Identity, Role, needs
+from hpsearch.service.jobs import Queue
 from hpsearch.service.problems import RESPONSES, here, word
+from hpsearch.service.settings import Settings
 
 API = "/hp/api/v1"
 ROUTER = APIRouter(prefix=API, dependencies=[needs(Role.READ)], responses=RESPONSES)
@@ -32,7 +35,6 @@ Entrant: TypeAlias = Annotated[
     str, Query(pattern=_ENTRANT, description="A search, a stage or a trial: mnist/stage-02/7.")
 ]
 JobId: TypeAlias = Annotated[int, Path(ge=1, le=2**31 - 1)]
-JobState: TypeAlias = Literal["queued", "running", "done", "failed", "stopped"]
 TrialState: TypeAlias = Literal["complete", "pruned", "fail", "running", "waiting"]
 
 
@@ -60,7 +62,7 @@ def get_searches(request: Request) -> Answer:
                 "best": of.best,
                 "last_finished": of.finished,
             }
-            for of in summaries(_storage(request))
+            for of in summaries(_settings(request).storage)
         ]
     )
 
@@ -193,7 +195,7 @@ def narrow(request: Request, search: OfSearch, options: Narrowing, by: Runner) -
 def stop(request: Request, search: OfSearch, by: Runner) -> Answer:
     """Stop a search: its jobs, and all runs of it wherever they were started."""
     asked = _search(request, search).stop()
-    queue = request.app.state.hub.queue
+    queue = _queue(request)
     open_jobs = [job for state in ("queued", "running") for job in queue.jobs(search=search, state=state)]
     return Answer({"asked": representations.stopped(asked), "jobs": [queue.cancel(job.id).id for job in open_jobs]})
 
@@ -215,11 +217,10 @@ def submit_job(
 
     The actions are about one search; with an Idempotency-Key a request may be repeated without harm.
     """
-    hub = request.app.state.hub
-    actions = handed_in([of.action for of in job.actions], hub.settings)
-    made, _ = hub.queue.submit(actions, by=by.name, key=idempotency_key)
+    actions = handed_in([of.action for of in job.actions], _settings(request))
+    made, _ = _queue(request).submit(actions, by=by.name, key=idempotency_key)
     where = f"{request.scope.get('root_path', '')}{API}/jobs/{made.id}"
-    return Answer(_plain(made), 202, headers={"Location": where})
+    return Answer(to_plain(made), 202, headers={"Location": where})
 
 
 @ROUTER.get("/jobs")
@@ -231,14 +232,13 @@ def get_jobs(
     before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Id of the last job seen.")] = None,
 ) -> Answer:
     """List jobs, the latest first."""
-    jobs = request.app.state.hub.queue.jobs(search=search, state=state, limit=limit, before=before)
-    return Answer([_plain(job) for job in jobs])
+    return Answer(to_plain(_queue(request).jobs(search=search, state=state, limit=limit, before=before)))
 
 
 @ROUTER.get("/jobs/{id}")
 def get_job(request: Request, id: JobId) -> Answer:
     """Return a job."""
-    return Answer(_plain(request.app.state.hub.queue.job(id)))
+    return Answer(to_plain(_queue(request).job(id)))
 
 
 @ROUTER.get("/jobs/{id}/log")
@@ -249,19 +249,19 @@ def get_log(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Answer:
     """Return lines of what a job printed, each with its stream."""
-    return Answer({"lines": request.app.state.hub.queue.log(id, after=after, limit=limit)})
+    return Answer({"lines": _queue(request).log(id, after=after, limit=limit)})
 
 
 @ROUTER.post("/jobs/{id}/cancel")
 def cancel_job(request: Request, id: JobId, by: Runner) -> Answer:
     """Stop a job: what has finished is recorded."""
-    return Answer(_plain(request.app.state.hub.queue.cancel(id)))
+    return Answer(to_plain(_queue(request).cancel(id)))
 
 
 @ROUTER.get("/study-files")
 def get_study_files(request: Request) -> Answer:
     """List the study files that can be started."""
-    return Answer(studies.list_studies(request.app.state.hub.settings.studies))
+    return Answer(studies.list_studies(_settings(request).studies))
 
 
 class NewStudy(Strict):
@@ -274,18 +274,18 @@ class NewStudy(Strict):
 @ROUTER.post("/study-files", status_code=201)
 def write_study_file(request: Request, new: NewStudy, by: Runner) -> Answer:
     """Write a study file into the server's folder; the same one again changes nothing."""
-    return Answer(studies.write_sent(new.name, new.study, request.app.state.hub.settings.studies), 201)
+    return Answer(studies.write_sent(new.name, new.study, _settings(request).studies), 201)
 
 
-def _storage(request: Request) -> str:
-    return str(request.app.state.hub.settings.storage)
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.hub.settings
+    return settings
+
+
+def _queue(request: Request) -> Queue:
+    queue: Queue = request.app.state.hub.queue
+    return queue
 
 
 def _search(request: Request, name: str) -> Search:
-    return Search(name, storage=_storage(request))
-
-
-def _plain(job: Any) -> dict[str, Any]:
-    """Return a job as data, its actions as a client sends them."""
-    plain: dict[str, Any] = to_plain(job)
-    return plain
+    return Search(name, storage=_settings(request).storage)

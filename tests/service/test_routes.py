@@ -142,7 +142,7 @@ def test_a_report_is_a_file(client: TestClient) -> None:
     markdown = client.get(f"{API}/searches/tiny/report?format=md")
     assert markdown.text.startswith("<!-- generator: hpsearch")
     page = client.get(f"{API}/searches/tiny/report")
-    assert page.text.startswith("<!DOCTYPE html>")
+    assert page.text.startswith("<!doctype html>")
     assert page.headers["content-disposition"] == 'attachment; filename="tiny-report.html"'
 
 
@@ -197,3 +197,66 @@ def test_what_is_refused_changes_nothing(client: TestClient, body: Any, status: 
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert detail in answer.json()["detail"]
     assert len(client.get(f"{API}/searches/tiny").json()) == 1
+
+
+def start(trials: int = 9, **more: Any) -> dict[str, Any]:
+    return {"actions": [{"kind": "start", "arguments": {"search": "tiny", "trials": trials, **more}}]}
+
+
+def test_a_job_is_handed_in_once_per_key(client: TestClient) -> None:
+    keyed = {"Idempotency-Key": "first"}
+    answer = client.post(f"{API}/jobs", json=start(), headers=keyed)
+    job = answer.json()
+    assert (answer.status_code, answer.headers["location"]) == (202, f"{API}/jobs/{job['id']}")
+    assert (job["state"], job["search"], job["by"]) == ("queued", "tiny", "run-0")
+    assert job["actions"] == [{"kind": "start", "arguments": {"search": "tiny", "trials": 9, "stage": 1}}]
+    assert client.post(f"{API}/jobs", json=start(), headers=keyed).json() == job
+    other = client.post(f"{API}/jobs", json=start(10), headers=keyed)
+    assert (other.status_code, "was used for job" in other.json()["detail"]) == (409, True)
+    assert client.get(f"{API}/jobs").json() == [job] == client.get(f"{API}/jobs?search=tiny&state=queued").json()
+    assert client.get(f"{API}/jobs?search=other").json() == []
+    assert client.get(answer.headers["location"]).json() == job
+
+
+def test_a_job_is_cancelled_and_a_search_is_stopped_with_its_jobs(client: TestClient) -> None:
+    first, second = (client.post(f"{API}/jobs", json=start(n)).json()["id"] for n in (9, 10))
+    assert client.post(f"{API}/jobs/{first}/cancel").json()["state"] == "stopped"
+    assert client.post(f"{API}/searches/tiny/stop").json() == {"asked": [], "jobs": [second]}
+    assert client.get(f"{API}/jobs/{second}").json()["state"] == "stopped"
+
+
+def test_a_job_s_log_is_read_line_by_line(client: TestClient) -> None:
+    id = client.post(f"{API}/jobs", json=start()).json()["id"]
+    assert client.get(f"{API}/jobs/{id}/log").json() == {"lines": []}
+    assert client.get(f"{API}/jobs/99/log").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "detail"),
+    [
+        ({"actions": []}, 422, "body.actions: list should have at least 1 item"),
+        (start(storage="other.db"), 422, "arguments.storage=other.db: extra inputs are not permitted"),
+        (start(search="../../etc/passwd"), 422, "string should match pattern"),
+        (start(search="unknown"), 422, "no study file"),
+        (start(stage=7), 404, "tiny has no stage 7"),
+        ({"actions": [{"kind": "delete", "arguments": {"search": "tiny"}}]}, 422, "does not match any of the expected"),
+        ({"actions": [{"kind": "confirm", "arguments": {"search": "tyni"}}]}, 404, "no search 'tyni'"),
+    ],
+)
+def test_a_job_that_cannot_be_done_is_refused_at_the_door(
+    client: TestClient, body: Any, status: int, detail: str
+) -> None:
+    answer = client.post(f"{API}/jobs", json=body)
+    assert (answer.status_code, detail in answer.json()["detail"]) == (status, True), answer.json()
+    assert client.get(f"{API}/jobs").json() == []
+
+
+def test_study_files_are_listed_and_sent(client: TestClient, tmp_path: Path) -> None:
+    assert {"tiny", "mnist"} <= {of["name"] for of in client.get(f"{API}/study-files").json()}
+    study = {"data": {"name": "mnist-10k"}, "space": {"lr": {"low": 1e-3, "high": 1.0, "log": True}}}
+    answer = client.post(f"{API}/study-files", json={"name": "sent", "study": study})
+    assert (answer.status_code, answer.json()["parameters"]) == (201, ["lr"])
+    assert (tmp_path / "sent.toml").is_file()
+    own = {"objective": {"command": "rm -rf /"}, "space": study["space"]}
+    refused = client.post(f"{API}/study-files", json={"name": "own", "study": own})
+    assert (refused.status_code, "cannot be sent" in refused.json()["detail"]) == (422, True)
