@@ -205,11 +205,7 @@ def bad_argument(errors: Sequence[Mapping[str, Any]]) -> BadArgument:
     """Return pydantic's first error as ours, in one line."""
     first = errors[0]
     place, given = [str(part) for part in first["loc"]], first.get("input")
-    plain = (
-        given
-        if isinstance(given, str | int | float) and len(text := str(given)) <= 100 and text.isprintable()
-        else None
-    )
+    short = isinstance(given, str | int | float) and len(str(given)) <= 100 and str(given).isprintable()
     return BadArgument(".".join(place) or "body", given if short else None, first["msg"][:1].lower() + first["msg"][1:])
 
 

@@ -85,7 +85,8 @@ async def _ours(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return problem(422, str(bad_argument(error.errors())))
+    # Without what was sent, in which a token may stand.
+    return problem(422, str(bad_argument([{**first, "input": None} for first in error.errors()[:1]])))
 
 
 async def _http(_: Request, error: Exception) -> Response:

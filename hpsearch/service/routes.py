@@ -22,8 +22,7 @@ from hpsearch.service.jobs import Queue
 from hpsearch.service.problems import RESPONSES, here, word
 from hpsearch.service.settings import Settings
 
-API = "/hp/api/v1"
-ROUTER = APIRouter(prefix=API, dependencies=[needs(Role.READ)], responses=RESPONSES)
+ROUTER = APIRouter(dependencies=[needs(Role.READ)], responses=RESPONSES)
 
 _CSV = "text/csv"
 _ENTRANT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/stage-[0-9]{1,6}(/[0-9]{1,9})?)?$"
@@ -219,7 +218,7 @@ def submit_job(
     """
     actions = handed_in([of.action for of in job.actions], _settings(request))
     made, _ = _queue(request).submit(actions, by=by.name, key=idempotency_key)
-    where = f"{request.scope.get('root_path', '')}{API}/jobs/{made.id}"
+    where = request.scope.get("root_path", "") + request.app.url_path_for("get_job", id=made.id)
     return Answer(to_plain(made), 202, headers={"Location": where})
 
 
