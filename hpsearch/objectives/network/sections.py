@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -38,8 +39,7 @@ def _size_or_zero(value: object) -> object:
     return value if type(value) is int and value == 0 else _size(value)
 
 
-# Of a study file that a client of a service sends: the keys of ``[data]``, none of which is about a file, and sizes.
-SENT_DATA = ("name", "train", "validation", "test", "seed", "stratify", "scale")
+# The most of a study file that a client of a service sends.
 SENT_EPOCHS, SENT_LAYERS, SENT_UNITS = 1_000, 20, 2_000
 Units = Annotated[int, Field(ge=1, le=MAX_UNITS, strict=True)]
 Size = Annotated[int | float, BeforeValidator(_size)]
@@ -152,6 +152,10 @@ class NetworkSections(Section):
     network: Network = Network()
     training: Training = Training()
     objective: Objective = Objective()
+    # The keys of sections that a client of a service may send, where these are not all: none is about a file.
+    sent: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "data": ("name", "train", "validation", "test", "seed", "stratify", "scale")
+    }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -200,10 +204,12 @@ class NetworkSections(Section):
         Raises:
             BadStudyFile: They are not.
         """
-        keys = sorted(self.data.model_fields_set - set(SENT_DATA))
+        keys = sorted(self.data.model_fields_set - set(self.sent["data"]))
         if keys or self.data.name is None:
             what = f"{keys[0]} is about a file" if keys else "name is missing"
-            raise BadStudyFile(f"[data] {what}; a study file that is sent names a data set, with {either(SENT_DATA)}")
+            raise BadStudyFile(
+                f"[data] {what}; a study file that is sent names a data set, with {either(self.sent['data'])}"
+            )
         sampled, hidden = space.get("hidden"), [self.network.hidden or ()]
         if isinstance(sampled, Categorical):
             hidden += [hidden_sizes(str(choice)) for choice in sampled.choices]
