@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.records import CURVES, HITS, OUTPUT, REASON, SECONDS, VALIDATION_LOSS, Action, Argument
-from hpsearch.reports.tables import by_column, confirmation_row, run_by, status_table, trials_table
+from hpsearch.reports.tables import QUARTILES, by_column, confirmation_row, run_by, status_table, trials_table
 from hpsearch.serialization import to_plain
 from hpsearch.space import describe
 from hpsearch.text import is_missing, printable
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 Object: TypeAlias = dict[str, Any]
 Word: TypeAlias = "Callable[[Action | Argument], str]"
 
-QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 # Attributes of a trial that stand elsewhere, or are for programs.
 ELSEWHERE = (SECONDS, REASON, VALIDATION_LOSS, HITS, CURVES, OUTPUT)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from hpsearch.api import Search
@@ -12,13 +10,9 @@ from hpsearch.cli.options import Format, Group
 from hpsearch.cli.render import emit, emit_object, emit_record, say
 from hpsearch.errors import BadArgument
 from hpsearch.records import Action
-from hpsearch.representations import QUARTILES, comparison_columns
-from hpsearch.text import rounded
+from hpsearch.reports.tables import comparison_table
+from hpsearch.representations import comparison_columns
 from hpsearch.wording import command, worded
-
-if TYPE_CHECKING:
-    from hpsearch.search.comparison import Comparison, Side
-    from hpsearch.store.queries import Columns
 
 
 @click.command()
@@ -43,7 +37,7 @@ def compare(a: str, b: str | None, storage: str | None, other_storage: str | Non
     elif output == "csv":
         emit(comparison_columns(result), output)
     else:
-        emit(_sides(result), output)
+        emit(comparison_table(result), output)
         recommendation, *gains = result.sentences
         if gains or result.remarks:
             say()
@@ -59,40 +53,6 @@ def _named(text: str, storage: str | None) -> Search:
     """Return a search by its name, which may have its database before it; without a name, the only search there."""
     where, mark, name = text.rpartition("::")
     return Search(name or None, storage=where if mark else storage)
-
-
-def _sides(result: Comparison) -> Columns:
-    sides = (result.a, result.b)
-    best = 4 if result.a.direction == "maximize" else 0
-    rows: dict[str, list[str | None]] = {
-        **({} if sides[0].where == sides[1].where else {"database": [side.where for side in sides]}),
-        "metric": [side.metric for side in sides],
-        "best": [f"{side.best:.4g}" for side in sides],
-        "95 % interval": [
-            None if side.interval is None else f"{rounded(side.interval.low, 2)} .. {rounded(side.interval.high, 2)}"
-            for side in sides
-        ],
-        "of trial": [
-            f"{side.best_trial}{'' if side.best_stage == side.name else f' of {side.best_stage}'}" for side in sides
-        ],
-        "values to use": [side.values for side in sides],
-        **{
-            name.replace("_", " "): [f"{side.quartiles[i]:.4g}" if side.finished > 1 else None for side in sides]
-            for i, name in reversed(list(enumerate(QUARTILES)))
-            if i != best  # it stands above
-        },
-        "finished trials": [str(side.finished) for side in sides],
-        "failed": [_share(side.failed, side) for side in sides],
-        "pruned": [_share(side.pruned, side) for side in sides],
-        "epochs": [f"{side.epochs:,}" if side.epochs else None for side in sides],
-        "seconds": [None if side.seconds is None else f"{side.seconds:.4g}" for side in sides],
-    }
-    headings = [f"A: {result.a.name}", f"B: {result.b.name}"]
-    return {"": list(rows), **{heading: [row[i] for row in rows.values()] for i, heading in enumerate(headings)}}
-
-
-def _share(count: int, side: Side) -> str:
-    return f"{count} ({count / side.finished:.0%})" if count else "0"
 
 
 @click.group(cls=Group)

@@ -12,7 +12,7 @@ from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, VALIDATION_LOSS, Argument, Sentence
 from hpsearch.roles import scientific, within
 from hpsearch.space import describe, shown, space_to_dict
-from hpsearch.text import counted, is_missing, listed
+from hpsearch.text import counted, is_missing, listed, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hpsearch.records import Action, NewStage, Stage
     from hpsearch.search.best import Overview
     from hpsearch.search.checklist import Checklist
+    from hpsearch.search.comparison import Comparison, Side
     from hpsearch.store import Counts, Owner, Store
     from hpsearch.store.leases import Owned
     from hpsearch.store.queries import Columns
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 RECENT = 10_000  # of so many trials of a stage, the last ones, people are told who ran them
 _MOST_MACHINES = 5
+QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 
 
 def by_column(rows: Sequence[Mapping[str, Any]]) -> Columns:
@@ -419,6 +421,41 @@ def checklist_table(of: Checklist, word: Callable[[Action | Argument], str]) -> 
         for question in of.questions
     ]
     return by_column([*rows, {"question": "What next?", "verdict": "act", "answer": of.next.sentence.worded(word)}])
+
+
+def comparison_table(result: Comparison) -> Columns:
+    """Return both sides of a comparison, a column a side, for people."""
+    sides = (result.a, result.b)
+    best = 4 if result.a.direction == "maximize" else 0
+    rows: dict[str, list[str | None]] = {
+        **({} if sides[0].where == sides[1].where else {"database": [side.where for side in sides]}),
+        "metric": [side.metric for side in sides],
+        "best": [f"{side.best:.4g}" for side in sides],
+        "95 % interval": [
+            None if side.interval is None else f"{rounded(side.interval.low, 2)} .. {rounded(side.interval.high, 2)}"
+            for side in sides
+        ],
+        "of trial": [
+            f"{side.best_trial}{'' if side.best_stage == side.name else f' of {side.best_stage}'}" for side in sides
+        ],
+        "values to use": [side.values for side in sides],
+        **{
+            name.replace("_", " "): [f"{side.quartiles[i]:.4g}" if side.finished > 1 else None for side in sides]
+            for i, name in reversed(list(enumerate(QUARTILES)))
+            if i != best  # it stands above
+        },
+        "finished trials": [str(side.finished) for side in sides],
+        "failed": [_share(side.failed, side) for side in sides],
+        "pruned": [_share(side.pruned, side) for side in sides],
+        "epochs": [f"{side.epochs:,}" if side.epochs else None for side in sides],
+        "seconds": [None if side.seconds is None else f"{side.seconds:.4g}" for side in sides],
+    }
+    headings = [f"A: {result.a.name}", f"B: {result.b.name}"]
+    return {"": list(rows), **{heading: [row[i] for row in rows.values()] for i, heading in enumerate(headings)}}
+
+
+def _share(count: int, side: Side) -> str:
+    return f"{count} ({count / side.finished:.0%})" if count else "0"
 
 
 def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from hpsearch.service.events import Feed
 from hpsearch.service.guard import Guard, audit_log
 from hpsearch.service.health import Answers, Timed
 from hpsearch.service.jobs import Queue
-from hpsearch.service.pages import assets, new, steps
+from hpsearch.service.pages import assets, compare, new, steps
 from hpsearch.service.pages import routes as pages
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import Database
@@ -75,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(assets.ROUTER)
     app.include_router(steps.ROUTER)
     app.include_router(new.ROUTER)
+    app.include_router(compare.ROUTER)
     app.include_router(pages.ROUTER)
     app.include_router(routes.ROUTER, prefix=API)
     problems.add_handlers(app)

@@ -25,13 +25,13 @@ from hpsearch.service.settings import Settings
 ROUTER = APIRouter(dependencies=[needs(Role.READ)], responses=RESPONSES)
 
 _CSV = "text/csv"
-_ENTRANT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/stage-[0-9]{1,6}(/[0-9]{1,9})?)?$"
+ENTRANT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/stage-[0-9]{1,6}(/[0-9]{1,9})?)?$"
 Runner: TypeAlias = Annotated[Identity, needs(Role.RUN)]
 OfSearch: TypeAlias = Annotated[SearchName, Path(description="Name of the search.")]
 OfStage: TypeAlias = Annotated[int, Path(ge=1, le=10**9, description="Number of the stage.")]
 Stage: TypeAlias = Annotated[int | None, Query(ge=1, le=10**9, description="Number of the stage.")]
 Entrant: TypeAlias = Annotated[
-    str, Query(pattern=_ENTRANT, description="A search, a stage or a trial: mnist/stage-02/7.")
+    str, Query(pattern=ENTRANT, description="A search, a stage or a trial: mnist/stage-02/7.")
 ]
 JobId: TypeAlias = Annotated[int, Path(ge=1, le=2**31 - 1)]
 TrialState: TypeAlias = Literal["complete", "pruned", "fail", "running", "waiting"]

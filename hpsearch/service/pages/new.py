@@ -15,6 +15,7 @@ from hpsearch.errors import BadInput
 from hpsearch.reports.page import Table
 from hpsearch.service.auth import Role, needs
 from hpsearch.service.pages.rendering import render
+from hpsearch.service.problems import word
 from hpsearch.service.studies import describe, list_studies, read_study
 from hpsearch.space import Categorical, parameter_to_dict
 from hpsearch.space import describe as range_words
@@ -64,7 +65,7 @@ def new(request: Request, file: Annotated[str | None, Query(alias="from")] = Non
     try:
         study = read_study(file, settings.studies)
     except BadInput as error:
-        return render(request, "new", 404, files=list_studies(settings.studies), file=None, refused=str(error))
+        return render(request, "new", 404, files=list_studies(settings.studies), file=None, refused=error.worded(word))
     ranges = {name: range_words(parameter) + study.only_where(name) for name, parameter in study.space.items()}
     return render(
         request,

@@ -20,8 +20,8 @@ from hpsearch.representations import narrowed_columns
 from hpsearch.service.actions import KINDS, Count, SearchName
 from hpsearch.service.auth import Role, needs, who
 from hpsearch.service.pages.rendering import render
+from hpsearch.service.problems import here, word
 from hpsearch.text import printable_line
-from hpsearch.wording import word
 
 ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
 _VERBS = {
@@ -57,8 +57,8 @@ class Mentions:
         """Return an action or an argument."""
         if isinstance(mention, Argument):
             return Markup("<code>{}</code>").format(word(mention))
-        given = {name: value for name, value in mention.arguments.items() if value is not None and value is not False}
-        given.pop("storage", None)  # the server's, which may hold a password
+        arguments = here(mention).arguments
+        given = {name: value for name, value in arguments.items() if value is not None and value is not False}
         about = str(given.pop("search", self._search))
         if mention.kind in KINDS and self._may_run:
             action = {"kind": mention.kind, "arguments": {**given, "search": about}}
@@ -120,7 +120,7 @@ def narrow(
     except UnknownSearch:
         raise
     except BadInput as error:
-        return render(request, "parts/narrow", refused=str(error))
+        return render(request, "parts/narrow", refused=error.worded(word))
     parent = next_stage.parent
     figure = of.plot("parameters", stage=parent.number, top=top, narrowed=next_stage).figure.update_layout(title=None)
     caption = f"Trials of {parent.name}. Bands are the next ranges, dotted lines the ends of the present ones."
