@@ -61,11 +61,9 @@ class Commands(Group):
             raise click.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)
         module, _, function = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(f"hpsearch.cli.{module}"), function)
-        if server := ctx.params.get("server"):
-            from hpsearch.cli.remote import sent  # HTTP, for which most commands need not wait
-
+        if (server := ctx.params.get("server")) and not ctx.resilient_parsing:
             explicit = ctx.get_parameter_source("server") is ParameterSource.COMMANDLINE
-            return sent(name, command, server, explicit=explicit)
+            command = import_module("hpsearch.cli.remote").sent(name, command, server, explicit=explicit)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

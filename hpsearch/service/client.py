@@ -130,7 +130,7 @@ class Client:
 
     def jobs(self, **query: Any) -> list[Job]:
         """Return jobs, the last first: those of a ``search``, in a ``state``, at most ``limit``."""
-        return [_job(plain) for plain in self._json("GET", "/jobs", query=query)["jobs"]]
+        return [_job(plain) for plain in self._json("GET", "/jobs", query=query)]
 
     def job(self, job: Job | int) -> Job:
         """Return a job as it is now."""
@@ -301,17 +301,15 @@ def _job(plain: Mapping[str, Any]) -> Job:
 
 
 def _refusal(url: str, answer: urllib.error.HTTPError) -> HpsearchError:
-    """Return the error that an answer means: RFC 9457's ``detail``, as the kind that its ``title`` names."""
-    failed = answer.code >= 500
+    """Return the error that a problem (RFC 9457) names, with its sentence."""
     try:
         problem = json.load(answer)
-        title, detail = str(problem["title"]), str(problem["detail"])
-    except (OSError, HTTPException, ValueError, TypeError, KeyError):  # a proxy's page, or no hpsearch at all
-        title, detail = "", f"{url} answered {answer.code} {answer.reason}; is it the address of `hpsearch serve`?"
-    kind = vars(errors).get(title)
+        detail, kind = str(problem["detail"]), vars(errors).get(str(problem.get("error")))
+    except (OSError, HTTPException, ValueError, TypeError, LookupError):  # a proxy's page, or no hpsearch at all
+        kind, detail = None, f"{url} answered {answer.code} {answer.reason}; is it the address of `hpsearch serve`?"
     if isinstance(kind, type) and issubclass(kind, HpsearchError) and kind is not BadArgument:
         return kind(detail)
-    return ServerFailure(detail) if failed else BadInput(detail)
+    return ServerFailure(detail) if answer.code >= 500 else BadInput(detail)
 
 
 def _events(stream: HTTPResponse) -> Iterator[Event]:

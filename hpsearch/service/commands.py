@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
 from hpsearch.errors import ServerFailure
@@ -136,7 +137,10 @@ async def run(command: Command, request: Request, by: Annotated[Identity, needs(
     Needed(ROLES.get(command.kind, Role.READ))(by, None)
     hub = request.app.state.hub
     async with hub.commands:
-        return await _run(words(command.action), environment(hub.settings.storage))
+        done = await _run(words(command.action), environment(hub.settings.storage))
+    if command.kind == "stop" and done.exit_code == 0:
+        await run_in_threadpool(stop_jobs, hub.queue, command.arguments.search)
+    return done
 
 
 def environment(storage: str) -> Mapping[str, str]:

@@ -169,27 +169,28 @@ def test_a_command_s_output_and_files_come_back(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "title", "kind"),
+    ("status", "error", "kind"),
     [
         (404, "UnknownSearch", UnknownSearch),
         (400, "BadArgument", BadInput),
-        (401, "Unauthorized", BadInput),
-        (422, "os", BadInput),
-        (500, "StorageFailure", hpsearch.StorageFailure),
-        (500, "Internal Server Error", ServerFailure),
+        (401, None, BadInput),
+        (422, "Any", BadInput),
+        (503, "StorageFailure", hpsearch.StorageFailure),
+        (503, "BadStorage", hpsearch.BadStorage),
+        (500, None, ServerFailure),
     ],
 )
 def test_a_problem_is_raised_as_the_error_that_it_names(
-    fake: Fake, status: int, title: str, kind: type[Exception]
+    fake: Fake, status: int, error: str | None, kind: type[Exception]
 ) -> None:
-    fake.answer({"title": title, "detail": "top=9: only {} 8 trials", "status": status}, status)
+    fake.answer({"error": error, "detail": "top=9: only {} 8 trials", "status": status}, status)
     with pytest.raises(kind) as refused:
         Client(fake.url).best("mnist")
     assert str(refused.value) == "top=9: only {} 8 trials"
     assert type(refused.value) is kind
 
 
-@pytest.mark.parametrize("body", [b"<h1>Bad gateway</h1>", b"[1]", b'{"title": 1}'])
+@pytest.mark.parametrize("body", [b"<h1>Bad gateway</h1>", b"[1]", b'{"detial": 1}'])
 def test_an_answer_that_is_no_problem_says_the_status(fake: Fake, body: bytes) -> None:
     fake.answer(body, 404)
     with pytest.raises(BadInput, match="answered 404 Not Found; is it the address of `hpsearch serve`"):
