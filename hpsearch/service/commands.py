@@ -139,7 +139,7 @@ async def run(command: Command, request: Request, by: Annotated[Identity, needs(
     async with hub.commands:
         done = await _run(words(command.action), environment(hub.settings.storage))
     if command.kind == "stop" and done.exit_code == 0:
-        await run_in_threadpool(stop_jobs, hub.queue, command.arguments.search)
+        await run_in_threadpool(hub.queue.cancel_open, command.arguments.search)
     return done
 
 

@@ -168,6 +168,11 @@ class Queue:
 
         return self._database.writing(work)
 
+    def cancel_open(self, search: str | None) -> list[Job]:
+        """Stop the jobs of a search, or of all, that have not ended."""
+        waiting, running = (self.jobs(search=search, state=state) for state in ("queued", "running"))
+        return [self.cancel(job.id) for job in (*waiting, *running)]
+
     def claim(self, owner: Owner, *, at_once: int) -> Job | None:
         """Claim the oldest job that may run here, if there is one; the claim's id is the owner's run.
 
