@@ -137,23 +137,19 @@ async def run(command: Command, request: Request, by: Annotated[Identity, needs(
     Needed(ROLES.get(command.kind, Role.READ))(by, None)
     hub = request.app.state.hub
     async with hub.commands:
-        done = await _run(words(command.action), environment(hub.settings.storage))
+        done = await _run(words(command.action), hub.settings.storage)
     if command.kind == "stop" and done.exit_code == 0:
         await run_in_threadpool(hub.queue.cancel_open, command.arguments.search)
     return done
 
 
-def environment(storage: str) -> Mapping[str, str]:
-    """Return the environment of a command in a folder of its own, over a study database."""
-    file = sqlite_file(parse_url(storage))
-    own = {name: value for name, value in os.environ.items() if name not in (SERVER, TOKEN)}
-    return own | {"HPSEARCH_STORAGE": storage if file is None else str(file.absolute()), "PYTHONUTF8": "1"}
-
-
-async def _run(line: list[str], env: Mapping[str, str]) -> Output:
-    with TemporaryDirectory(prefix="hpsearch-") as folder:
+async def _run(line: list[str], storage: str) -> Output:
+    with TemporaryDirectory(prefix="hpsearch-") as name:
+        folder = Path(name)
+        line = [sys.executable, "-m", "hpsearch", *line]
+        env = _environment(folder, storage)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hpsearch", *line, cwd=folder, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+            *line, cwd=folder, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
         )
         try:
             async with asyncio.timeout(LIMIT_S):
@@ -164,11 +160,23 @@ async def _run(line: list[str], env: Mapping[str, str]) -> Output:
             if process.returncode is None:  # it took too long, or the server ends
                 process.kill()
                 await process.wait()
-        files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in sorted(Path(folder).iterdir())}
-    return Output(
-        exit_code=process.returncode or 0,
-        stdout=stdout.decode(errors="replace"),
-        stderr=stderr.decode(errors="replace"),
-        folder=folder,
-        files=files,
-    )
+        files = [path for path in sorted(folder.iterdir()) if not path.is_symlink()]
+        return Output(
+            exit_code=process.returncode or 0,
+            stdout=stdout.decode(errors="replace"),
+            stderr=stderr.decode(errors="replace"),
+            folder=name,
+            files={path.name: base64.b64encode(path.read_bytes()).decode() for path in files},
+        )
+
+
+def _environment(folder: Path, storage: str) -> Mapping[str, str]:
+    """Return the environment of a command in a folder of its own, over a study database."""
+    file = sqlite_file(parse_url(storage))
+    if file is not None and len(file.parts) > 1 and file.parts[0] not in (os.sep, os.pardir):
+        # Messages name the database as they do where the server runs: studies/hpsearch.db.
+        (folder / file.parts[0]).symlink_to(Path(file.parts[0]).absolute())
+    elif file is not None:
+        storage = str(file.absolute())
+    own = {name: value for name, value in os.environ.items() if name not in (SERVER, TOKEN)}
+    return own | {"HPSEARCH_STORAGE": storage, "PYTHONUTF8": "1"}
