@@ -194,9 +194,8 @@ def narrow(request: Request, search: OfSearch, options: Narrowing, by: Runner) -
 def stop(request: Request, search: OfSearch, by: Runner) -> Answer:
     """Stop a search: its jobs, and all runs of it wherever they were started."""
     asked = _search(request, search).stop()
-    queue = _queue(request)
-    open_jobs = [job for state in ("queued", "running") for job in queue.jobs(search=search, state=state)]
-    return Answer({"asked": representations.stopped(asked), "jobs": [queue.cancel(job.id).id for job in open_jobs]})
+    jobs = [job.id for job in _queue(request).cancel_open(search)]
+    return Answer({"asked": representations.stopped(asked), "jobs": jobs})
 
 
 class NewJob(Strict):
