@@ -64,10 +64,6 @@ def serve(
 
     Ctrl-C ends it; jobs that are under way record what has finished, and go on when it is started again.
     """
-    if run_job is not None:
-        from hpsearch.service import child  # SQLAlchemy, which the help does without
-
-        return child.run_job(run_job, storage=_storage(storage), studies=studies, command=command)
     settings = Settings(
         storage=_storage(storage),
         host=host,
@@ -81,6 +77,10 @@ def serve(
     )
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    if run_job is not None:
+        from hpsearch.service import child  # SQLAlchemy, which the help does without
+
+        return child.run_job(run_job, settings, command=command)
     if worker:
         from hpsearch.service.worker import work  # as above
 

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from hpsearch.errors import BadInput, HpsearchError
-from hpsearch.records import Action, Job, Line
+from hpsearch.records import Job, Line
+from hpsearch.service.actions import command_line
 from hpsearch.service.database import open_service
 from hpsearch.service.jobs import INTERRUPTED, Queue, Standing
+from hpsearch.service.settings import Settings
 from hpsearch.store.leases import Owner
-from hpsearch.wording import words
 
 _TICK_S = 0.5  # seconds between two reports
 _MOST_LINES = 10_000  # of a job's log; those beyond are left out
@@ -28,49 +28,38 @@ _LONGEST_LINE = 10_000  # bytes
 StreamName: TypeAlias = Literal["stdout", "stderr"]
 
 
-def run_job(claim: str, *, storage: str, studies: Path, command: Callable[[list[str]], int]) -> int:
-    """Run a job that a worker has claimed, and record its end; return its exit code.
+def run_job(claim: str, settings: Settings, *, command: Callable[[list[str]], int]) -> int:
+    """Run a job that a worker has claimed, and record its end; return its exit code. SIGTERM is as Ctrl-C.
 
     Args:
         claim: The claim's id, which this process takes over.
-        storage: The study database.
-        studies: Folder of the study files that may be started.
+        settings: The worker's.
         command: Runs a command: its words in, its exit code out.
 
     Raises:
         BadInput: Nobody has claimed a job under this id, or another process has it now.
     """
-    # Between two commands too, and in one that does not listen for it, SIGTERM is what Ctrl-C is.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with closing(open_service(storage)) as database:
+    with closing(open_service(settings.storage)) as database:
         queue = Queue(database)
         if (job := queue.take(replace(Owner.current(), run=claim))) is None:
             raise BadInput(f"no job is claimed by {claim}; the service starts this process, people do not")
         with closing(_Log(queue, claim, job)) as log:
-            code = _run(queue, claim, job, studies, command)
+            code = _run(queue, claim, job, settings, command)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is recorded
         if log.standing != "lost":
             queue.finish(claim, code, reason=log.last_error.removeprefix("hpsearch: "))
     return code
 
 
-def _run(queue: Queue, claim: str, job: Job, studies: Path, command: Callable[[list[str]], int]) -> int:
+def _run(queue: Queue, claim: str, job: Job, settings: Settings, command: Callable[[list[str]], int]) -> int:
     try:
         for position, action in enumerate(job.actions[job.position :], job.position):
-            if code := command(words(_with_file(action, studies))):
+            if code := command(command_line(action, settings)):
                 return code
             queue.advance(claim, position + 1)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
-
-
-def _with_file(action: Action, studies: Path) -> Action:
-    """Return an action with the path of the study file in the server's folder, where the command would not find it."""
-    file = studies / f"{action.arguments['search']}.toml"
-    if action.kind != "start" or not file.is_file():
-        return action
-    return replace(action, arguments={**action.arguments, "search": str(file)})
 
 
 class _Log:

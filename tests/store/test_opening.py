@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -208,3 +209,14 @@ def test_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)  # as if it were not installed
     with pytest.raises(MissingExtra, match=r"psycopg is not installed; pip install 'psycopg\[binary\]'"):
         open_store("postgresql+psycopg://somebody@nowhere.invalid/db", create=True)
+
+
+def test_opening_a_database_again_takes_no_lock_from_who_has_it_open_here(tmp_path: Path) -> None:
+    """Else another process that ends takes the log away, and what is written here from then on is lost."""
+    file = tmp_path / "studies.db"
+    first = open_store(str(file), create=True, write=True)
+    open_store(str(file)).close()
+    elsewhere = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version = 7')"
+    subprocess.run([sys.executable, "-S", "-c", elsewhere, str(file)], check=True)
+    assert file.with_name("studies.db-wal").exists()
+    first.close()

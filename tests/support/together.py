@@ -56,3 +56,30 @@ def claim(go: Go, url: str) -> list[tuple[int, dict[str, Any]]]:
         mine += [(trial.number, dict(trial.params)) for trial in trials]
     store.close()
     return mine
+
+
+def open_service(go: Go, url: str) -> bool:
+    """Open a service's database where there is none."""
+    from hpsearch.service import jobs
+    from hpsearch.service.database import open_service
+
+    go()
+    database = open_service(url)
+    empty = jobs.Queue(database).jobs() == []
+    database.close()
+    return empty
+
+
+def claim_jobs(go: Go, url: str) -> list[int]:
+    """Claim jobs until there is none; their ids."""
+    from hpsearch.service import jobs
+    from hpsearch.service.database import open_service
+    from hpsearch.store import Owner
+
+    database = open_service(url)
+    queue, mine = jobs.Queue(database), []
+    go()
+    while job := queue.claim(Owner.current(), at_once=1000):
+        mine.append(job.id)
+    database.close()
+    return mine
