@@ -76,8 +76,8 @@ def nothing_to_claim(queue: Queue, **how: Any) -> bool:
     return claim(queue, **how)[1] is None
 
 
-ELSEWHERE = {"host": "elsewhere"}
-DEAD = {"pid": 2**22 + 1}  # beyond the greatest number of a process
+ELSEWHERE: dict[str, Any] = {"host": "elsewhere"}
+DEAD: dict[str, Any] = {"pid": 2**22 + 1}  # beyond the greatest number of a process
 
 
 def let_grow_old(database: Database, age: timedelta = timedelta(hours=1)) -> None:

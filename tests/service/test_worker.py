@@ -1,0 +1,209 @@
+"""Jobs in processes of their own, and what becomes of them when a process is stopped or killed.
+
+The trials of the search are a shell's, and wait at trial 3 until there is a file.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bounded import LIMIT_S, until
+from faulty import search
+from signalled import states
+
+from hpsearch import Search
+from hpsearch.records import Action, Job
+from hpsearch.service.database import open_service
+from hpsearch.service.jobs import Queue
+from hpsearch.service.settings import Settings
+from hpsearch.service.worker import working
+from hpsearch.store import open_store
+
+pytestmark = pytest.mark.slow
+
+TRIALS, HELD_FROM = 6, 3
+STUDY = f"""
+name = "tiny"
+[objective]
+command = [
+  "/bin/sh", "-c",
+  'while [ $0 -ge {HELD_FROM} ] && [ ! -e "$1/go" ]; do sleep 0.02; done; echo "{{\\"score\\": $2}}"',
+  "{{trial}}", "{{folder}}", "{{x}}",
+]
+direction = "maximize"
+[space]
+x = {{ low = 0.0, high = 1.0 }}
+[trials]
+count = {TRIALS}
+sampler = "random"
+"""
+START = Action("start", {"search": "tiny", "jobs": 1, "lanes": 1})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder in which a service has its database."""
+
+    settings: Settings
+    queue: Queue
+
+    @property
+    def database(self) -> Path:
+        """The study database."""
+        return Path(self.settings.storage)
+
+    def submit(self, *actions: Action) -> int:
+        """Hand in a job; its id."""
+        return self.queue.submit(actions, by="ann")[0].id
+
+    def go(self) -> None:
+        """Let the trials go on."""
+        (self.settings.studies / "go").touch()
+
+    def held(self) -> int:
+        """Wait until the trials wait; the process of the job."""
+        until(lambda: states(self.database).count("COMPLETE") == HELD_FROM, what="trials that wait")
+        (owner,) = self.queue.running_here()
+        return owner.pid
+
+    def ended(self, id: int, *states: str) -> Job:
+        """Wait until a job has come to its end, or to a state."""
+        wanted = states or ("done", "failed", "stopped")
+        until(lambda: self.queue.job(id).state in wanted, what=f"job {id}, {self.queue.job(id)}")
+        return self.queue.job(id)
+
+    def rows(self) -> search.Rows:
+        """Its trials, to the bit."""
+        found = search.read(f"sqlite:///{self.database}")
+        assert (found.repeated, found.running) == (0, 0)
+        return found.rows
+
+    def printed(self, id: int, stream: str) -> list[str]:
+        """Lines that a job has printed."""
+        return [line.text for line in self.queue.log(id) if line.stream == stream]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HPSEARCH_SERVER", "http://nowhere.invalid")
+    settings = Settings()
+    settings.studies.mkdir()
+    (settings.studies / "tiny.toml").write_text(STUDY)
+    open_store(settings.storage, create=True).close()
+    with closing(open_service(settings.storage)) as database:
+        yield Place(settings, Queue(database))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> search.Rows:
+    """The trials of the search where nothing happens."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "go").touch()
+    (folder / "tiny.toml").write_text(STUDY)
+    Search(str(folder / "tiny.toml"), storage=folder / "my.db").start(jobs=1, lanes=1)
+    return search.read(f"sqlite:///{folder / 'my.db'}").rows
+
+
+@contextmanager
+def worker() -> Iterator[subprocess.Popen[str]]:
+    """``hpsearch serve --worker`` in a process of its own."""
+    words = ["serve", "--worker"]
+    with subprocess.Popen([sys.executable, "-m", "hpsearch", *words], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "note: jobs are run here; Ctrl-C ends it\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_job_runs_its_actions_and_its_log_has_what_they_print(place: Place, undisturbed: search.Rows) -> None:
+    place.go()
+    both = place.submit(START, Action("narrow", {"search": "tiny", "top": 3}))
+    failing = place.submit(Action("narrow", {"search": "tiny", "top": 1}), START)
+    with working(place.settings):
+        job = place.ended(both)
+        assert (job.state, job.position, job.exit_code, job.attempts) == ("done", 2, 0, 1)
+        failed = place.ended(failing)
+    assert (failed.state, failed.position, failed.exit_code) == ("failed", 0, 2)
+    assert failed.reason == "--top 1: one value has no spread; give at least 2"
+    assert place.printed(failing, "stderr") == [f"hpsearch: {failed.reason}"]
+    assert place.rows() == undisturbed
+    assert place.printed(both, "stderr")[0] == f"tiny/stage-01: {TRIALS} trials, 1 process"
+    out = place.printed(both, "stdout")
+    assert out[0].startswith(f"tiny/stage-01 has {TRIALS} finished trials; {TRIALS} of them now")
+    assert out[-1] == "made tiny/stage-02; next: hpsearch start tiny"  # without a --storage
+
+
+def end_by(number: signal.Signals) -> Callable[[Place, int, int], Any]:
+    return lambda place, job, pid: os.kill(pid, number)
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "attempts"),
+    [
+        (lambda place, job, pid: place.queue.cancel(job), "stopped", 1),
+        (end_by(signal.SIGTERM), "queued", 1),
+        (end_by(signal.SIGKILL), "running", 2),
+    ],
+    ids=["cancel", "SIGTERM", "SIGKILL"],
+)
+def test_a_job_that_is_stopped_or_killed_goes_on_with_the_same_bits(
+    place: Place, undisturbed: search.Rows, fault: Callable[[Place, int, int], Any], state: str, attempts: int
+) -> None:
+    job = place.submit(START)
+    with working(place.settings):
+        pid = place.held()
+        fault(place, job, pid)
+        if state == "stopped":
+            stopped = place.ended(job, "stopped")
+            assert (stopped.reason, stopped.exit_code) == ("stopped as requested", 130)
+            assert states(place.database).count("RUNNING") == 0
+            job = place.submit(START)
+        until(lambda: [owner.pid for owner in place.queue.running_here()] not in ([], [pid]), what="another process")
+        place.go()
+        done = place.ended(job)
+    assert (done.state, done.attempts, done.exit_code) == ("done", attempts, 0)
+    assert place.rows() == undisturbed
+
+
+def test_a_killed_service_leaves_its_job_running_and_the_next_one_takes_care_of_it(
+    place: Place, undisturbed: search.Rows
+) -> None:
+    job = place.submit(START)
+    with worker() as first:
+        pid = place.held()
+        first.kill()
+        first.wait(LIMIT_S)
+    assert [owner.pid for owner in place.queue.running_here()] == [pid]
+    with worker() as second:
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(LIMIT_S) == 0
+    waiting = place.queue.job(job)  # and not a moment later: the worker has waited for it
+    assert (waiting.state, waiting.attempts) == ("queued", 0)
+    assert states(place.database).count("RUNNING") == 0
+    with worker() as third:
+        place.held()
+        third.kill()
+    place.go()
+    assert place.ended(job).attempts == 1  # nobody is there but its own process
+    assert place.rows() == undisturbed
+
+
+def test_a_process_without_a_claim_does_nothing(place: Place) -> None:
+    job = place.submit(START)
+    words = [sys.executable, "-m", "hpsearch", "serve", "--run-job", "0" * 32]
+    ran = subprocess.run(words, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("hpsearch: no job is claimed by 0000")
+    assert place.queue.job(job).state == "queued"
