@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from sqlalchemy import update
 
 from hpsearch.errors import BadInput
 from hpsearch.records import Action, Job, Line
-from hpsearch.service import jobs
 from hpsearch.service.database import open_service
 from hpsearch.service.jobs import JOBS, KeyConflict, Queue, UnknownJob
 from hpsearch.store.engine import Database
