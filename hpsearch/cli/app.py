@@ -38,7 +38,7 @@ COMMANDS = {
     "delete": ("db:delete", "Remove a stage, a confirmation or a whole search."),
     "serve": ("service:serve", "Serve searches to browsers and programs, and run the jobs they start."),
     "token": ("service:token", "Say who may use the service: make, list and revoke tokens."),
-    "dashboard": ("report:dashboard", "Serve the Optuna dashboard on this machine."),
+    "dashboard": ("service:dashboard", "Serve the Optuna dashboard on this machine."),
     "data": ("data:data", "List, download and show data sets."),
     "model": ("models:model", "Show a saved model, or export it."),
     "docs": ("docs:docs", "Read the manual."),

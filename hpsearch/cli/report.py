@@ -1,11 +1,9 @@
-"""``hpsearch plot``, ``report`` and ``dashboard``: a figure, a page, and a server of pages."""
+"""``hpsearch plot`` and ``report``: a figure, and a page."""
 
 from __future__ import annotations
 
-import signal
 import sys
 import webbrowser
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -15,10 +13,7 @@ from hpsearch.cli import options
 from hpsearch.cli.render import say
 from hpsearch.errors import BadInput
 from hpsearch.files import expanded
-from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.reports import WORDS
-from hpsearch.service import dashboard as server
-from hpsearch.store import open_store
 from hpsearch.wording import word
 
 _STDOUT = "-"
@@ -110,27 +105,3 @@ def report(
     say(f"wrote {path} ({len(made.text.encode()) / 1e6:.2g} MB): {made.page.answer.score}")
     if open_browser:
         webbrowser.open(path.absolute().as_uri())
-
-
-@click.command()
-@options.storage
-@click.option("--port", type=options.Range(0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
-@options.flag("--writable", "Let it change and delete studies.")
-@click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
-def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool) -> None:
-    """Serve the Optuna dashboard on this machine.
-
-    Read-only unless --writable; Ctrl-C ends it.
-    """
-    store = open_store(str(storage or DEFAULT_STORAGE))
-    store.close()
-
-    def ready(address: str) -> None:
-        say(f"the dashboard is at {address} ({'writable' if writable else 'read-only'}); Ctrl-C ends it")
-        if open_browser:
-            webbrowser.open(address)
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    if find_spec("optuna_dashboard"):
-        say("loading the Optuna dashboard ...", stderr=True)  # takes seconds
-    server.serve(store.url, port=port, writable=writable, on_ready=ready)

@@ -1,12 +1,12 @@
-"""``hpsearch serve`` and ``token``: searches that run while others watch, and who may watch and run them."""
+"""``hpsearch serve``, ``dashboard`` and ``token``: searches that run while others watch, and who may do so."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,12 +20,16 @@ from hpsearch.cli.render import emit, note, say
 from hpsearch.errors import MissingExtra
 from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE
+from hpsearch.service import child
+from hpsearch.service.credentials import opened
 from hpsearch.service.roles import Role
 from hpsearch.service.settings import Settings
+from hpsearch.service.worker import work
+from hpsearch.store import open_store
 from hpsearch.study_file import STUDIES_FOLDER
 
 if TYPE_CHECKING:
-    from hpsearch.service.auth import Credentials
+    from hpsearch.service.credentials import Credentials
     from hpsearch.store.queries import Columns
 
 
@@ -78,15 +82,12 @@ def serve(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     if run_job is not None:
-        from hpsearch.service import child  # SQLAlchemy, which the help does without
-
         return child.run_job(run_job, settings, command=command)
     if worker:
-        from hpsearch.service.worker import work  # as above
-
         work(settings, on_ready=lambda: note("jobs are run here; Ctrl-C ends it"))
         return 0
-    _check_installed()
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise MissingExtra("the service is not installed; pip install 'hpsearch[service]'")
     from hpsearch.service import server  # an optional package
 
     def ready(address: str) -> None:
@@ -98,6 +99,33 @@ def serve(
         note("tokens travel unencrypted: give --certfile and --keyfile, or --url https://... of a proxy in front")
     server.serve(settings, on_ready=ready)
     return 0
+
+
+@click.command()
+@options.storage
+@click.option("--port", type=options.Range(0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
+@options.flag("--writable", "Let it change and delete studies.")
+@click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
+def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool) -> None:
+    """Serve the Optuna dashboard on this machine.
+
+    Read-only unless --writable; Ctrl-C ends it.
+    """
+    if find_spec("optuna_dashboard") is None:
+        raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'")
+    store = open_store(str(storage or DEFAULT_STORAGE))
+    store.close()
+
+    def ready(address: str) -> None:
+        say(f"the dashboard is at {address} ({'writable' if writable else 'read-only'}); Ctrl-C ends it")
+        if open_browser:
+            webbrowser.open(address)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    say("loading the Optuna dashboard ...", stderr=True)  # takes seconds
+    from hpsearch.service.dashboard import serve  # an optional package
+
+    serve(store.url, port=port, writable=writable, on_ready=ready)
 
 
 @click.group(cls=Group)
@@ -147,19 +175,8 @@ def revoke(name: str, storage: str | None) -> None:
     say(f"revoked the token of {name}")
 
 
-@contextmanager
-def _credentials(storage: str | None) -> Iterator[Credentials]:
-    _check_installed()
-    from hpsearch.service.auth import Credentials  # an optional package
-    from hpsearch.service.database import open_service  # as above
-
-    with closing(open_service(_storage(storage))) as database:
-        yield Credentials(database)
-
-
-def _check_installed() -> None:
-    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
-        raise MissingExtra("the service is not installed; pip install 'hpsearch[service]'")
+def _credentials(storage: str | None) -> AbstractContextManager[Credentials]:
+    return opened(_storage(storage))
 
 
 def _storage(storage: str | None) -> str:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from hpsearch import __version__
 from hpsearch.service import auth, commands, events, health, problems, routes
-from hpsearch.service.auth import Credentials
+from hpsearch.service.credentials import Credentials
 from hpsearch.service.database import open_service
 from hpsearch.service.events import Feed
 from hpsearch.service.guard import Guard, audit_log
@@ -20,6 +20,7 @@ from hpsearch.service.health import Answers, Timed
 from hpsearch.service.jobs import Queue
 from hpsearch.service.pages import assets, compare, new, steps
 from hpsearch.service.pages import routes as pages
+from hpsearch.service.root import Root
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import Database
 
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(commands.ROUTER, prefix=API)
     app.include_router(events.ROUTER, prefix=API)
     app.include_router(health.ROUTER)
+    app.router.default = Root(settings)
     app.add_middleware(Guard, settings=settings, credentials=hub.credentials, audit=audit)
     app.add_middleware(Timed, answers=hub.answers)
     return app

@@ -19,8 +19,9 @@ from pydantic import Field
 from hpsearch.errors import ServerFailure
 from hpsearch.reports import PlotKind
 from hpsearch.service.actions import Arguments, Asked, Count, Narrow, Number, Retry, StageName, Strict, Text
-from hpsearch.service.auth import Identity, Needed, needs
+from hpsearch.service.auth import Needed, needs
 from hpsearch.service.client import SERVER, TOKEN
+from hpsearch.service.credentials import Identity
 from hpsearch.service.roles import Role
 from hpsearch.store.engine import parse_url, sqlite_file
 from hpsearch.wording import words

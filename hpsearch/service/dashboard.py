@@ -9,7 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from hpsearch.errors import BadArgument, MissingExtra
+from optuna.storages import get_storage
+from optuna_dashboard import wsgi
+
+from hpsearch.errors import BadArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,8 +52,6 @@ def same_site(application: WSGIApplication) -> WSGIApplication:
         same_host = address.rsplit(":", 1)[0] in (_HOST, "localhost")
         same_origin = environ.get("HTTP_ORIGIN", f"http://{address}") == f"http://{address}"
         if same_host and same_origin:
-            # The dashboard's static files answer 500 to a client that does not say which encodings it takes.
-            environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")
             return application(environ, start_response)
         body = b"unknown host or origin"
         start_response("403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
@@ -72,16 +73,22 @@ def unframed(application: WSGIApplication) -> WSGIApplication:
     return guarded
 
 
+def load(url: str) -> WSGIApplication:
+    """Return the dashboard as it comes, without a guard."""
+    # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
+    dashboard: WSGIApplication = wsgi(get_storage(url))
+
+    def understood(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # Its static files answer 500 to a client that does not say which encodings it takes.
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")
+        return dashboard(environ, start_response)
+
+    return understood
+
+
 def application(url: str, *, writable: bool = False) -> WSGIApplication:
     """Return the dashboard with its guards as a WSGI application, which must sit at the root of its server."""
-    try:
-        from optuna_dashboard import wsgi  # an optional package
-    except ImportError as error:
-        raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'") from error
-    from optuna.storages import get_storage  # heavy, and of no use without the dashboard
-
-    # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
-    dashboard: Any = wsgi(get_storage(url))
+    dashboard = load(url)
     return unframed(same_site(dashboard if writable else read_only(dashboard)))
 
 
@@ -109,7 +116,6 @@ def serve(url: str, *, port: int, writable: bool = False, on_ready: Callable[[st
         on_ready: Called with the address once the server listens.
 
     Raises:
-        MissingExtra: optuna-dashboard is not installed.
         BadArgument: The port is taken or not one.
     """
     guarded = application(url, writable=writable)

@@ -19,9 +19,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 
 from hpsearch.errors import BadInput, HpsearchError
-from hpsearch.service.auth import Credentials, Failures, Identity, client_of, cookie_of
+from hpsearch.records import Action
+from hpsearch.service.auth import ASKS, answering, client_of, cookie_of
+from hpsearch.service.credentials import Credentials, Failures, Identity
 from hpsearch.service.database import url_of
-from hpsearch.service.problems import problem
+from hpsearch.service.problems import problem, word
 from hpsearch.store.engine import sqlite_file
 
 if TYPE_CHECKING:
@@ -40,13 +42,18 @@ _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z._-]+))(?::[0-9]{1,5})?")  # o
 _HEADERS = {  # of every answer that does not set them itself
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+_OTHER_NAME = BadInput(
+    "this is not the name of this server; where people open it by this name, give `{}` with their address",
+    Action("serve", {"url": "https://HOST"}),
+)
 
 
 class Guard:
@@ -75,6 +82,8 @@ class Guard:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                # What a browser can ask for again by its date is a file, no data.
+                headers.setdefault("Cache-Control", "no-cache" if "last-modified" in headers else "no-store")
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
                 self._note(request, message["status"])
@@ -88,7 +97,7 @@ class Guard:
         except HTTPException as refusal:
             await self._refused(request, refusal)(scope, receive, answer)
         except HpsearchError as error:  # the database is away
-            await problem(503, str(error))(scope, receive, answer)
+            await problem(503, error.worded(word))(scope, receive, answer)
         else:
             await self._app(scope, receive, answer)
 
@@ -98,7 +107,7 @@ class Guard:
         match = _HOST.fullmatch(host.lower())
         name = (match[1] or match[2]) if match else ""
         if name not in self._names and (self._settings.loopback or not _is_address(name)):
-            raise HTTPException(403, "this server has another name; start it with --url if this is the name people use")
+            raise HTTPException(403, _OTHER_NAME.worded(word))
         ours = (f"{request.url.scheme}://{host}", self._origin)
         if request.headers.get("origin", ours[0]) not in ours:
             raise HTTPException(403, "a page of another site may not use this server")
@@ -110,10 +119,12 @@ class Guard:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         client = client_of(request)
         if scheme.lower() == "bearer" and token:
-            return await run_in_threadpool(self._credentials.by_token, token.strip(), client)
+            with answering():
+                return await run_in_threadpool(self._credentials.by_token, token.strip(), client)
         if session := request.cookies.get(cookie_of(request)):
-            return await run_in_threadpool(self._credentials.by_session, session, client)
-        raise HTTPException(401, "log in, or send a token: Authorization: Bearer ...", {"WWW-Authenticate": "Bearer"})
+            with answering():
+                return await run_in_threadpool(self._credentials.by_session, session, client)
+        raise HTTPException(401, "log in, or send a token: Authorization: Bearer ...", ASKS)
 
     def _refused(self, request: Request, refusal: HTTPException) -> Response:
         cookie = cookie_of(request)

@@ -30,8 +30,9 @@ from made_stages import make
 from served import server
 
 from hpsearch.cli.app import app
-from hpsearch.service.auth import Credentials, Role
+from hpsearch.service.credentials import Credentials
 from hpsearch.service.database import open_service
+from hpsearch.service.roles import Role
 from hpsearch.store import open_store
 
 ROOT = Path(__file__).parents[2]
@@ -150,8 +151,8 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     made = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={NAME}".split()
     names = ["-addext", f"subjectAltName=DNS:{NAME},IP:{LOOPBACK}", "-keyout", key, "-out", certificate]
     subprocess.run([program("openssl"), *made, *names], check=True, capture_output=True)
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        port = probe.getsockname()[1]
+    with socket.create_server((LOOPBACK, 0)) as probe, socket.create_server((LOOPBACK, 0)) as other:
+        port, inner = probe.getsockname()[1], other.getsockname()[1]
     url = f"https://{NAME}:{port}{prefix}"
     (folder / "studies").mkdir()
     storage = str(folder / "studies" / "hpsearch.db")
@@ -159,11 +160,11 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         make(store, [0.5, 0.9, 0.7], trials=3)
     with closing(open_service(storage)) as database:
         token = Credentials(database).create("ada", Role.ADMIN)
-    with server(folder, "--url", url) as behind:
+    with server(folder, "--url", url, "--port", str(inner)):
         text = block("nginx", number=number)
         for old, new in (
             (r"listen 443 ", f"listen {LOOPBACK}:{port} "),
-            (r"127\.0\.0\.1:8080", behind.url.removeprefix("http://")),
+            (r"127\.0\.0\.1:8080", f"{LOOPBACK}:{inner}"),
             (r"(?<=ssl_certificate )\S+;", f"{certificate};"),
             (r"(?<=ssl_certificate_key )\S+;", f"{key};"),
             (r"(hp|www)\.example\.org", NAME),

@@ -164,11 +164,11 @@ def test_narrowing_is_shown_and_then_done(client: TestClient, capsys: pytest.Cap
         ("searches/tiny/stages/1/trials?sort=param:x", 422, "--sort param:x: no such column"),
         ("searches/tiny/stages/1/trials?limit=0", 422, "query.limit: input should be greater than or equal to 1"),
         ("searches/tiny/figures/pie", 422, "path.kind: input should be 'curves', "),
-        ("searches/..%2Fsecret.toml", 404, "Not Found"),
+        ("searches/..%2Fsecret.toml", 404, "no such page"),
         ("searches/secret.toml", 422, "it is a file; give the name of a search"),
         ("compare?a=../x", 422, "query.a: string should match pattern"),
         ("compare?a=tiny", 404, "no baseline"),
-        ("nothing", 404, "Not Found"),
+        ("nothing", 404, "no such page"),
         ("jobs/99", 404, "no job 99"),
     ],
 )

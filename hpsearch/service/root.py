@@ -1,0 +1,83 @@
+"""What stands at the root of the server, beside ``/hp``: the Optuna dashboard, whose paths are fixed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from a2wsgi import WSGIMiddleware
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+
+from hpsearch.service.roles import Role
+from hpsearch.store.engine import parse_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from hpsearch.service.settings import Settings
+
+_READING = ("GET", "HEAD", "OPTIONS")
+_LINK = b"""<a href="/hp/" style="position: fixed; top: 16px; right: 16px; padding: 4px 12px; border-radius: 4px;
+ background: #1f4e79; color: #fff; font: 15px sans-serif; text-decoration: none; z-index: 1300">hpsearch</a>"""
+
+
+class Root:
+    """ASGI application for what no route of the service answers; the dashboard loads when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loading = asyncio.Lock()
+        self._dashboard: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the dashboard, which shares our origin: who writes by it has to be an administrator."""
+        prefix = str(scope.get("root_path", ""))
+        path = str(scope["path"]).removeprefix(prefix)
+        if path in ("", "/", "/hp"):
+            await RedirectResponse(f"{prefix}/hp/")(scope, receive, send)
+            return
+        if path.startswith("/hp/"):
+            raise HTTPException(404, "there is no such page")
+        if scope["method"] not in _READING:
+            if not self._settings.writable:
+                raise HTTPException(405, "the dashboard is read-only", {"Allow": ", ".join(_READING)})
+            if scope["state"]["identity"].role < Role.ADMIN:
+                raise HTTPException(403, "this needs the role admin")
+        async with self._loading:
+            if self._dashboard is None:
+                self._dashboard = await run_in_threadpool(self._load)
+        await self._dashboard(scope, receive, send)
+
+    def _load(self) -> ASGIApp:
+        from hpsearch.service.dashboard import load  # takes seconds, and not everybody opens it
+
+        url = parse_url(self._settings.storage).render_as_string(hide_password=False)
+        application: Any = linked(load(url))
+        asgi: Any = WSGIMiddleware(application)  # its types are its own, not WSGI's and Starlette's
+        return cast("ASGIApp", asgi)
+
+
+def linked(application: WSGIApplication) -> WSGIApplication:
+    """Put a link to the service's page into the dashboard's."""
+
+    def with_link(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not environ["PATH_INFO"].startswith("/dashboard"):
+            return application(environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+            others = [(name, value) for name, value in headers if name.lower() != "content-length"]
+            return start_response(status, others, *error)
+
+        parts = application(environ, start)
+        try:
+            page = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+        return [page.replace(b"</body>", _LINK + b"</body>")]
+
+    return with_link
