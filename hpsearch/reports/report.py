@@ -126,13 +126,14 @@ def report(material: Material, *, figures: bool = True, word: Callable[[Action |
     ]
     return Page(
         title=f"Hyperparameter search {material.stages[0].stage.search}",
-        about=_about(material),
-        answer=_answer(material, word),
+        about=about(material),
+        answer=answer_of(material, word),
         sections=tuple(part for part in parts if part is not None),
     )
 
 
-def _about(material: Material) -> str:
+def about(material: Material) -> str:
+    """Return in a line what was searched."""
     names = dict.fromkeys(name for stage in material.stages for name in stage.stage.space)
     trials = counted(material.total(), "trial")
     for number, state in ((material.total("PRUNED"), "pruned"), (material.total("FAIL"), "failed")):
@@ -142,7 +143,8 @@ def _about(material: Material) -> str:
     return "; ".join([*parts, *([f"{unfinished:,} not finished when this was written"] if unfinished else [])])
 
 
-def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Answer:
+def answer_of(material: Material, word: Callable[[Action | Argument], str]) -> Answer:
+    """Return the best known score, how sure it is, the values to pick, and the next step."""
     best = material.checklist.best
     following = sections.sentence(material.checklist.next.sentence.worded(word), material)
     if best is None:

@@ -439,8 +439,8 @@ NUMBERS = "The numbers"  # the summary of a figure's collapsed table
 Make = Callable[["Material"], "PageFigure | str | None"]
 
 
-def figure_sections(material: Material) -> Iterator[Section]:
-    """Return the sections that are figures; a figure that cannot be made says why."""
+def figure_sections(material: Material, *, only: str | None = None) -> Iterator[Section]:
+    """Return the sections that are figures, or the one of a key; a figure that cannot be made says why."""
     names = _by_evidence(material)[:PARAMETERS] if len(material.judged.trials) else []
     against = [partial(_against, name=name, place=place) for place, name in enumerate(names, start=1)]
     parts: dict[tuple[str, str, str], list[Make]] = {
@@ -450,6 +450,8 @@ def figure_sections(material: Material) -> Iterator[Section]:
         ("curves", "How the best trials learned", "learning curves"): [_curves],
     }
     for (key, heading, short), makes in parts.items():
+        if only not in (None, key):
+            continue
         made = [_made(make, material) for make in makes]
         sentences = tuple(part for part in made if isinstance(part, str))
         made_figures = tuple(part for part in made if isinstance(part, PageFigure))
@@ -473,7 +475,8 @@ def page_figure(key: str, title: str, caption: str, figure: go.Figure, **more: A
     return PageFigure(key=key, title=title, caption=caption, figure=plain, **{**derived, **more})
 
 
-def _narrowed(figure: go.Figure) -> dict[str, Any]:
+def phone_layout(figure: go.Figure) -> dict[str, Any]:
+    """Return a figure's layout for a phone; see `hpsearch.reports.figures.saving.narrowed`."""
     plain = plain_figure(figure)
     without_key(plain)
     return narrowed(plain["layout"])
@@ -624,7 +627,7 @@ def _isolation(material: Material) -> PageFigure | None:
         "Each parameter with the others tuned",
         caption,
         figures.isolation(stage, space, buckets=buckets, scientific=of),
-        narrow=_narrowed(figures.isolation(stage, space, buckets=buckets, scientific=of, columns=1)),
+        narrow=phone_layout(figures.isolation(stage, space, buckets=buckets, scientific=of, columns=1)),
         table=Table("The parts of each range.", by_column(rows), folded=NUMBERS),
     )
 
@@ -702,7 +705,7 @@ def _lineage(material: Material) -> PageFigure | None:
         "Ranges and best values, stage by stage",
         "Thin lines lead from the ends of a range to those of the ranges narrowed from it.",
         figures.lineage(material.stages),
-        narrow=_narrowed(figures.lineage(material.stages, columns=1)),
+        narrow=phone_layout(figures.lineage(material.stages, columns=1)),
     )
 
 
@@ -725,5 +728,5 @@ def _curves(material: Material) -> PageFigure | None:
         f"Learning curves of {whose} of {material.latest.label}",
         f"The {quantity} after each epoch. What the curves show, the checklist says.",
         grid(),
-        narrow=_narrowed(grid(columns=2)),
+        narrow=phone_layout(grid(columns=2)),
     )

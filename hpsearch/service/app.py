@@ -19,7 +19,9 @@ from hpsearch.service.guard import Guard, audit_log
 from hpsearch.service.health import Answers, Timed
 from hpsearch.service.jobs import Queue
 from hpsearch.service.pages import assets, compare, new, steps
+from hpsearch.service.pages import jobs as job_pages
 from hpsearch.service.pages import routes as pages
+from hpsearch.service.pages.findings import Findings
 from hpsearch.service.root import Root
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import Database
@@ -38,6 +40,7 @@ class Hub:
     answers: Answers
     credentials: Credentials
     code: str | None  # of the link that begins a session once, where only this machine can reach the server
+    findings: Findings
     commands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(commands.AT_ONCE))
 
 
@@ -51,7 +54,9 @@ def create_app(settings: Settings) -> FastAPI:
     code = secrets.token_urlsafe(32) if settings.loopback else None
     queue = Queue(database)
     feed = Feed(settings.storage, database, queue)
-    hub = Hub(settings, database, queue, feed, Answers(), Credentials(database, code=code), code)
+    hub = Hub(
+        settings, database, queue, feed, Answers(), Credentials(database, code=code), code, Findings(settings.storage)
+    )
     audit = audit_log(settings)
 
     @asynccontextmanager
@@ -60,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         finally:
             await hub.feed.close()
+            hub.findings.close()
             hub.database.close()
             for handler in audit.handlers:
                 handler.close()
@@ -74,10 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.hub = hub
     app.include_router(assets.ROUTER)
-    app.include_router(steps.ROUTER)
-    app.include_router(new.ROUTER)
-    app.include_router(compare.ROUTER)
-    app.include_router(pages.ROUTER)
+    for router in (pages.OPEN, steps.ROUTER, new.ROUTER, compare.ROUTER, job_pages.ROUTER, pages.ROUTER):
+        app.include_router(router)
     app.include_router(routes.ROUTER, prefix=API)
     problems.add_handlers(app)
     app.include_router(auth.ROUTER)

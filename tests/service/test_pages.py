@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import made_stages
 import pytest
@@ -13,7 +14,13 @@ import served
 from plotly.offline import get_plotlyjs
 from starlette.testclient import TestClient
 
-from hpsearch.store import open_store
+from hpsearch.errors import StorageFailure
+from hpsearch.records import Action
+from hpsearch.reports import report
+from hpsearch.reports.report import Material
+from hpsearch.service.auth import Role
+from hpsearch.service.pages import findings
+from hpsearch.store import Store, open_store
 
 SCORES = [0.5, 0.9, 0.7]
 
@@ -79,3 +86,115 @@ def test_only_the_files_of_pages_are_served(client: TestClient) -> None:
     for name in ("nothing.js", "..%2frouting.py", "%2e%2e%2fassets.py", "../assets.py"):
         assert client.get(f"/hp/static/x/{name}").status_code == 404
     assert client.get("/hp/static/old/app.js").headers["cache-control"] == "no-store"
+
+
+PARTS = ("state", "scatter", "curves", "nested", "best", "answer", "checklist", "evidence", "more", "scores")
+
+
+def test_the_page_of_a_search_asks_for_its_parts_and_each_is_there(client: TestClient) -> None:
+    page = client.get("/hp/searches/made").text
+    addresses = re.findall(r'data-part="(/hp/.*?)"', page)
+    assert {address.rpartition("/")[2] for address in addresses} >= set(PARTS)
+    for address in addresses:
+        part = client.get(address)
+        assert part.status_code == 200, (address, part.text)
+        assert "<html" not in part.text
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("state", ["made/stage-02", "2 of 2 trials", "nothing runs", "stage-01"]),
+        ("scatter", ["Trials of stage 2", "Every trial", 'id="scatter-1"', "weight_decay"]),
+        ("nested", ["Stage by stage", 'id="nested"']),
+        ("best", ['href="/hp/searches/made/trials/2/0"', "The best 2 trials of stage 2"]),
+        ("best?stage=1", ['href="/hp/searches/made/trials/1/1"', "0.9"]),
+        ("answer", ["Validation accuracy", "number 1 of stage 1"]),
+        ("evidence", ["What matters", "lr"]),
+        ("more", ["How the stages came about", "Where it comes from"]),
+    ],
+)
+def test_a_part_says_what_there_is(client: TestClient, part: str, words: list[str]) -> None:
+    text = client.get(f"/hp/searches/made/parts/{part}").text
+    for word in words:
+        assert word in text
+
+
+def test_no_part_names_the_storage(client: TestClient) -> None:
+    for part in PARTS:
+        assert "--storage" not in client.get(f"/hp/searches/made/parts/{part}").text
+
+
+def test_what_is_not_there_is_404(client: TestClient) -> None:
+    for path in ("searches/nothing", "searches/nothing/parts/answer", "searches/made/parts/nothing", "jobs/7"):
+        assert client.get(f"/hp/{path}").status_code == 404, path
+
+
+def test_a_trial_has_its_values_its_machine_and_the_way_to_its_neighbours(client: TestClient) -> None:
+    page = client.get("/hp/searches/made/trials/1/1").text
+    for word in ("Trial 1 of stage 1", "weight_decay", "complete", "machine", "hpsearch 0", "trials/1/0", "trials/1/2"):
+        assert word in page
+    assert "trials/1/3" not in client.get("/hp/searches/made/trials/1/2").text
+
+
+def test_the_report_s_findings_are_made_once_for_all_who_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered = []
+
+    def gather(store: Store, search: str | None) -> Material:
+        gathered.append(search)
+        return report.gather(store, search)
+
+    monkeypatch.setattr(findings, "gather", gather)
+    with closing(open_store(str(tmp_path / "a.db"), create=True, write=True)) as store:
+        made_stages.make(store, SCORES, trials=3)
+        with served.client(tmp_path / "a.db") as client:
+            for part in ("answer", "evidence", "more", "answer"):
+                client.get(f"/hp/searches/made/parts/{part}")
+            assert gathered == ["made"]
+            made_stages.make(store, [0.6, 0.4], trials=2, number=2)
+            fresh = client.get("/hp/searches/made/parts/more")
+            while "HP-Stale" in fresh.headers:  # a pause, as long as the making was
+                assert "stage 2" not in fresh.text
+                fresh = client.get("/hp/searches/made/parts/more")
+            assert gathered == ["made", "made"]
+            assert "stages" in fresh.text
+
+
+def test_findings_that_fail_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(open_store(str(tmp_path / "a.db"), create=True, write=True)) as store:
+        made_stages.make(store, SCORES, trials=3)
+    with served.client(tmp_path / "a.db") as client:
+        with monkeypatch.context() as broken:
+            broken.setattr(findings, "gather", Mock(side_effect=StorageFailure("the disk is full")))
+            assert client.get("/hp/searches/made/parts/answer").status_code == 503
+        assert client.get("/hp/searches/made/parts/answer").status_code == 200
+
+
+def test_jobs_have_pages_and_who_may_only_read_gets_no_buttons(tmp_path: Path) -> None:
+    with closing(open_store(str(tmp_path / "a.db"), create=True, write=True)) as store:
+        made_stages.make(store, SCORES, trials=3)
+    with served.client(tmp_path / "a.db", role=Role.RUN) as client:
+        queue = client.app.state.hub.queue  # type: ignore[attr-defined]
+        job, _ = queue.submit([Action("start", {"search": "made", "trials": 5, "stage": 1})], by="ada")
+        for path in ("parts/jobs", "parts/jobs?search=made&state=queued", f"jobs/{job.id}"):
+            assert "Run trials (5 trials, stage 1)" in client.get(f"/hp/{path}").text
+        assert f'data-cancel="{job.id}"' in client.get("/hp/parts/jobs").text
+        assert "There is no job that is failed" in client.get("/hp/parts/jobs?state=failed").text
+        state = client.get(f"/hp/jobs/{job.id}/parts/state").text
+        assert "hpsearch start made --trials 5 --stage 1" in state
+        assert "ada" in state
+        assert "Nothing yet" in client.get(f"/hp/jobs/{job.id}/parts/log").text
+        reader = {"Authorization": f"Bearer {served.token(client.app, Role.READ)}"}
+        for path in ("parts/jobs", f"jobs/{job.id}/parts/state", "searches/made"):
+            assert "data-cancel" not in client.get(f"/hp/{path}", headers=reader).text
+        assert "Start stage" not in client.get("/hp/searches/made", headers=reader).text
+
+
+def test_whatever_a_search_is_called_stays_text(tmp_path: Path) -> None:
+    metric = "<img src=x onerror=alert(1)>"
+    with closing(open_store(str(tmp_path / "a.db"), create=True, write=True)) as store:
+        made_stages.make(store, SCORES, trials=3, metric=metric)
+    with served.client(tmp_path / "a.db") as client:
+        paths = ["", "searches/made", "searches/made/trials/1/0", *(f"searches/made/parts/{part}" for part in PARTS)]
+        for path in paths:
+            assert "<img" not in client.get(f"/hp/{path}").text, path

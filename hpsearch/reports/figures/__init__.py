@@ -6,7 +6,7 @@ not fit together raise `BadInput`.
 
 from hpsearch.reports.figures.budget import best_of_n
 from hpsearch.reports.figures.by_parameter import importances, score_by_parameters
-from hpsearch.reports.figures.curves import curve_grid, training_curves
+from hpsearch.reports.figures.curves import curve_grid, curves_together, training_curves
 from hpsearch.reports.figures.history import search_history
 from hpsearch.reports.figures.isolation import isolated, isolation, part_words
 from hpsearch.reports.figures.lineage import lineage, scores_by_stage
@@ -21,6 +21,7 @@ __all__ = [
     "best_of_n",
     "check_path",
     "curve_grid",
+    "curves_together",
     "dark",
     "describe",
     "importances",

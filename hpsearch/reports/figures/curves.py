@@ -11,7 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from hpsearch.errors import BadInput
 from hpsearch.reports import MOST_CURVES
-from hpsearch.reports.figures.style import at, colour, field, nothing, panels, tell, words
+from hpsearch.reports.figures.style import (
+    BREAK,
+    LINE,
+    NO_NAME,
+    at,
+    colour,
+    empty_figure,
+    field,
+    nothing,
+    panels,
+    tell,
+    words,
+)
 from hpsearch.reports.figures.trials import usual
 
 # Values after each epoch, from epoch 1, (E,), of ``train_<quantity>`` and ``validation_<quantity>``.
@@ -99,6 +111,50 @@ def curve_grid(
     whose = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"
     text = f"{words(quantity).capitalize()} by epoch of {whose}, by rank and score: {'; '.join(titles[:5])}."
     return tell(figure, text, least_width=144 * columns)
+
+
+def curves_together(
+    groups: Mapping[str, Mapping[int, Sequence[float]]],
+    *,
+    metric: str,
+    bounds: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> go.Figure:
+    """Plot the scores of many trials after each epoch on the same axes, for those who watch.
+
+    Args:
+        groups: Curves by the trial's number, by the words for the group; a later group lies above an earlier one.
+        metric: What the scores are.
+        bounds: The least and the most that one can be.
+    """
+    known = {
+        name: {number: np.asarray(curve, dtype=np.float64) for number, curve in curves.items() if len(curve)}
+        for name, curves in groups.items()
+    }
+    rows = [curve for curves in known.values() for curve in curves.values()]
+    y_range, beyond = _ends(rows, bounds)
+    if y_range is None:
+        return tell(nothing(_NONE, title=title), _NONE)
+    figure = empty_figure(title=title, key=beyond or None, legend=True)
+    inks = (LINE, colour(0), colour(1))
+    for place, (name, curves) in enumerate(known.items()):
+        if not curves:
+            continue
+        ink, last = inks[place % len(inks)], place == len(known) - 1
+        figure.add_scatter(
+            x=[x for curve in curves.values() for x in (*range(1, len(curve) + 1), None)],
+            y=[y for curve in curves.values() for y in (*curve.tolist(), None)],
+            text=[f"trial {number}" for number, curve in curves.items() for _ in range(len(curve) + 1)],
+            name=name,
+            mode="lines+markers",
+            line={"color": ink, "width": 2.6 if last else 1.4},
+            marker={"color": ink, "size": 4},
+            hovertemplate=f"{field('text')}{BREAK}epoch {field('x')}: {field('y:.4g')}{NO_NAME}",
+        )
+    figure.update_xaxes(title_text="epoch", **_epochs(rows))
+    figure.update_yaxes(title_text=words(metric), range=y_range)
+    counts = ", ".join(f"{len(curves)} {name}" for name, curves in known.items() if curves)
+    return tell(figure, f"{words(metric).capitalize()} by epoch of trials: {counts}.")
 
 
 def _by_part(curves: Mapping[str, Any], quantity: str) -> dict[str, NDArray[np.float64]]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
 from hpsearch import __version__
 from hpsearch.reports.page import environment, figure_settings
+from hpsearch.reports.tables import with_error
 from hpsearch.service.pages.assets import VERSION
 from hpsearch.service.roles import Role
-from hpsearch.text import counted, duration
+from hpsearch.text import counted, duration, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,21 +26,45 @@ if TYPE_CHECKING:
 def _templates() -> Environment:
     made = environment("hpsearch.service.pages")
     made.globals.update(
-        version=__version__, assets=VERSION, figure_settings=figure_settings(), counted=counted, ago=ago
+        version=__version__,
+        assets=VERSION,
+        figure_settings=figure_settings(),
+        counted=counted,
+        with_error=with_error,
+        ago=ago,
     )
+    made.filters["lines"] = lines
     return made
 
 
-def render(request: Request, template: str, /, status: int = 200, **content: Any) -> HTMLResponse:
+def render(request: Request, template: str, status: int = 200, /, **content: Any) -> HTMLResponse:
     """Return a page, or a part of one.
 
     Besides ``content`` its template sees ``base`` (the path of the pages, ``/hp`` behind the proxy's prefix),
-    ``dashboard`` (that of the Optuna dashboard), and ``may_run``, whether its reader may start and stop.
+    ``dashboard`` (that of the Optuna dashboard; None where a proxy's prefix puts it out of reach), ``identity`` (the
+    reader's), and ``may_run``, whether the reader may start and stop.
     """
     root, identity = request.scope.get("root_path", ""), getattr(request.state, "identity", None)
-    common = {"base": f"{root}/hp", "dashboard": f"{root}/", "may_run": identity and identity.role >= Role.RUN}
+    common = {
+        "base": f"{root}/hp",
+        "dashboard": None if root else "/",
+        "identity": identity,
+        "may_run": identity is not None and identity.role >= Role.RUN,
+    }
     text = _templates().get_template(f"{template}.html.jinja").render(common | content)
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
+
+
+def stale_in(seconds: float, part: HTMLResponse) -> HTMLResponse:
+    """Return a part with word that there may be a newer one in so many seconds; 0: it is the newest."""
+    if seconds:
+        part.headers["HP-Stale"] = str(ceil(seconds))
+    return part
+
+
+def lines(text: str) -> Markup:
+    """Return text with its line breaks and blanks, for a place that shows them, without control characters."""
+    return Markup("\n").join(printable(line) for line in text.splitlines())
 
 
 def ago(when: datetime | None) -> str:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from contextlib import closing
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
-from hpsearch.api import summaries
+from hpsearch.api import Search, summaries
+from hpsearch.records import OUTPUT
+from hpsearch.search.stage import pick, stages_of
 from hpsearch.service.auth import Role, needs
-from hpsearch.service.pages.rendering import render
+from hpsearch.service.pages import parts, trial
+from hpsearch.service.pages.findings import Findings
+from hpsearch.service.pages.parts import FROM_REPORT, QUICK, Look
+from hpsearch.service.pages.rendering import render, stale_in
+from hpsearch.store import open_store
+from hpsearch.text import printable
 
 ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
+OPEN = APIRouter(prefix="/hp", include_in_schema=False)  # to everybody
+
+
+@OPEN.get("/login")
+def login(request: Request) -> HTMLResponse:
+    """Return the page on which a token is given."""
+    return render(request, "login")
 
 
 @ROUTER.get("/")
@@ -22,6 +39,61 @@ def searches(request: Request) -> HTMLResponse:
 def searches_part(request: Request) -> HTMLResponse:
     """Return their table."""
     return render(request, "parts/searches", searches=summaries(_storage(request)))
+
+
+@ROUTER.get("/searches/{search}")
+def search_page(request: Request, search: str) -> HTMLResponse:
+    """Return the page of a search, whose parts are fetched afterwards."""
+    with closing(open_store(_storage(request), search=search)) as store:
+        stages = stages_of(store, search)
+    return render(request, "search", search=search, stages=stages, latest=stages[-1])
+
+
+@ROUTER.get("/searches/{search}/parts/{part}")
+async def search_part(request: Request, search: str, part: str, stage: int | None = None) -> HTMLResponse:
+    """Return a part of it."""
+    if part in FROM_REPORT:
+        findings: Findings = request.app.state.hub.findings
+        made, stale = await findings.part(search, part, FROM_REPORT[part])
+        name = "parts/answer" if part == "answer" else "parts/sections"
+        return stale_in(stale, await run_in_threadpool(render, request, name, content=made))
+    if part not in QUICK and part not in ("state", "best"):
+        raise HTTPException(404, f"a search has no part {printable(part, 40)}")
+    return await run_in_threadpool(_quick, request, search, part, stage)
+
+
+def _quick(request: Request, search: str, part: str, number: int | None) -> HTMLResponse:
+    with closing(open_store(_storage(request), search=search)) as store:
+        look = Look(store, stages_of(store, search))
+        if part == "state":
+            return render(request, "parts/state", search=search, of=parts.progress(look))
+        if part == "best":
+            stage = look.latest() if number is None else pick(look.stages, number)
+            numbers, table = parts.best(look, stage)
+            return render(
+                request, "parts/best", search=search, stage=stage, stages=look.stages, numbers=numbers, table=table
+            )
+        return render(request, "parts/sections", content=list(QUICK[part](look)))
+
+
+@ROUTER.get("/searches/{search}/trials/{stage}/{number}")
+def trial_page(request: Request, search: str, stage: int, number: int) -> HTMLResponse:
+    """Return the page of a trial."""
+    details = Search(search, storage=_storage(request)).trial(number, stage=stage)
+    with closing(open_store(_storage(request), search=search)) as store:
+        owned = store.owned(details.stage, [number]).get(number)
+        last = store.sampled(details.stage) - 1
+    return render(
+        request,
+        "trial",
+        search=search,
+        trial=details,
+        last=last,
+        values=trial.values_table(details),
+        facts=trial.facts_table(details, owned),
+        figure=trial.curves_figure(details),
+        output=details.attributes.get(OUTPUT),
+    )
 
 
 def _storage(request: Request) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup, escape
 
@@ -19,7 +21,8 @@ from hpsearch.reports.sections import MARKS, page_figure
 from hpsearch.representations import narrowed_columns
 from hpsearch.service.actions import KINDS, Count, SearchName
 from hpsearch.service.auth import Role, needs, who
-from hpsearch.service.pages.rendering import render
+from hpsearch.service.pages.findings import Findings
+from hpsearch.service.pages.rendering import render, stale_in
 from hpsearch.service.problems import here, word
 from hpsearch.text import printable_line
 
@@ -86,10 +89,14 @@ def label(action: Action) -> str:
 
 
 @ROUTER.get("/searches/{search}/parts/checklist")
-def checklist(request: Request, search: SearchName) -> HTMLResponse:
+async def checklist(request: Request, search: SearchName) -> HTMLResponse:
     """Return the questions of the checklist with their answers, and the next step."""
-    seen = Search(search, storage=_storage(request)).checklist()
-    return render(request, "parts/checklist", seen=seen, marks=MARKS, show=Mentions(request, search))
+    findings: Findings = request.app.state.hub.findings
+    seen, stale = await findings.part(search, "checklist", attrgetter("checklist"))
+    show = Mentions(request, search)
+    return stale_in(
+        stale, await run_in_threadpool(render, request, "parts/checklist", seen=seen, marks=MARKS, show=show)
+    )
 
 
 @ROUTER.get("/searches/{search}/parts/narrow")

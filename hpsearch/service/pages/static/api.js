@@ -10,8 +10,11 @@ export class Refused extends Error {
   }
 }
 
+// Where the page does not come over TLS, `crypto.randomUUID` is missing.
+const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 /** Asks the API (`path` is relative to /hp/api/v1/) and returns its JSON. A POST has a key of its own: sent twice, it is done once. */
-export async function request(path, { method = "GET", body, key = crypto.randomUUID() } = {}) {
+export async function request(path, { method = "GET", body, key = freshKey() } = {}) {
   const headers = { Accept: "application/json" };
   if (method === "POST") headers["Idempotency-Key"] = key;
   if (body !== undefined) headers["Content-Type"] = "application/json";

@@ -5,8 +5,11 @@ import { listen } from "./events.js";
 import { notice } from "./notice.js";
 import { watchParts } from "./parts.js";
 
-watchParts();
-if (document.querySelector("[data-on]")) listen(document.body.dataset.search ?? "");
+// First the events, then the parts: what happens in between is not missed.
+const listening = document.querySelector("[data-on]") ? listen(document.body.dataset.search ?? "") : null;
+Promise.race([listening, new Promise((late) => setTimeout(late, 300))]).then(() => watchParts());
+// From the browser's memory a page comes back as it was.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
 const filter = document.getElementById("filter");
 if (filter) {
@@ -23,10 +26,6 @@ if (filter) {
 
 const logout = document.getElementById("logout");
 if (logout) {
-  request("session").then(({ name, role }) => {
-    document.getElementById("who").textContent = `${name} (${role})`;
-    logout.hidden = false;
-  }, () => {});
   logout.addEventListener("click", async () => {
     try {
       await request("session", { method: "DELETE" });

@@ -6,13 +6,17 @@ import { notice } from "./notice.js";
 
 const EVERY = 1000;
 const parts = new Map();
+// Plotly is large, and comes after everything else.
+const scripts = document.readyState === "complete"
+  ? Promise.resolve()
+  : new Promise((loaded) => addEventListener("DOMContentLoaded", loaded));
 
 class Part {
   constructor(element) {
     this.element = element;
     this.events = new Set((element.dataset.on ?? "").split(" "));
     this.every = Number(element.dataset.every ?? EVERY);
-    this.stale = !("loaded" in element.dataset);
+    this.stale = true;
     this.seen = false; // on the screen, or near it
     this.last = -Infinity; // when it was fetched last
     this.html = null;
@@ -35,8 +39,10 @@ class Part {
     this.stale = false;
     this.element.setAttribute("aria-busy", "true");
     try {
-      const response = await fetch(this.element.dataset.part, { headers: { Accept: "text/html" } });
+      const response = await fetch(this.element.dataset.part);
       this.replace(await answer(response, (given) => given.text()));
+      const stale = Number(response.headers.get("HP-Stale") ?? 0); // seconds until there is a newer one
+      if (stale) setTimeout(() => this.change(), 1000 * stale);
       notice(this, "");
     } catch (error) {
       this.stale = true;
@@ -72,9 +78,12 @@ class Part {
       figure.querySelector(".plot").replaceWith(plotted);
     }
     const at = element.contains(document.activeElement) ? document.activeElement.id : "";
+    const log = element.querySelector(".log"), place = log?.scrollTop;
+    const atEnd = !log || log.scrollHeight - place - log.clientHeight < 8;
     element.replaceChildren(fresh.content);
+    for (const one of element.querySelectorAll(".log")) one.scrollTop = atEnd ? one.scrollHeight : place;
     if (at) document.getElementById(at)?.focus({ preventScroll: true });
-    if (element.querySelector("figure")) plotFigures(element);
+    if (element.querySelector("figure")) scripts.then(() => plotFigures(element));
     element.dispatchEvent(new CustomEvent("part", { bubbles: true }));
   }
 }
@@ -103,5 +112,15 @@ export function changed(event = null) {
 
 /** Fetches one part again, whose address may be another one now. */
 export const refetch = (element) => parts.get(element)?.change();
+
+// A link in a part to another one that takes its place.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-fetch]");
+  const element = link?.closest("[data-part]");
+  if (!element) return;
+  event.preventDefault();
+  element.dataset.part = link.dataset.fetch;
+  refetch(element);
+});
 
 document.addEventListener("visibilitychange", () => parts.forEach((part) => part.look()));
