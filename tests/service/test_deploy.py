@@ -26,9 +26,11 @@ import click
 import httpx2
 import pytest
 from bounded import LIMIT_S, until
+from browser import Browser
 from made_stages import make
 from served import server
 
+from hpsearch.__main__ import main
 from hpsearch.cli.app import app
 from hpsearch.service.credentials import Credentials
 from hpsearch.service.database import open_service
@@ -43,7 +45,15 @@ PAGE = (ROOT / "hpsearch" / "docs" / "howto-deploy.md").read_text("utf-8")
 
 def block(kind: str, *, number: int = 0) -> str:
     """A block of the page by its language."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.M | re.S)[number]
+    text: str = re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.M | re.S)[number]
+    return text
+
+
+def image(instruction: str) -> list[str]:
+    """The words of an instruction of the Dockerfile."""
+    [line] = re.findall(rf"^{instruction} (\[.*\])$", block("dockerfile"), re.M)
+    words: list[str] = json.loads(line)
+    return words
 
 
 def program(name: str) -> str:
@@ -81,8 +91,7 @@ def test_the_dockerfile_installs_what_there_is() -> None:
 def test_the_page_s_commands_are_ones() -> None:
     """Each that a unit, an image or a shell runs; parsed, not run."""
     shown = re.findall(r"hpsearch ((?:serve|token|db) [^`\n]*)", PAGE)
-    [image] = re.findall(r"^CMD (\[.*\])", block("dockerfile"), re.M)
-    shown.append(" ".join(re.findall(r'"([^"]*)"', image)))
+    shown.append(shlex.join(image("CMD")))
     assert len(shown) >= 8
     for line in shown:
         command: click.Command = app
@@ -139,6 +148,7 @@ class Site:
     url: str  # that people open, without a slash at its end
     token: str  # an administrator's
     folder: Path  # of its databases
+    direct: str  # the server's own address
     client: httpx2.Client  # of nginx, under the name of the site
 
 
@@ -149,7 +159,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("site")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     made = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={NAME}".split()
-    names = ["-addext", f"subjectAltName=DNS:{NAME},IP:{LOOPBACK}", "-keyout", key, "-out", certificate]
+    names = ["-addext", f"subjectAltName=DNS:{NAME},IP:{LOOPBACK}", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([program("openssl"), *made, *names], check=True, capture_output=True)
     with socket.create_server((LOOPBACK, 0)) as probe, socket.create_server((LOOPBACK, 0)) as other:
         port, inner = probe.getsockname()[1], other.getsockname()[1]
@@ -177,7 +187,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             transport = httpx2.HTTPTransport(verify=trust, local_address=CLIENT)
             base = f"https://{LOOPBACK}:{port}{prefix}"
             with httpx2.Client(transport=transport, base_url=base, headers=sent) as client:
-                yield Site(url, token, folder / "studies", client)
+                yield Site(url, token, folder / "studies", behind.url, client)
 
 
 def test_the_page_s_links_are_under_the_site_s_address(site: Site) -> None:
@@ -210,3 +220,57 @@ def test_the_audit_log_has_the_client_s_address_and_not_nginx_s(site: Site) -> N
     assert site.client.get("/hp/", headers=forged).status_code == 401
     *_, last = (site.folder / "hpsearch-service-audit.jsonl").read_text().splitlines()
     assert (json.loads(last)["client"], json.loads(last)["path"]) == (CLIENT, "/hp/")
+
+
+def test_events_arrive_through_nginx_as_they_happen(site: Site) -> None:
+    with site.client.stream("GET", "/hp/api/v1/events", params={"search": "made"}) as answer:
+        assert answer.status_code == 200
+        lines = answer.iter_lines()
+        assert "event: reset" in (next(lines) for _ in range(5))  # while the stream goes on
+        assert not answer.is_closed
+
+
+def test_a_browser_uses_the_page_behind_nginx(site: Site, browser: Browser) -> None:
+    with browser.page() as page:
+        page.send("Security.setIgnoreCertificateErrors", ignore=True)  # the tests' own certificate
+        page.open(f"{site.url}/hp/")
+        page.fill("textbox", "Token", site.token)
+        page.press("Enter")
+        page.shows("made")
+        page.until("document.readyState === 'complete'")
+        assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
+        assert page.console == []
+        assert all(address.startswith(f"{site.url}/hp/") for address in page.requests)
+
+
+def test_the_copies_of_a_backup_take_the_place_of_both_databases(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the server uses them."""
+    monkeypatch.chdir(site.folder.parent)
+    [first, second] = re.findall(r"^\$ hpsearch (db backup .*)$", PAGE, re.M)
+    for line in (first, second):
+        assert main([*shlex.split(line), "--force"]) == 0
+    copy = str(site.folder / "copy.db")
+    with closing(open_store(copy)) as store:
+        assert [stage.search for stage in store.stages()] == ["made"]
+    with closing(open_service(copy)) as database:
+        assert database.engine.url.database == str(site.folder / "copy-service.db")
+        assert Credentials(database).by_token(site.token, "").name == "ada"
+
+
+def test_the_image_s_program_refuses_other_machines_until_there_is_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(image("CMD")) == 2
+    assert "hpsearch token create" in capsys.readouterr().err
+
+
+def test_the_image_s_health_check_sees_a_server_and_none(site: Site) -> None:
+    [command, *arguments] = image("HEALTHCHECK CMD")
+    assert command == "python"
+    check = [sys.executable, *(word.replace("http://127.0.0.1:8080", site.direct) for word in arguments)]
+    assert subprocess.run(check, check=False).returncode == 0
+    check[-1] = check[-1].replace(site.direct, "http://127.0.0.1:9")
+    assert subprocess.run(check, check=False, capture_output=True).returncode == 1
