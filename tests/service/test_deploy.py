@@ -32,9 +32,8 @@ from served import server
 
 from hpsearch.__main__ import main
 from hpsearch.cli.app import app
-from hpsearch.service.credentials import Credentials
+from hpsearch.service.auth import Credentials, Role
 from hpsearch.service.database import open_service
-from hpsearch.service.roles import Role
 from hpsearch.store import open_store
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +103,13 @@ def test_the_page_s_commands_are_ones() -> None:
         command.make_context(name, words)
 
 
+def free_port() -> int:
+    """A port at which nothing listens."""
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def answers(port: int) -> bool:
     """Tell whether something listens at a port."""
     with socket.socket() as probe:
@@ -148,7 +154,7 @@ class Site:
     url: str  # that people open, without a slash at its end
     token: str  # an administrator's
     folder: Path  # of its databases
-    direct: str  # the server's own address
+    direct: str  # where the server listens
     client: httpx2.Client  # of nginx, under the name of the site
 
 
@@ -161,8 +167,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     made = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={NAME}".split()
     names = ["-addext", f"subjectAltName=DNS:{NAME},IP:{LOOPBACK}", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([program("openssl"), *made, *names], check=True, capture_output=True)
-    with socket.create_server((LOOPBACK, 0)) as probe, socket.create_server((LOOPBACK, 0)) as other:
-        port, inner = probe.getsockname()[1], other.getsockname()[1]
+    port, direct = free_port(), f"{LOOPBACK}:{free_port()}"
     url = f"https://{NAME}:{port}{prefix}"
     (folder / "studies").mkdir()
     storage = str(folder / "studies" / "hpsearch.db")
@@ -170,11 +175,11 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         make(store, [0.5, 0.9, 0.7], trials=3)
     with closing(open_service(storage)) as database:
         token = Credentials(database).create("ada", Role.ADMIN)
-    with server(folder, "--url", url, "--port", str(inner)):
+    with server(folder, "--url", url, "--port", direct.rpartition(":")[2]):
         text = block("nginx", number=number)
         for old, new in (
             (r"listen 443 ", f"listen {LOOPBACK}:{port} "),
-            (r"127\.0\.0\.1:8080", f"{LOOPBACK}:{inner}"),
+            (r"127\.0\.0\.1:8080", direct),
             (r"(?<=ssl_certificate )\S+;", f"{certificate};"),
             (r"(?<=ssl_certificate_key )\S+;", f"{key};"),
             (r"(hp|www)\.example\.org", NAME),
@@ -187,7 +192,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             transport = httpx2.HTTPTransport(verify=trust, local_address=CLIENT)
             base = f"https://{LOOPBACK}:{port}{prefix}"
             with httpx2.Client(transport=transport, base_url=base, headers=sent) as client:
-                yield Site(url, token, folder / "studies", behind.url, client)
+                yield Site(url, token, folder / "studies", direct, client)
 
 
 def test_the_page_s_links_are_under_the_site_s_address(site: Site) -> None:
@@ -259,18 +264,17 @@ def test_the_copies_of_a_backup_take_the_place_of_both_databases(
         assert Credentials(database).by_token(site.token, "").name == "ada"
 
 
-def test_the_image_s_program_refuses_other_machines_until_there_is_a_token(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(image("CMD")) == 2
-    assert "hpsearch token create" in capsys.readouterr().err
+def test_the_image_s_program_refuses_other_machines_until_there_is_a_token(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hpsearch", *image("CMD")]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    assert ran.returncode == 2
+    assert "hpsearch token create" in ran.stderr
 
 
 def test_the_image_s_health_check_sees_a_server_and_none(site: Site) -> None:
     [command, *arguments] = image("HEALTHCHECK CMD")
     assert command == "python"
-    check = [sys.executable, *(word.replace("http://127.0.0.1:8080", site.direct) for word in arguments)]
+    check = [sys.executable, *(word.replace("127.0.0.1:8080", site.direct) for word in arguments)]
     assert subprocess.run(check, check=False).returncode == 0
-    check[-1] = check[-1].replace(site.direct, "http://127.0.0.1:9")
+    check[-1] = check[-1].replace(site.direct, f"{LOOPBACK}:9")
     assert subprocess.run(check, check=False, capture_output=True).returncode == 1
