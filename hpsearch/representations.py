@@ -1,4 +1,4 @@
-"""What commands print for programs and the service answers: results as JSON objects, and as columns for CSV.
+"""Results for programs: the JSON objects and the CSV that commands print and the service answers.
 
 Objects may hold records; `hpsearch.serialization.to_plain` makes them plain.
 """

@@ -77,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        responses=problems.RESPONSES,
     )
     app.state.hub = hub
     app.include_router(assets.ROUTER)

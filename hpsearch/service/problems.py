@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from hpsearch import wording
 from hpsearch.errors import (
@@ -43,18 +44,17 @@ _SCHEMA = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was asked, what is allowed, and what to do."},
+        "detail": {"type": "string"},
+        "error": {"type": "string", "description": "The exception of the Python client."},
     },
 }
-RESPONSES: dict[int | str, dict[str, Any]] = {  # of every route, for OpenAPI
-    status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
-    for status in (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
-}
+_PROBLEM = {"description": "What was asked, what is allowed, what to do.", "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, "5XX": _PROBLEM}  # of every route, for OpenAPI
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, **more: str) -> Response:
     """Return an answer as RFC 9457 has it."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
     # In ASCII: what was refused may hold halves of characters.
     return Response(json.dumps(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
 
@@ -80,18 +80,26 @@ def add_handlers(app: FastAPI) -> None:
 async def _ours(_: Request, error: Exception) -> Response:
     assert isinstance(error, HpsearchError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    return problem(status, error.worded(word))
+    return problem(status, error.worded(word), error=type(error).__name__)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = error.errors()[0]
+    if "arguments" in first["loc"]:  # of an action: as the command line says it
+        name = first["loc"][first["loc"].index("arguments") + 1 :][:1]
+        return problem(422, bad_argument([{**first, "loc": name}]).worded(word), error="BadArgument")
     # Without what was sent, in which a token may stand.
-    return problem(422, str(bad_argument([{**first, "input": None} for first in error.errors()[:1]])))
+    return problem(422, bad_argument([{**first, "input": None}]).worded(str), error="BadArgument")
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, error.detail, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # Starlette names the methods of one route; a path may have several
+        routes = [of for of in request.app.routes if of.matches(request.scope)[0] is not Match.NONE]
+        headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods}))
+    return problem(error.status_code, error.detail, headers)
 
 
 async def _internal(_: Request, error: Exception) -> Response:

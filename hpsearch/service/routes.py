@@ -19,10 +19,10 @@ from hpsearch.service import studies
 from hpsearch.service.actions import JobAction, Narrowing, SearchName, Strict, handed_in
 from hpsearch.service.auth import Identity, Role, needs
 from hpsearch.service.jobs import Queue
-from hpsearch.service.problems import RESPONSES, here, word
+from hpsearch.service.problems import here, word
 from hpsearch.service.settings import Settings
 
-ROUTER = APIRouter(dependencies=[needs(Role.READ)], responses=RESPONSES)
+ROUTER = APIRouter(dependencies=[needs(Role.READ)])
 
 _CSV = "text/csv"
 ENTRANT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/stage-[0-9]{1,6}(/[0-9]{1,9})?)?$"

@@ -235,8 +235,9 @@ def test_a_job_s_log_is_read_line_by_line(client: TestClient) -> None:
     ("body", "status", "detail"),
     [
         ({"actions": []}, 422, "body.actions: list should have at least 1 item"),
-        (start(storage="other.db"), 422, "arguments.storage: extra inputs are not permitted"),
+        (start(storage="other.db"), 422, "--storage other.db: extra inputs are not permitted"),
         (start(search="../../etc/passwd"), 422, "string should match pattern"),
+        (start(jobs=0), 422, "--jobs 0: input should be greater than or equal to 1"),
         (start(search="unknown"), 422, "no study file"),
         (start(stage=7), 404, "tiny has no stage 7"),
         ({"actions": [{"kind": "delete", "arguments": {"search": "tiny"}}]}, 422, "does not match any of the expected"),
