@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import made_stages
 import numpy as np
@@ -17,12 +18,12 @@ import served
 from starlette.testclient import TestClient
 
 from hpsearch import Search
-from hpsearch.records import Action
+from hpsearch.records import Action, Argument, Sentence
 from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.narrowing import DEFAULT_TOP
 from hpsearch.search.refinement import TRIALS
-from hpsearch.service.auth import Role
-from hpsearch.service.pages.steps import label
+from hpsearch.service.auth import Identity, Role
+from hpsearch.service.pages.steps import Mentions, label
 from hpsearch.space import Float, describe
 from hpsearch.store import open_store
 
@@ -111,6 +112,22 @@ def test_a_narrowing_that_cannot_be_is_refused_in_words(client: TestClient) -> N
 @pytest.mark.parametrize("part", ["checklist", "narrow", "plot?kind=history"])
 def test_of_an_unknown_search_there_is_nothing(client: TestClient, part: str) -> None:
     assert client.get(f"/hp/searches/nothing/parts/{part}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("next: {}", "Next: <code>--top 5</code>."),
+        ("lr matters", "lr matters."),
+        ("a<b> is \x1b[1m", r"a&lt;b&gt; is \x1b[1m."),
+        ("x_1 lies beyond {}.", "x_1 lies beyond <code>--top 5</code>."),
+    ],
+)
+def test_a_sentence_begins_and_ends_as_one_and_is_text(text: str, shown: str) -> None:
+    request = Mock(state=Mock(identity=Identity("me", Role.RUN)), scope={})
+    show = Mentions(request, "made", names={"lr"})
+    mentions = (Argument("top", 5),) if "{}" in text else ()
+    assert show.sentence(Sentence(text, mentions)) == shown
 
 
 @pytest.mark.parametrize(

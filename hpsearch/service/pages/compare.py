@@ -42,5 +42,5 @@ def comparison(request: Request, a: Name, b: Name = "") -> HTMLResponse:
     except BadInput as error:
         return render(request, "parts/compare", refused=error.worded(word))
     table = Table("The two sides", comparison_table(result))
-    show = Mentions(request, result.b.stage.search)
+    show = Mentions(request, result.b.stage.search, there=False)
     return render(request, "parts/compare", refused=None, result=result, table=table, show=show)

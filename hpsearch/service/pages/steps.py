@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from operator import attrgetter
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -24,7 +25,11 @@ from hpsearch.service.auth import Role, needs, who
 from hpsearch.service.pages.findings import Findings
 from hpsearch.service.pages.rendering import render, stale_in
 from hpsearch.service.problems import here, word
+from hpsearch.space import Categorical
 from hpsearch.text import printable_line
+
+if TYPE_CHECKING:
+    from hpsearch.search.checklist import Checklist
 
 ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
 _VERBS = {
@@ -44,17 +49,23 @@ class Mentions:
     Args:
         request: Of the page: who may only read gets no buttons.
         search: The name of the page's search.
+        names: Words that are written as they are where a sentence begins with them: parameters, choices.
+        there: Whether the page has the dialogs that do them; otherwise links lead to the search's page.
     """
 
-    def __init__(self, request: Request, search: str) -> None:
+    def __init__(self, request: Request, search: str, *, names: Collection[str] = (), there: bool = True) -> None:
         self._may_run = who(request).role >= Role.RUN
         self._base = f"{request.scope.get('root_path', '')}/hp"
-        self._search = search
+        self._search, self._names, self._there = search, names, there
 
     def sentence(self, sentence: Sentence) -> Markup:
         """Return a sentence with what it mentions in it."""
-        text = Sentence(str(escape(printable_line(sentence.text))), sentence.mentions)
-        return Markup(text.worded(self.mention))
+        text = printable_line(sentence.text)
+        first = text.split(" ", 1)[0].rstrip(",:")
+        if first.isalpha() and first not in self._names:
+            text = text[:1].upper() + text[1:]
+        worded = Sentence(str(escape(text)), sentence.mentions).worded(self.mention)
+        return Markup(worded if worded.endswith((".", "\N{HORIZONTAL ELLIPSIS}")) else f"{worded}.")
 
     def mention(self, mention: Action | Argument) -> Markup:
         """Return an action or an argument."""
@@ -93,10 +104,15 @@ async def checklist(request: Request, search: SearchName) -> HTMLResponse:
     """Return the questions of the checklist with their answers, and the next step."""
     findings: Findings = request.app.state.hub.findings
     seen, stale = await findings.part(search, "checklist", attrgetter("checklist"))
-    show = Mentions(request, search)
-    return stale_in(
-        stale, await run_in_threadpool(render, request, "parts/checklist", seen=seen, marks=MARKS, show=show)
-    )
+    show = Mentions(request, search, names=_names(seen))
+    part = await run_in_threadpool(render, request, "parts/checklist", seen=seen, marks=MARKS, show=show)
+    return stale_in(stale, part)
+
+
+def _names(seen: Checklist) -> set[str]:
+    """Return the parameters and choices that a checklist may begin a sentence with."""
+    choices = [of.before.choices for of in seen.ranges.values() if isinstance(of.before, Categorical)]
+    return {*seen.ranges, *(seen.best.params if seen.best else ()), *(str(of) for several in choices for of in several)}
 
 
 @ROUTER.get("/searches/{search}/parts/narrow")

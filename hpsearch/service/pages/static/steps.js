@@ -115,3 +115,9 @@ document.addEventListener("click", async (event) => {
     notice("steps", error.message, 8000);
   }
 });
+
+// A link from another page to an action.
+if (location.hash.startsWith("#do=")) {
+  open(JSON.parse(decodeURIComponent(location.hash.slice(4))));
+  history.replaceState(null, "", location.pathname);
+}
