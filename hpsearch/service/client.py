@@ -118,9 +118,7 @@ class Client:
 
     def run(self, kind: str, /, **arguments: Any) -> Ran:
         """Run a command that is done at once, such as ``run("best", search="mnist", output="csv")``."""
-        done = self._json("POST", "/commands", {"kind": kind, "arguments": arguments}, timeout=_COMMAND_S)
-        files = {name: base64.b64decode(content) for name, content in done.pop("files").items()}
-        return Ran(**done, files=files)
+        return answer_of(self._json("POST", "/commands", {"kind": kind, "arguments": arguments}, timeout=_COMMAND_S))
 
     def send_study(self, name: str, study: Mapping[str, Any]) -> Any:
         """Put a study file of the built-in network into the server's folder; the same one again changes nothing."""
@@ -284,6 +282,11 @@ def _address(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise BadArgument("server", url, "no address of a server", "give one such as http://127.0.0.1:8080")
     return url.rstrip("/").removesuffix("/hp")
+
+
+def answer_of(plain: Mapping[str, Any]) -> Ran:
+    """Return what a command did, from its JSON."""
+    return Ran(**{**plain, "files": {name: base64.b64decode(content) for name, content in plain["files"].items()}})
 
 
 def _part(name: str) -> str:

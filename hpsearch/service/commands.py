@@ -8,6 +8,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal, TypeAlias
@@ -137,38 +138,40 @@ async def run(command: Command, request: Request, by: Annotated[Identity, needs(
     """Carry out a command as the command line does. Those that write need the role ``run``, ``delete`` ``admin``."""
     Needed(ROLES.get(command.kind, Role.READ))(by, None)
     hub = request.app.state.hub
-    async with hub.commands:
-        done = await _run(words(command.action), hub.settings.storage)
-    if command.kind == "stop" and done.exit_code == 0:
-        await run_in_threadpool(hub.queue.cancel_open, command.arguments.search)
-    return done
-
-
-async def _run(line: list[str], storage: str) -> Output:
     with TemporaryDirectory(prefix="hpsearch-") as name:
-        folder = Path(name)
-        line = [sys.executable, "-m", "hpsearch", *line]
-        env = _environment(folder, storage)
-        process = await asyncio.create_subprocess_exec(
-            *line, cwd=folder, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
-        )
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                stdout, stderr = await process.communicate()
-        except TimeoutError:
-            raise ServerFailure(f"the command took more than {LIMIT_S} s, and was ended") from None
-        finally:
-            if process.returncode is None:  # it took too long, or the server ends
-                process.kill()
-                await process.wait()
-        files = [path for path in sorted(folder.iterdir()) if not path.is_symlink()]
-        return Output(
-            exit_code=process.returncode or 0,
-            stdout=stdout.decode(errors="replace"),
-            stderr=stderr.decode(errors="replace"),
-            folder=name,
-            files={path.name: base64.b64encode(path.read_bytes()).decode() for path in files},
-        )
+        folder, action = Path(name), command.action
+        if action.arguments.get("out", "-") != "-":  # what is printed names the folder, for which clients put theirs
+            action = replace(action, arguments={**action.arguments, "out": str(folder / action.arguments["out"])})
+        async with hub.commands:
+            code, stdout, stderr = await child(words(action), folder, _environment(folder, hub.settings.storage))
+        if command.kind == "stop" and code == 0:
+            await run_in_threadpool(hub.queue.cancel_open, action.arguments.get("search"))
+        made = [path for path in folder.iterdir() if not path.is_symlink()]
+        made.sort(key=lambda path: path.stat().st_mtime_ns)  # what is written first is checked first
+        files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in made}
+        return Output(exit_code=code, stdout=stdout, stderr=stderr, folder=name, files=files)
+
+
+async def child(line: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """Run a command in a process of its own; return its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "hpsearch", *line],
+        cwd=folder,
+        env=environment,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            stdout, stderr = await process.communicate()
+    except TimeoutError:
+        raise ServerFailure(f"the command took more than {LIMIT_S} s, and was ended") from None
+    finally:
+        if process.returncode is None:  # it took too long, or the server ends
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, stdout.decode(errors="replace"), stderr.decode(errors="replace")
 
 
 def _environment(folder: Path, storage: str) -> Mapping[str, str]:

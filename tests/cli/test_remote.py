@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from commands import Cli
+import served
+from commands import HELD_OUT, START, TINY, Cli, Ran
 from pydantic import TypeAdapter
 
 from hpsearch import Action, Client
+from hpsearch.__main__ import main
 from hpsearch.cli import remote
 from hpsearch.cli.app import COMMANDS, app
+from hpsearch.records import Job, Line
+from hpsearch.service import commands
 from hpsearch.service.actions import action_of
-from hpsearch.service.client import SERVER, TOKEN
+from hpsearch.service.auth import Credentials
+from hpsearch.service.client import SERVER, TOKEN, answer_of
+from hpsearch.service.client import Ran as Answered
 from hpsearch.service.commands import Command
+from hpsearch.service.database import open_service
+from hpsearch.service.roles import Role
 from hpsearch.wording import words
 
 HERE = "http://127.0.0.1:1"  # nothing listens there
@@ -118,3 +134,198 @@ def test_every_option_of_every_command_is_sent_or_refused() -> None:
 def test_every_command_is_sent_or_says_why_not() -> None:
     tables = [*remote.JOBS, *remote.AT_ONCE, *remote.LOCAL, *remote.NOT_SENT]
     assert sorted(tables) == sorted(COMMANDS)
+
+
+def test_what_makes_no_sense_on_a_server_says_so_in_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    remotely = f"--server {HERE}"
+    cli.refused(f"{remotely} train", says="hpsearch train uses no study database and runs here; leave out --server")
+    cli.refused(f"{remotely} db check", says="it works on the database itself: run it where the server runs")
+    cli.refused(f"{remotely} import x.csv", says="run it where the server runs, with --storage")
+    cli.refused(f"{remotely} status --watch", says="--watch with --server: the server's page shows it live")
+    cli.refused(f"{remotely} best --storage x.db", says="--storage with --server: the server has its own")
+    cli.refused(f"{remotely} evaluate --save x.npz", says="--save with --server: it is not sent to a server")
+    cli.refused(f"{remotely} evaluate --best --confirmed", says="choose different values; give one of them")
+    cli.refused(f"{remotely} status --nope", says="No such option '--nope' - see `hpsearch status --help`")
+    cli.refused("--server nonsense status", says="--server nonsense: no address of a server; give one such as http://")
+    cli.refused(f"{remotely} status", says=f"cannot reach {HERE}: Connection refused", code=1)
+    monkeypatch.setenv(SERVER, HERE)
+    cli.refused("db check", says="run it where the server runs")
+    assert cli.ok("docs").startswith("topic")  # what is done here anyway is done whatever the environment says
+
+
+JOB = Job(7, (), "tiny", "running", "ada", datetime(2026, 1, 2, tzinfo=UTC))
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch) -> dict[str, Job]:
+    """A job that prints a line on each stream; `ended` is what it is at its end."""
+    ended = {"ended": JOB}
+
+    def follow(*_: object) -> Iterator[Line]:
+        yield Line(1, "stdout", "a result")
+        yield Line(2, "stderr", "a note")
+        if ended["ended"] is JOB:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "submit", lambda *_: JOB)
+    monkeypatch.setattr(Client, "follow", follow)
+    monkeypatch.setattr(Client, "job", lambda *_: ended["ended"])
+    return ended
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(cli: Cli, job: dict[str, Job]) -> None:
+    ran = cli(f"--server {HERE} start tiny")
+    stopped = "hpsearch: job 7 goes on on the server; `hpsearch stop tiny` stops it\n"
+    assert (ran.code, ran.out, ran.err) == (130, "a result\n", f"a note\n{stopped}")
+
+
+def test_the_exit_code_is_the_job_s(cli: Cli, job: dict[str, Job]) -> None:
+    job["ended"] = replace(JOB, state="failed", exit_code=1)
+    assert cli(f"--server {HERE} start tiny") == Ran(1, "a result\n", "a note\n")
+    job["ended"] = replace(JOB, state="stopped", exit_code=None)
+    assert cli(f"--server {HERE} start tiny").err.endswith("hpsearch: job 7 was stopped before it began\n")
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets a server answer a command with files, and with its folder where they were in what it printed."""
+
+    def given(**files: bytes) -> None:
+        named = {name.replace("_", "."): content for name, content in files.items()}
+        out = f"wrote {', '.join(f'/tmp/x/{name}' for name in named)}\n"
+        monkeypatch.setattr(Client, "run", lambda *_, **__: Answered(0, out, "", "/tmp/x", named))
+
+    return given
+
+
+def test_files_are_written_where_they_would_be(cli: Cli, answer: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    answer(p_html=b"page")
+    assert cli(f"--server {HERE} plot pair --out below/p.html") == Ran(0, "wrote below/p.html\n", "")
+    assert (tmp_path / "below" / "p.html").read_bytes() == b"page"
+    assert cli(f"--server {HERE} plot pair --out {tmp_path}/p.html").out == f"wrote {tmp_path}/p.html\n"
+    answer(**{"../evil": b"x", "/etc/evil": b"x"})
+    cli.ok(f"--server {HERE} plot pair --out below/p.html")
+    assert {path.name for path in tmp_path.iterdir()} == {"below", "p.html"}
+    cli.refused(f"--server {HERE} plot pair --out nowhere/p.html", says="cannot write nowhere/")
+
+
+def test_files_that_exist_are_kept_without_force(cli: Cli, answer: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("mine")
+    answer(r_csv=b"rows")
+    cli.refused(f"--server {HERE} export --out r.csv", says="r.csv exists; add --force to overwrite it")
+    cli.refused(f"--server {HERE} report --out r.csv", says="r.csv exists and is no report of hpsearch")
+    assert (tmp_path / "r.csv").read_text() == "mine"
+    for command in ("export", "report"):
+        cli.ok(f"--server {HERE} {command} --out r.csv --force")
+    assert (tmp_path / "r.csv").read_text() == "rows"
+
+
+def test_a_study_file_is_sent_before_it_is_started(
+    cli: Cli, tiny: Path, asked: list[Action], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, Any]] = []
+    monkeypatch.setattr(Client, "send_study", lambda _, name, study: sent.append((name, study)))
+    cli(f"--server {HERE} best tiny.toml")
+    assert sent == []
+    cli(f"--server {HERE} start tiny.toml")
+    assert sent == [("tiny", tomllib.loads(TINY))]
+    assert [action.arguments["search"] for action in asked] == ["tiny", "tiny"]
+
+
+# What is printed, and the files that are written, are compared.
+READING = [
+    *("status", "status tiny --format json", "trials --top 3", "trials --stage 1 --trial 2 --format json"),
+    *("best", "best --format csv", "recommend", "recommend --format json", "checklist", "checklist --format csv"),
+    *("compare tiny/stage-01 tiny/stage-02", "narrow --top 3 --dry-run", "narrow --top 3 --dry-run --format json"),
+    *("plot pair --out below/pair.html", "plot stages", "report --out - --format md", "report --out below/r.html"),
+    *("export", "export --out r.csv", "export --out below/r.json", "export --columns", "export --out r.csv"),
+    *("best nope", "trials --stage 9", "narrow --top 99", "stop", "delete tiny", "baseline set tiny/stage-01/2"),
+    *("compare tiny --format csv", "retry", "delete tiny/stage-02 --yes --no-backup"),
+]
+WRITING = [
+    *("status", "start tiny --trials 10 --engine inline", "confirm --engine inline --top 3 --repeats 2", "evaluate"),
+    *("evaluate", "narrow --top 3 --expand", "delete tiny/stage-03 --yes --no-backup", "best nope"),
+]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the same search has run: the user's folder, and a server's; and a folder of who asks that server."""
+
+    here: Path
+    there: Path
+    away: Path
+
+
+@pytest.fixture
+def copies(tmp_path: Path, folders: Callable[..., Path]) -> Folders:
+    both = Folders(*(tmp_path / name for name in ("here", "there", "away")))
+    for folder in (both.here, both.there):
+        shutil.copytree(folders(HELD_OUT, START, "narrow --top 3", START), folder)
+    for folder in (both.here, both.away):
+        (folder / "below").mkdir(parents=True)
+    return both
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs a command in a folder; what it prints is without how long trials took."""
+
+    def run(folder: Path, line: str, *before: str) -> Ran:
+        monkeypatch.chdir(folder)
+        capfd.readouterr()
+        code = main([*before, *line.split()])
+        return Ran(code, *(re.sub(r"\d+\.\d+(?= (s|trials/s|s a trial)\b)", "#", text) for text in capfd.readouterr()))
+
+    return run
+
+
+async def in_this_process(line: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """As `commands.child`, in 50 ms in place of 600."""
+    streams = [TextIOWrapper(BytesIO(), "utf-8") for _ in range(2)]
+    with chdir(folder), pytest.MonkeyPatch.context() as patch, redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+        for name in ("HPSEARCH_STORAGE", SERVER, TOKEN):
+            patch.delenv(name, raising=False)
+        patch.setenv("HPSEARCH_STORAGE", environment["HPSEARCH_STORAGE"])
+        code = main(line)
+    for stream in streams:
+        stream.seek(0)
+    return code, *(stream.read() for stream in streams)
+
+
+def test_every_command_that_is_done_at_once_prints_and_writes_what_it_does_here(
+    copies: Folders, ran: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {parsed(line.split())[0] for line in READING} == {name for name in SENT if name not in remote.JOBS}
+    monkeypatch.setattr(commands, "child", in_this_process)
+    monkeypatch.chdir(copies.there)
+    with served.client("studies/hpsearch.db") as http:
+
+        def answered(_: Client, kind: str, /, **arguments: Any) -> Answered:
+            monkeypatch.chdir(copies.there)
+            done = http.post("/hp/api/v1/commands", json={"kind": kind, "arguments": arguments}).json()
+            monkeypatch.chdir(copies.away)
+            return answer_of(done)
+
+        monkeypatch.setattr(Client, "run", answered)
+        for line in READING:
+            assert ran(copies.away, line, "--server", HERE) == ran(copies.here, line), line
+    assert written(copies.away) == written(copies.here)
+    assert len(written(copies.away)) == 6
+
+
+def written(folder: Path) -> Mapping[str, str]:
+    """The files that commands wrote, by name, without the random names that Plotly gives to its figures."""
+    files = [path for ending in ("html", "csv", "json") for path in folder.rglob(f"*.{ending}")]
+    return {str(path.relative_to(folder)): re.sub(r"[0-9a-f-]{36}", "", path.read_text("utf-8")) for path in files}
+
+
+def test_a_server_s_processes_do_what_is_done_here(
+    copies: Folders, ran: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_service(str(copies.there / "studies" / "hpsearch.db"))) as database:
+        monkeypatch.setenv(TOKEN, Credentials(database).create("ada", Role.ADMIN))
+    with served.server(copies.there) as server:
+        for line in WRITING:
+            assert ran(copies.away, line, "--server", server.url) == ran(copies.here, line), line
