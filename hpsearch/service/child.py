@@ -47,7 +47,7 @@ def run_job(claim: str, settings: Settings, *, command: Callable[[list[str]], in
             code = _run(queue, claim, job, settings, command)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is recorded
         if log.standing != "lost":
-            queue.finish(claim, code, reason=log.last_error.removeprefix("hpsearch: "))
+            queue.finish(claim, code, reason=log.last_error.removeprefix("hpsearch: ") or f"exit code {code}")
     return code
 
 

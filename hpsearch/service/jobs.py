@@ -328,7 +328,7 @@ def _living(row: Row[Any], now: datetime) -> Owner | None:
     On this machine its process decides: after a suspension a living one's claim is old.
     """
     owner = Owner.from_json(row.owner) if row.state == "running" else None
-    if owner is None or (owner.is_gone() if owner.is_here() else now - row.renewed > LEASE):
+    if owner is None or (owner.is_gone() if owner.is_here() else abs(now - row.renewed) > LEASE):
         return None
     return owner
 

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 
 from hpsearch.errors import HpsearchError
 from hpsearch.service.database import open_service
-from hpsearch.service.jobs import Queue
+from hpsearch.service.jobs import INTERRUPTED, Queue
 from hpsearch.service.settings import Settings
 from hpsearch.store import open_store
 from hpsearch.store.leases import Owner
@@ -32,6 +32,7 @@ def working(settings: Settings) -> Iterator[None]:
     """
     ending = threading.Event()
     with closing(open_service(settings.storage)) as database:
+        database.on_disconnect(_complain, stopping=ending.is_set)
         worker = _Worker(Queue(database), settings)
         thread = threading.Thread(target=worker.work, args=(ending,), name="hpsearch-worker", daemon=True)
         thread.start()
@@ -63,17 +64,14 @@ class _Worker:
 
     def work(self, ending: threading.Event) -> None:
         """Run jobs until told to end."""
-        failure = ""
         while not ending.is_set():
             try:
                 self._bury()
                 while not ending.is_set() and self._claim():
                     pass
-                failure = ""
-            except HpsearchError as error:  # the database is away: jobs that run go on, and so does this
-                if str(error) != failure:
-                    failure = str(error)
-                    print(printable_line(f"hpsearch: {failure}; trying again"), file=sys.stderr, flush=True)
+            except (HpsearchError, OSError) as error:  # the database is away, or there is no memory for a process
+                if not ending.is_set():
+                    _complain(f"jobs cannot be run: {error}; trying again")
             ending.wait(_LOOK_S)
 
     def _claim(self) -> bool:
@@ -84,21 +82,29 @@ class _Worker:
         # In the environment, as a URL may hold a password, and every user may read a command line.
         environment["HPSEARCH_STORAGE"] = self._settings.storage
         words = ["serve", "--run-job", owner.run, "--studies", str(self._settings.studies)]
-        self._processes[owner.run] = subprocess.Popen(
-            [sys.executable, "-m", "hpsearch", *words],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C and a closed terminal are the worker's; it lives on where that is killed
-        )
+        try:
+            self._processes[owner.run] = subprocess.Popen(
+                [sys.executable, "-m", "hpsearch", *words],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C and a closed terminal are the worker's; it outlives a killed one
+            )
+        except OSError:
+            self._queue.abandon(owner.run)
+            raise
         return True
 
     def _bury(self) -> None:
-        """Wait for processes that have ended; a job that one of them still has is begun again."""
+        """Forget processes that have ended; a job that one of them has left behind is begun again."""
         for claim, process in [*self._processes.items()]:
-            if process.poll() is not None:
+            if (code := process.poll()) is None:
+                continue
+            if code in (INTERRUPTED, -signal.SIGTERM):  # before it could say so itself
+                self._queue.finish(claim, INTERRUPTED)
+            else:
                 self._queue.abandon(claim)
-                del self._processes[claim]
+            del self._processes[claim]
 
     def stop(self) -> None:
         """Ask the processes of this machine that run jobs to end, also those of a worker that was killed, and wait."""
@@ -118,3 +124,7 @@ class _Worker:
         with suppress(HpsearchError):
             return mine | {owner.pid for owner in self._queue.running_here() if owner.pid != os.getpid()}
         return mine
+
+
+def _complain(text: str) -> None:
+    print(printable_line(f"hpsearch: {text}"), file=sys.stderr, flush=True)
