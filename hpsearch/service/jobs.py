@@ -170,7 +170,7 @@ class Queue:
 
     def cancel_open(self, search: str | None) -> list[Job]:
         """Stop the jobs of a search, or of all, that have not ended."""
-        waiting, running = (self.jobs(search=search, state=state) for state in ("queued", "running"))
+        waiting, running = (self.jobs(search=search, state=state, limit=10**9) for state in ("queued", "running"))
         return [self.cancel(job.id) for job in (*waiting, *running)]
 
     def claim(self, owner: Owner, *, at_once: int) -> Job | None:

@@ -22,6 +22,7 @@ from signalled import states
 
 from hpsearch import Search
 from hpsearch.records import Action, Job
+from hpsearch.service import worker as worker_module
 from hpsearch.service.database import open_service
 from hpsearch.service.jobs import Queue
 from hpsearch.service.settings import Settings
@@ -198,6 +199,30 @@ def test_a_killed_service_leaves_its_job_running_and_the_next_one_takes_care_of_
     place.go()
     assert place.ended(job).attempts == 1  # nobody is there but its own process
     assert place.rows() == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("script", "state"),
+    [("exit 1", "failed"), (None, "failed"), ("exit 130", "queued"), ("kill -TERM $$", "queued")],
+    ids=["dies", "is not there", "is interrupted", "is ended"],
+)
+def test_a_process_that_ends_before_it_has_its_job(
+    place: Place, monkeypatch: pytest.MonkeyPatch, script: str | None, state: str
+) -> None:
+    """Three deaths are the job's fault; interruptions are not, however many."""
+    program, begun = place.settings.studies / "program", place.settings.studies / "begun"
+    if script is not None:
+        program.write_text(f"#!/bin/sh\necho >>{begun}\n{script}\n")
+        program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(worker_module, "_LOOK_S", 0.01)
+    job = place.submit(START)
+    with working(place.settings):
+        if state == "failed":
+            assert place.ended(job).attempts == 3
+        else:
+            until(lambda: begun.exists() and len(begun.read_text()) > 4, what="another try")
+    assert place.queue.job(job).state == state
 
 
 def test_a_process_without_a_claim_does_nothing(place: Place) -> None:
