@@ -76,10 +76,10 @@ class Server:
             self.close()
             raise
 
-    def start(self) -> None:
+    def start(self, *, listen: str = "127.0.0.1") -> None:
         """Start it, under the same address as before, and wait until it takes connections."""
         assert self._server is None
-        where = {"port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.folder)}
+        where = {"port": str(self.port), "listen_addresses": listen, "unix_socket_directories": str(self.folder)}
         options = [part for name, value in (self._settings | where).items() for part in ("-c", f"{name}={value}")]
         # Where the kernel can, it ends the server when this process is killed.
         setpriv = shutil.which("setpriv")
