@@ -39,7 +39,16 @@ from hpsearch.store.leases import Owner
 TRIALS = 100
 LIMIT_S = 300.0
 START = Action("start", {"search": "tiny", "stage": 1, "trials": TRIALS, "jobs": 2, "lanes": 4})
-HEADING = ("killed", "count", "losses", "repeated", "differing", "running left", "attempts, at most", "seconds until done")
+HEADING = (
+    "killed",
+    "count",
+    "losses",
+    "repeated",
+    "differing",
+    "running left",
+    "attempts, at most",
+    "seconds until done",
+)
 NETWORK = "10.203.17"  # of the cable to the second machine
 
 
@@ -170,7 +179,9 @@ def judged(place: Place, job: Job, before: dict[int, object], rows: search.Rows,
     """Compare what is in the database with what was there before the fault, and with an undisturbed run."""
     found = search.read(place.url)
     losses = sum(found.finished_at.get(number) != when for number, when in before.items())
-    differing = sum(found.rows.get(number) != row for number, row in rows.items()) + len(found.rows.keys() - rows.keys())
+    differing = sum(found.rows.get(number) != row for number, row in rows.items()) + len(
+        found.rows.keys() - rows.keys()
+    )
     return Result(losses, found.repeated, differing, found.running, job.attempts, seconds)
 
 
@@ -197,7 +208,18 @@ def second_machine(server: Server) -> Iterator[tuple[list[str], str]]:
         server.stop()
         server.start(listen=f"127.0.0.1,{here}")
         named = 'hostname machine-2; exec "$@"'
-        space = "ip netns exec hpsearch-2 unshare --pid --uts --fork --kill-child --mount-proc".split()
+        space = [
+            "ip",
+            "netns",
+            "exec",
+            "hpsearch-2",
+            "unshare",
+            "--pid",
+            "--uts",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ]
         yield [*space, "sh", "-c", named, "sh"], here
     finally:
         subprocess.run(["ip", "netns", "del", "hpsearch-2"], check=True)
@@ -260,7 +282,9 @@ def main() -> int:
                     print(f"--kinds {kind} --seed {seed}: {result}", file=sys.stderr)
                 print(f"{kind} {seed}: {result.seconds:.1f} s", file=sys.stderr, flush=True)
             words = KINDS[kind][0] if kind in KINDS else "a second machine: cable, then kill -9"
-            sums = [sum(getattr(r, name) for r in results) for name in ("losses", "repeated", "differing", "running_left")]
+            sums = [
+                sum(getattr(r, name) for r in results) for name in ("losses", "repeated", "differing", "running_left")
+            ]
             most = max(r.attempts for r in results), f"{max(r.seconds for r in results):.1f}"
             table.append(tuple(map(str, (words, len(results), *sums, *most))))
     print(markdown(HEADING, table))
