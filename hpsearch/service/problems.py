@@ -28,6 +28,7 @@ from hpsearch.errors import (
 from hpsearch.records import Action, Argument
 from hpsearch.service.actions import bad_argument
 from hpsearch.service.jobs import KeyConflict, UnknownJob
+from hpsearch.service.pages.rendering import render
 
 MEDIA_TYPE = "application/problem+json"
 # The first that fits.
@@ -77,20 +78,20 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _internal)
 
 
-async def _ours(_: Request, error: Exception) -> Response:
+async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, HpsearchError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    return problem(status, error.worded(word), error=type(error).__name__)
+    return _answer(request, status, error.worded(word), error=type(error).__name__)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
     if "arguments" in first["loc"]:  # of an action: as the command line says it
         name = first["loc"][first["loc"].index("arguments") + 1 :][:1]
-        return problem(422, bad_argument([{**first, "loc": name}]).worded(word), error="BadArgument")
+        return _answer(request, 422, bad_argument([{**first, "loc": name}]).worded(word), error="BadArgument")
     # Without what was sent, in which a token may stand.
-    return problem(422, bad_argument([{**first, "input": None}]).worded(str), error="BadArgument")
+    return _answer(request, 422, bad_argument([{**first, "input": None}]).worded(str), error="BadArgument")
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -99,8 +100,17 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 405:  # Starlette names the methods of one route; a path may have several
         routes = [of for of in request.app.routes if of.matches(request.scope)[0] is not Match.NONE]
         headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods}))
-    return problem(error.status_code, error.detail, headers)
+    return _answer(request, error.status_code, error.detail, headers)
 
 
-async def _internal(_: Request, error: Exception) -> Response:
-    return problem(500, f"internal error, please report it: {type(error).__name__}")
+async def _internal(request: Request, error: Exception) -> Response:
+    return _answer(request, 500, f"internal error, please report it: {type(error).__name__}")
+
+
+def _answer(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None, *, error: str | None = None
+) -> Response:
+    """Return a problem; to a browser that goes to a page, as a page."""
+    if "text/html" in request.headers.get("accept", "") and "/api/" not in request.url.path:
+        return render(request, "error", status, title=HTTPStatus(status).phrase, detail=detail)
+    return problem(status, detail, headers, error=error)

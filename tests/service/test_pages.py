@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -127,7 +128,13 @@ def test_no_part_names_the_storage(client: TestClient) -> None:
 
 def test_what_is_not_there_is_404(client: TestClient) -> None:
     for path in ("searches/nothing", "searches/nothing/parts/answer", "searches/made/parts/nothing", "jobs/7"):
-        assert client.get(f"/hp/{path}").status_code == 404, path
+        answer = client.get(f"/hp/{path}")
+        assert answer.status_code == 404, path
+        assert answer.headers["content-type"] == "application/problem+json"
+        page = client.get(f"/hp/{path}", headers={"Accept": "text/html"})
+        assert page.status_code == 404
+        assert "All searches" in page.text  # a page, with the way back
+        assert answer.json()["detail"][1:] in html.unescape(page.text)
 
 
 def test_a_trial_has_its_values_its_machine_and_the_way_to_its_neighbours(client: TestClient) -> None:

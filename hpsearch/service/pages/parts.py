@@ -16,7 +16,7 @@ from hpsearch.reports.figures.trials import evenly
 from hpsearch.reports.page import Answer, Section, Table
 from hpsearch.reports.report import Material, answer_of
 from hpsearch.reports.sections import page_figure, phone_layout
-from hpsearch.reports.tables import by_column, trials_table
+from hpsearch.reports.tables import by_column, status_table, trials_table
 from hpsearch.search.progress import View, Watcher
 from hpsearch.search.stage import latest_with_trials
 from hpsearch.service.problems import word
@@ -32,6 +32,7 @@ _BEST = 20  # trials of a table, and of those that every sample holds
 _PANELS = 8  # parameters of the scatter
 _CURVES = 30  # learning curves of trials that have finished
 _RATE_OF = 20  # trials that the speed is measured by, those that finished last
+_RATE_OVER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +54,30 @@ class Progress:
     view: View
     percent: int
     pace: str  # the speed and the time that is left; empty where nothing runs
+    table: Table  # of the stages and confirmations
 
 
 def progress(look: Look) -> Progress:
     """Return how far the search is."""
     view = Watcher(look.store, look.stages[0].search).read()
-    shown_, counts = view.shown, view.shown.counts
-    pace = _pace(look.store, shown_.stage, view.until - counts.finished) if counts.running else ""
-    return Progress(view, min(100, round(100 * counts.finished / max(view.until, 1))), pace)
+    shown, counts = view.shown, view.shown.counts
+    pace = _pace(look.store, shown.stage, view.until - counts.finished) if counts.running else ""
+    every = [*view.stages, *view.confirmations]
+    table = status_table([(of.stage, of.counts, None if of.best is None else of.best[1], of.error) for of in every])
+    percent = min(100, round(100 * counts.finished / max(view.until, 1)))
+    return Progress(view, percent, pace, Table("Stages.", table))
 
 
 def _pace(store: Store, stage: Stage, left: int) -> str:
-    ended = [when for when in store.latest(stage, _RATE_OF)["finished"] if when is not None]
-    if len(ended) < 2:
+    latest, now = store.latest(stage, _RATE_OF), datetime.now(UTC).replace(tzinfo=None)
+    took = sorted(seconds or 0.0 for seconds in latest["seconds"])
+    # Not those of an earlier run, before a pause.
+    window = max(_RATE_OVER_S, 4 * took[len(took) // 2]) if took else 0.0
+    ages = [(now - when).total_seconds() for when in latest["finished"]]
+    ages = [age for age in ages if age <= window]
+    if len(ages) < 2 or max(ages) <= 0:
         return ""
-    since = (datetime.now(UTC).replace(tzinfo=None) - min(ended)).total_seconds()
-    rate = len(ended) / since if since > 0 else 0
-    if not rate:
-        return ""
+    rate = len(ages) / max(ages)
     pace = f"{rate:.1f} trials/s" if rate >= 1 else f"{duration(1 / rate)} a trial"
     return f"{pace}, {duration(left / rate)} left" if left > 0 else pace
 

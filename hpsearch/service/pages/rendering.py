@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from hpsearch import __version__
 from hpsearch.reports.page import environment, figure_settings
-from hpsearch.reports.tables import with_error
 from hpsearch.service.pages.assets import VERSION
 from hpsearch.service.roles import Role
 from hpsearch.text import counted, duration, printable
@@ -30,7 +29,6 @@ def _templates() -> Environment:
         assets=VERSION,
         figure_settings=figure_settings(),
         counted=counted,
-        with_error=with_error,
         ago=ago,
     )
     made.filters["lines"] = lines

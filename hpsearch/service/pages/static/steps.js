@@ -97,7 +97,7 @@ document.addEventListener("input", (event) => {
 const at = (event, name) => event.target.closest(`[data-${name}]`);
 
 document.addEventListener("click", async (event) => {
-  const action = at(event, "action"), plot = at(event, "plot"), cancel = at(event, "cancel"), stop = at(event, "stop");
+  const action = at(event, "action"), plot = at(event, "plot"), stop = at(event, "stop");
   if (at(event, "close")) at(event, "close").closest("dialog").close();
   if (action) open(JSON.parse(action.dataset.action));
   if (plot) {
@@ -106,10 +106,10 @@ document.addEventListener("click", async (event) => {
     dialog.showModal();
     refetch(part);
   }
-  if (!cancel && !stop) return;
+  if (!stop) return;
   try {
-    await request(cancel ? `jobs/${cancel.dataset.cancel}/cancel` : `${path}/stop`, { method: "POST" });
-    notice("steps", cancel ? `Job ${cancel.dataset.cancel} is asked to stop.` : "All runs of this search are asked to stop.", 8000);
+    await request(`${path}/stop`, { method: "POST" });
+    notice("steps", "All runs of this search are asked to stop.", 8000);
     changed();
   } catch (error) {
     notice("steps", error.message, 8000);
