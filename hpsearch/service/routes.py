@@ -12,7 +12,7 @@ from pydantic import Field
 from hpsearch import representations
 from hpsearch.api import Search, summaries
 from hpsearch.errors import BadArgument
-from hpsearch.records import JobState
+from hpsearch.records import Job, JobState, Line
 from hpsearch.reports import PlotKind
 from hpsearch.serialization import to_plain
 from hpsearch.service import studies
@@ -204,7 +204,7 @@ class NewJob(Strict):
     actions: Annotated[list[JobAction], Field(min_length=1, max_length=20)]
 
 
-@ROUTER.post("/jobs", status_code=202)
+@ROUTER.post("/jobs", status_code=202, response_model=Job)
 def submit_job(
     request: Request,
     job: NewJob,
@@ -221,7 +221,13 @@ def submit_job(
     return Answer(to_plain(made), 202, headers={"Location": where})
 
 
-@ROUTER.get("/jobs")
+class Log(Strict):
+    """Lines of what a job printed."""
+
+    lines: list[Line]
+
+
+@ROUTER.get("/jobs", response_model=list[Job])
 def get_jobs(
     request: Request,
     search: Annotated[SearchName | None, Query()] = None,
@@ -233,13 +239,13 @@ def get_jobs(
     return Answer(to_plain(_queue(request).jobs(search=search, state=state, limit=limit, before=before)))
 
 
-@ROUTER.get("/jobs/{id}")
+@ROUTER.get("/jobs/{id}", response_model=Job)
 def get_job(request: Request, id: JobId) -> Answer:
     """Return a job."""
     return Answer(to_plain(_queue(request).job(id)))
 
 
-@ROUTER.get("/jobs/{id}/log")
+@ROUTER.get("/jobs/{id}/log", response_model=Log)
 def get_log(
     request: Request,
     id: JobId,
@@ -250,13 +256,13 @@ def get_log(
     return Answer({"lines": _queue(request).log(id, after=after, limit=limit)})
 
 
-@ROUTER.post("/jobs/{id}/cancel")
+@ROUTER.post("/jobs/{id}/cancel", response_model=Job)
 def cancel_job(request: Request, id: JobId, by: Runner) -> Answer:
     """Stop a job: what has finished is recorded."""
     return Answer(to_plain(_queue(request).cancel(id)))
 
 
-@ROUTER.get("/study-files")
+@ROUTER.get("/study-files", response_model=list[studies.Listed])
 def get_study_files(request: Request) -> Answer:
     """List the study files that can be started."""
     return Answer(studies.list_studies(_settings(request).studies))
@@ -269,7 +275,7 @@ class NewStudy(Strict):
     study: dict[str, Any]
 
 
-@ROUTER.post("/study-files", status_code=201)
+@ROUTER.post("/study-files", status_code=201, response_model=studies.Listed)
 def write_study_file(request: Request, new: NewStudy, by: Runner) -> Answer:
     """Write a study file into the server's folder; the same one again changes nothing."""
     return Answer(studies.write_sent(new.name, new.study, _settings(request).studies), 201)
