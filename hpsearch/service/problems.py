@@ -99,7 +99,8 @@ async def _http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:  # Starlette names the methods of one route; a path may have several
         routes = [of for of in request.app.routes if of.matches(request.scope)[0] is not Match.NONE]
-        headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods}))
+        if routes:
+            headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods}))
     return _answer(request, error.status_code, error.detail, headers)
 
 

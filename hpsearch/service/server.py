@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import closing, suppress
 
@@ -13,6 +14,7 @@ from hpsearch.files import first_line
 from hpsearch.records import Action, Argument
 from hpsearch.service.app import create_app
 from hpsearch.service.connections import Connection
+from hpsearch.service.credentials import opened
 from hpsearch.service.events import Feed
 from hpsearch.service.settings import Settings
 from hpsearch.service.worker import working
@@ -34,12 +36,10 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         BadInput: Others than this machine can reach it, and nobody has a token.
     """
     open_store(settings.storage, create=True, write=True).close()
+    _check(settings)
     with closing(_listen(settings)) as listening:
         app = create_app(settings)
         code: str | None = app.state.hub.code
-        if code is None and not app.state.hub.credentials.tokens():
-            make = Action("token create", {"name": "NAME", "role": "admin", "storage": settings.storage})
-            raise BadInput("{}: nobody has a token yet; `{}` makes the first", Argument("host", settings.host), make)
         config = uvicorn.Config(
             app,
             http=Connection,
@@ -53,14 +53,26 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
             ssl_certfile=settings.certfile,
             ssl_keyfile=settings.keyfile,
         )
-        try:
-            config.load()
-        except OSError as error:  # also OpenSSL's
-            raise BadArgument("certfile", settings.certfile, first_line(error), _PEM) from error
         entrance = "" if code is None else f"enter?code={code}"
         on_ready(f"{settings.address(listening.getsockname()[1])}/hp/{entrance}")
         with working(settings), suppress(KeyboardInterrupt):
             _Server(config, app.state.hub.feed).run(sockets=[listening])
+
+
+def _check(settings: Settings) -> None:
+    """Refuse a certificate that cannot be used, and to be reached by others before anybody has a token."""
+    if settings.certfile is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.certfile, settings.keyfile)
+        except OSError as error:  # also OpenSSL's
+            raise BadArgument("certfile", settings.certfile, first_line(error), _PEM) from error
+    if not settings.loopback:
+        with opened(settings.storage) as credentials:
+            if not credentials.tokens():
+                make = Action("token create", {"name": "NAME", "role": "admin", "storage": settings.storage})
+                raise BadInput(
+                    "{}: nobody has a token yet; `{}` makes the first", Argument("host", settings.host), make
+                )
 
 
 class _Server(uvicorn.Server):

@@ -16,7 +16,7 @@ from typing import Any
 from bounded import LIMIT_S
 from starlette.testclient import TestClient
 
-from hpsearch.service.app import create_app
+from hpsearch.service.app import Hub, create_app
 from hpsearch.service.auth import Role
 from hpsearch.service.settings import Settings
 from hpsearch.store import open_store
@@ -34,6 +34,13 @@ def client(storage: Path | str, role: Role | None = Role.ADMIN, **settings: Any)
     app = create_app(server)
     headers = {} if role is None else {"Authorization": f"Bearer {token(app, role)}"}
     return TestClient(app, base_url=ADDRESS, headers=headers, root_path=server.prefix, follow_redirects=False)
+
+
+def hub(client: TestClient) -> Hub:
+    """What the routes of a client's application share."""
+    app: Any = client.app
+    shared: Hub = app.state.hub
+    return shared
 
 
 def token(app: Any, role: Role) -> str:
