@@ -878,7 +878,6 @@ class Search:
         parameters: Sequence[str] = (),
         top: int | None = None,
         quantity: str | None = None,
-        narrowed: NextStage | None = None,
         dark: bool = False,
         out: Path | None = None,
     ) -> Plot:
@@ -891,7 +890,6 @@ class Search:
             parameters: Of ``parameters``, ``curves`` and ``isolation`` one parameter, of ``pair`` two.
             top: Best trials that are plotted (``curves``) or highlighted.
             quantity: Of ``curves``: which curve.
-            narrowed: Of ``parameters``: a next stage whose ranges are shown, such as that of a dry run.
             dark: Light on dark.
             out: The file that it will be saved to, checked before the database is read. None: show it, or save later.
         """
@@ -903,14 +901,13 @@ class Search:
         name, number = resolve_stage(self.name, stage)
         if number is not None and request.kind in OF_ALL_STAGES:
             raise BadArgument("stage", number, f"{kind} plots all stages", "leave it out")
-        after = None if narrowed is None else narrowed.narrowing.space
         if out is not None:
             plotting().check_path(out)
         with closing(open_store(self.storage, search=name)) as store:
             stages = stages_of(store, name)
             among = [of for of in stages if of.refinement is None] if request.kind in OF_SAMPLES else stages
             chosen = latest_with_trials(store, among) if number is None else pick(stages, number)
-            figure = plots.plot(store, stages, request, stage=chosen, alone=number is not None, narrowed=after)
+            figure = plots.plot(store, stages, request, stage=chosen, alone=number is not None)
         single = number is not None or request.kind in OF_ONE_STAGE
         return Plot(
             plotting().dark(figure) if dark else figure, chosen.name if single else chosen.search, str(request.kind)

@@ -12,7 +12,6 @@ import tiny
 
 import hpsearch
 from hpsearch import Action, BadArgument, NotEnoughTrials, Search, UnknownSearch
-from hpsearch.space import describe
 
 
 def test_every_public_name_is_there_and_loaded_when_it_is_used() -> None:
@@ -43,10 +42,6 @@ def test_the_example_of_the_docstring_runs(tmp_path: Path, monkeypatch: pytest.M
     assert str(search.checklist()).splitlines()[-1] == str(search.checklist().advice[-1])
     assert search.compare(Search("mnist/stage-01", storage="example.db")).b.finished == 8
     assert search.plot("history").save() == Path("mnist-history.html")
-    dry = search.narrow(stage=1, top=3, rule="order-statistics", branch=True, dry_run=True)
-    preview = str(search.plot("parameters", stage=1, parameters=["lr"], narrowed=dry))
-    assert f"the next range is {describe(dry.narrowing.space['lr'])}" in preview
-    assert preview != str(search.plot("parameters", stage=1, parameters=["lr"]))
     assert search.report(form="md").text.startswith("<!-- generator: hpsearch")
     assert search.export(Path("all.json"))[0].trials == 16
     copy, _ = hpsearch.import_trials("all.json", storage="copy.db", name="again")

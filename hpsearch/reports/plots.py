@@ -24,25 +24,17 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from hpsearch.records import Stage
-    from hpsearch.space import Space
     from hpsearch.store import Store
 
 
 def plot(
-    store: Store,
-    stages: Sequence[Stage],
-    request: PlotRequest,
-    *,
-    stage: Stage,
-    alone: bool = False,
-    narrowed: Space | None = None,
+    store: Store, stages: Sequence[Stage], request: PlotRequest, *, stage: Stage, alone: bool = False
 ) -> go.Figure:
     """Return a figure of a search.
 
     Args:
         stage: The stage of the kinds that show one stage.
         alone: Whether the other kinds show that stage only, too.
-        narrowed: Of ``parameters``: next ranges that are shown in place of those of the next stage.
 
     Raises:
         BadInput: A hyperparameter that the stage does not have, or too few of them for the kind.
@@ -61,13 +53,11 @@ def plot(
     shown = [StageTrials.of(one, store.trials(one)) for one in ([stage] if alone or kind in OF_ONE_STAGE else stages)]
     match kind:
         case PlotKind.parameters:
-            if narrowed is None:
-                later = [after for after in stages if after.parent == stage.number and after.refinement is None]
-                narrowed = later[-1].space if later else {}
+            later = [after for after in stages if after.parent == stage.number and after.refinement is None]
             trials = shown[0].folded  # which has the columns of lr[sgd] and lr[adam] too
             space = {of: known[of] for of in parameters} or trials.varied
-            narrowed = {**folded_space(narrowed), **narrowed}
-            after = {of: narrowed[of] for of in space if of in narrowed}
+            after = {**folded_space(later[-1].space), **later[-1].space} if later else {}
+            after = {of: after[of] for of in space if of in after}
             title = f"{stage.name}: score by {', '.join(parameters) or 'hyperparameter'}"
             return figures.score_by_parameters(trials, space, narrowed=after, best=best, title=title)
         case PlotKind.pair:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST = 1500  # trials of a stage that quick figures are made of
 _BEST = 20  # trials of a table, and of those that every sample holds
-_PANELS = 8  # parameters of the scatter
+PANELS = 8  # parameters of the scatter
 _CURVES = 30  # learning curves of trials that have finished
 _RATE_OF = 20  # trials that the speed is measured by, those that finished last
 _RATE_OVER_S = 60.0
@@ -98,7 +98,7 @@ def scatter(look: Look) -> Iterator[Section]:
     if not count:
         return
     trials = sampled(look.store, stage, MOST // parameters)
-    shown, space = len(trials.trials), list(trials.varied.items())[:_PANELS]
+    shown, space = len(trials.trials), list(trials.varied.items())[:PANELS]
     which = "Every trial" if shown == count else f"{shown:,} of {count:,} trials, the best among them"
     more = "" if len(space) == len(trials.varied) else f" {len(space)} of {len(trials.varied)} parameters are plotted."
     made = tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from contextlib import closing
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote, urlencode
@@ -17,15 +18,19 @@ from hpsearch.api import Search
 from hpsearch.errors import BadInput, UnknownSearch
 from hpsearch.records import Action, Argument, Sentence
 from hpsearch.reports import WORDS, PlotKind
+from hpsearch.reports.figures import score_by_parameters
+from hpsearch.reports.figures.trials import folded_space
 from hpsearch.reports.page import Table
 from hpsearch.reports.sections import MARKS, page_figure
 from hpsearch.representations import narrowed_columns
 from hpsearch.service.actions import KINDS, Count, SearchName
 from hpsearch.service.auth import Role, needs, who
 from hpsearch.service.pages.findings import Findings
+from hpsearch.service.pages.parts import PANELS, sampled
 from hpsearch.service.pages.rendering import render, stale_in
 from hpsearch.service.problems import here, word
 from hpsearch.space import Categorical
+from hpsearch.store import open_store
 from hpsearch.text import printable_line
 
 if TYPE_CHECKING:
@@ -144,8 +149,12 @@ def narrow(
         raise
     except BadInput as error:
         return render(request, "parts/narrow", refused=error.worded(word))
-    parent = next_stage.parent
-    figure = of.plot("parameters", stage=parent.number, top=top, narrowed=next_stage).figure.update_layout(title=None)
+    parent, after = next_stage.parent, next_stage.narrowing.space
+    with closing(open_store(_storage(request), search=search)) as store:
+        trials = sampled(store, parent).folded
+    space = dict(list(trials.varied.items())[:PANELS])
+    bands = {name: of for name, of in {**folded_space(after), **after}.items() if name in space}
+    figure = score_by_parameters(trials, space, narrowed=bands, best=len(next_stage.narrowing.used))
     caption = f"Trials of {parent.name}. Bands are the next ranges, dotted lines the ends of the present ones."
     return render(
         request,
