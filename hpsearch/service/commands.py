@@ -143,7 +143,7 @@ async def run(command: Command, request: Request, by: Annotated[Identity, needs(
         if action.arguments.get("out", "-") != "-":  # what is printed names the folder, for which clients put theirs
             action = replace(action, arguments={**action.arguments, "out": str(folder / action.arguments["out"])})
         async with hub.commands:
-            code, stdout, stderr = await child(words(action), folder, _environment(folder, hub.settings.storage))
+            code, stdout, stderr = await child(words(action), folder, environment_of(folder, hub.settings.storage))
         if command.kind == "stop" and code == 0:
             await run_in_threadpool(hub.queue.cancel_open, action.arguments.get("search"))
         made = [path for path in folder.iterdir() if not path.is_symlink()]
@@ -174,7 +174,7 @@ async def child(line: list[str], folder: Path, environment: Mapping[str, str]) -
     return process.returncode or 0, stdout.decode(errors="replace"), stderr.decode(errors="replace")
 
 
-def _environment(folder: Path, storage: str) -> Mapping[str, str]:
+def environment_of(folder: Path, storage: str) -> Mapping[str, str]:
     """Return the environment of a command in a folder of its own, over a study database."""
     file = sqlite_file(parse_url(storage))
     if file is not None and len(file.parts) > 1 and file.parts[0] not in (os.sep, os.pardir):

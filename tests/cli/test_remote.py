@@ -291,7 +291,7 @@ async def in_this_process(line: list[str], folder: Path, environment: Mapping[st
         code = main(line)
     for stream in streams:
         stream.seek(0)
-    return code, *(stream.read() for stream in streams)
+    return code, streams[0].read(), streams[1].read()
 
 
 def test_every_command_that_is_done_at_once_prints_and_writes_what_it_does_here(
