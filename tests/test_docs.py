@@ -28,7 +28,7 @@ import sys
 import tomllib
 import urllib.request
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from contextlib import chdir, contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
@@ -46,12 +46,16 @@ from hpsearch.cli.docs import rendered, topics
 from hpsearch.constraints import FUNCTIONS
 from hpsearch.objectives.user.sections import Command, Estimator, Function
 from hpsearch.reports import PlotKind
+from hpsearch.service.credentials import opened
+from hpsearch.service.roles import Role
 
 ROOT = Path(__file__).resolve().parents[1]
 MANUAL = ROOT / "hpsearch" / "docs"
 PAGES = {"README": ROOT / "README.md", **{path.stem: path for path in sorted(MANUAL.glob("*.md"))}}
 FROM_NOTHING = ("README", "tutorial", "howto-objectives", "howto-switch")
 """Pages that begin without a database; the others begin with what the tutorial leaves."""
+SERVED = ("howto-service",)
+"""Pages whose commands go to a server."""
 NOT_RUN = {
     "ci": ".ci/run runs it word for word on a fresh machine",
     "cluster": "needs machines of their own: tests/executors and tests/store run their like against real servers",
@@ -173,8 +177,9 @@ class Shell:
                 line = server.stdout.readline()
                 address = re.search(r"http://127\.0\.0\.1:\d+/", line)
                 assert address is not None, line
-                with urllib.request.urlopen(f"{address[0]}api/studies", timeout=60) as answer:
-                    assert b"mnist/stage-02" in answer.read()
+                path, content = ("readyz", b"ready") if " serve" in command else ("api/studies", b"mnist/stage-02")
+                with urllib.request.urlopen(f"{address[0]}{path}", timeout=60) as answer:
+                    assert content in answer.read()
             finally:
                 server.send_signal(signal.SIGINT)
         return line
@@ -219,17 +224,30 @@ def played(shell: Shell, page: str, *needs: str | None) -> Iterator[tuple[str, s
 
     Yields each command, the output that is shown, and what it has printed.
     """
-    for block in blocks(page):
-        if block.file is None and (block.note in NOT_RUN or block.needs not in needs):
-            continue
-        if block.file is not None:
-            (shell.folder / block.file).write_text(block.body, encoding="utf-8")
-        elif block.kind == "toml":
-            shell.check(block.body)
-        elif block.kind == "python":
-            shell.script(block.body)
-        for command, shown in block.commands if block.kind == "console" else ():
-            yield command, shown, shell.show(command, block)
+    with asking_a_server(shell.folder) if page in SERVED else nullcontext():
+        for block in blocks(page):
+            if block.file is None and (block.note in NOT_RUN or block.needs not in needs):
+                continue
+            if block.file is not None:
+                (shell.folder / block.file).write_text(block.body, encoding="utf-8")
+            elif block.kind == "toml":
+                shell.check(block.body)
+            elif block.kind == "python":
+                shell.script(block.body)
+            for command, shown in block.commands if block.kind == "console" else ():
+                yield command, shown, shell.show(command, block)
+
+
+@contextmanager
+def asking_a_server(folder: Path) -> Iterator[None]:
+    """Let commands and clients ask a server over the database of a folder."""
+    import served  # pytest puts it on the path
+
+    with served.server(folder) as server, pytest.MonkeyPatch.context() as patch:
+        with opened(str(folder / "studies" / "hpsearch.db")) as credentials:
+            patch.setenv("HPSEARCH_TOKEN", credentials.create("docs", Role.ADMIN))
+        patch.setenv("HPSEARCH_SERVER", server.url)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -330,7 +348,7 @@ def test_every_command_and_every_option_is_in_the_manual() -> None:
         assert name in described, name
         for parameter in command.params:
             for option in parameter.opts:
-                if option.startswith("--") and option != "--help":
+                if option.startswith("--") and option != "--help" and not getattr(parameter, "hidden", False):
                     assert f"`{option}" in described[name], f"{name} {option}"
     assert described.keys() == {name for name, _ in walk()}
 
@@ -606,7 +624,7 @@ def options_table(command: Any) -> str:
             continue
         if not names[0].startswith("-"):
             names = [parameter.metavar or parameter.name.upper()]
-        if type(parameter.default) in (int, float, str) and "[default" not in help_:
+        if type(parameter.default) in (int, float, str) and parameter.default != "" and "[default" not in help_:
             help_ += f" [default: {parameter.default}]"
         rows += f"| {', '.join(f'`{name}`' for name in names)} | {help_} |\n"
     if common:
