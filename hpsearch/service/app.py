@@ -24,7 +24,7 @@ from hpsearch.service.pages import routes as pages
 from hpsearch.service.pages.findings import Findings
 from hpsearch.service.root import Root
 from hpsearch.service.settings import Settings
-from hpsearch.store.engine import Database
+from hpsearch.store.engine import Database, sharing_engines
 
 API = "/hp/api/v1"
 
@@ -61,14 +61,15 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await hub.feed.close()
-            hub.findings.close()
-            hub.database.close()
-            for handler in audit.handlers:
-                handler.close()
+        with sharing_engines():
+            try:
+                yield
+            finally:
+                await hub.feed.close()
+                hub.findings.close()
+                hub.database.close()
+                for handler in audit.handlers:
+                    handler.close()
 
     app = FastAPI(
         title="hpsearch",

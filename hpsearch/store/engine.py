@@ -9,6 +9,7 @@ import math
 import os
 import random
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -211,9 +212,14 @@ def check_there(file: Path, *, create: bool = False, search: str | None = None) 
 
 
 class Database:
-    """An engine with hpsearch's settings, its transactions timed and its errors translated."""
+    """An engine with hpsearch's settings, its transactions timed and its errors translated.
 
-    def __init__(self, url: URL) -> None:
+    Args:
+        url: What to open.
+        shared: Use the engine of others of this process, where these share it; see `sharing_engines`.
+    """
+
+    def __init__(self, url: URL, *, shared: bool = False) -> None:
         self.url = url
         self.seconds = 0.0
         self._at_door = True
@@ -223,14 +229,10 @@ class Database:
         self._note: Callable[[str], object] = lambda text: None
         self._stopping: Callable[[], bool] = lambda: False
         self._spent = False  # True if the last operation was given up: the next one is tried once
-        sqlite = url.get_backend_name() == "sqlite"
-        if sqlite:
-            self.engine: Engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
-            event.listen(self.engine, "begin", _begin_sqlite)
-        else:
-            options = {name: value for name, value in _LIBPQ.items() if name not in url.query}
-            self.engine = sqlalchemy.create_engine(url, connect_args=options, **_POOL)
-        event.listen(self.engine, "connect", self._configure)
+        common = _common_engine(url, self._inode) if shared else None
+        self._shares = common is not None
+        self.engine: Engine = common or _make_engine(url)
+        sqlite = self.dialect == "sqlite"
         # A reader sees one state, however many statements it takes. (SQLite's sees one in any transaction.)
         self._reading = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._writing = self.engine.execution_options(hpsearch_write=True)
@@ -240,10 +242,6 @@ class Database:
         """``sqlite`` or ``postgresql``."""
         return self.engine.dialect.name
 
-    def _configure(self, connection: DBAPIConnection, _: object) -> None:
-        (_configure_sqlite if self.dialect == "sqlite" else _configure_session)(connection)
-        self._met = True
-
     def opened(self) -> None:
         """Take errors from now on for failures in the middle of a run, not for bad input."""
         self._at_door = False
@@ -252,12 +250,14 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that reads, and sees one state."""
         with self._timed(), self._reading.begin() as connection:
+            self._met = True
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that may write. On SQLite it takes the write lock first, so that it cannot deadlock."""
         with self._timed(), self._writing.begin() as connection:
+            self._met = True
             yield connection
 
     def reading(self, work: Callable[[Connection], T]) -> T:
@@ -370,8 +370,55 @@ class Database:
         return not self._stopping()
 
     def close(self) -> None:
-        """Let go of every connection."""
-        self.engine.dispose()
+        """Let go of every connection; others may have the engine still."""
+        if not self._shares:
+            self.engine.dispose()
+
+
+def _make_engine(url: URL, **options: Any) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, **options)
+        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "connect", _configure_sqlite)
+    else:
+        settings = {name: value for name, value in _LIBPQ.items() if name not in url.query}
+        engine = sqlalchemy.create_engine(url, connect_args=settings, **{**_POOL, **options})
+        event.listen(engine, "connect", _configure_session)
+    return engine
+
+
+_common: dict[tuple[URL, int | None], Engine] = {}  # by the URL and the file's number
+_sharing = 0  # number of blocks of `sharing_engines` that run
+_common_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def sharing_engines() -> Iterator[None]:
+    """Let stores of this process share an engine while the block runs, as is good for a server.
+
+    Compiling its statements, which an engine does once, is two thirds of what a small read takes.
+    """
+    global _sharing
+    with _common_lock:
+        _sharing += 1
+    try:
+        yield
+    finally:
+        with _common_lock:
+            _sharing -= 1
+            while not _sharing and _common:
+                _common.popitem()[1].dispose()
+
+
+def _common_engine(url: URL, inode: int | None) -> Engine | None:
+    """Return the engine that is shared; None where none is."""
+    with _common_lock:
+        if not _sharing:
+            return None
+        if (url, inode) not in _common:
+            # A file that was deleted and made anew may have its number again: it is opened again soon.
+            _common[url, inode] = _make_engine(url, max_overflow=40, pool_recycle=30)
+        return _common[url, inode]
 
 
 class Writes:
@@ -408,7 +455,7 @@ def _inode(file: Path) -> int | None:
         return None
 
 
-def _configure_sqlite(connection: DBAPIConnection) -> None:
+def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
     # The driver must not open transactions of its own: `_begin_sqlite` says which kind is meant.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -426,7 +473,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _configure_session(connection: DBAPIConnection) -> None:
+def _configure_session(connection: DBAPIConnection, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items()))
     cursor.close()

@@ -70,7 +70,7 @@ def open_store(
                 sqlalchemy.create_engine(url.set(database=":memory:")).connect().close()
             if (file := engine.sqlite_file(url)) is not None:
                 _check_file(file, create=create, search=search)
-            database = engine.Database(engine.as_permitted(url, write=write))
+            database = engine.Database(engine.as_permitted(url, write=write), shared=True)
             try:
                 database.retry(lambda: _check(database, create=create, write=write))
             except BaseException:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -22,7 +23,7 @@ from stored import Opener, storage
 from hpsearch.errors import BadInput, HpsearchError, MissingExtra
 from hpsearch.records import Stage
 from hpsearch.store import NewStage, Owner, open_store
-from hpsearch.store.engine import show
+from hpsearch.store.engine import sharing_engines, show
 
 
 def refused(storage: object, *, create: bool = False, write: bool = False) -> str:
@@ -220,3 +221,20 @@ def test_opening_a_database_again_takes_no_lock_from_who_has_it_open_here(tmp_pa
     subprocess.run([sys.executable, "-S", "-c", elsewhere, str(file)], check=True)
     assert file.with_name("studies.db-wal").exists()
     first.close()
+
+
+def test_stores_share_an_engine_while_a_server_runs(file: Path) -> None:
+    def engine_of_another() -> object:
+        with closing(open_store(str(file))) as store:
+            store.stages()
+            return store.database.engine
+
+    assert engine_of_another() is not engine_of_another()
+    with sharing_engines():
+        with sharing_engines():
+            first = engine_of_another()
+        assert engine_of_another() is first
+        file.rename(file.with_name("elsewhere.db"))
+        open_store(str(file), create=True, write=True).close()
+        assert engine_of_another() is not first  # it has the old file open
+    assert engine_of_another() is not engine_of_another()
