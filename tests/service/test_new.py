@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import served
+from browser import Browser
 from starlette.testclient import TestClient
 
 from hpsearch.exchange.drafts import draft
 from hpsearch.objectives.kinds import DEFAULT
 from hpsearch.service.auth import Role
 from hpsearch.service.pages.new import FormField, _field
+from hpsearch.space import Categorical, Float
 from hpsearch.study_file import find, shipped
 
 
@@ -96,3 +98,33 @@ def test_who_may_only_read_gets_no_form(tmp_path: Path) -> None:
 )
 def test_the_schema_of_a_key_gives_its_field(schema: dict[str, object], value: object, expected: FormField) -> None:
     assert _field("s", "k", schema, value) == expected
+
+
+def test_the_form_writes_a_study_file_and_starts_it(tmp_path: Path, browser: Browser) -> None:
+    with served.server(tmp_path) as server, browser.page() as page:
+        page.open(server.enter)
+        page.open(f"{server.url}/hp/new?from=mnist")
+        page.evaluate("document.querySelectorAll('details').forEach((of) => { of.open = true; })")
+        page.fill("textbox", "Name of the new search", "mine")
+        page.fill("spinbutton", "lr: low", "0.001")
+        page.choose("weight_decay: sampled from", "not sampled")
+        page.choose("optimizer: sampled from", "choices")
+        page.fill("textbox", "optimizer: choices", "sgd, adam")
+        page.fill("textbox", "hidden", "8, 4")
+        page.fill("spinbutton", "epochs", "1")
+        page.fill("spinbutton", "count", "2")
+        page.fill("textbox", "activation", "rulo")
+        page.click("button", "Start the new search")
+        page.shows("no activation 'rulo'; known: relu")
+        page.fill("textbox", "activation", "tanh")
+        page.click("button", "Start the new search")
+        page.until("location.pathname.startsWith('/hp/jobs/')")
+        errors = [entry for entry in page.console if "422" not in str(entry)]
+    study, before = find(str(tmp_path / "studies/mine.toml")), find("mnist")
+    assert (study.trials.count, study.epochs, study.settings["hidden"]) == (2, 1, (8, 4))
+    assert study.settings["activation"] == "tanh"
+    assert study.space["lr"] == Float(0.001, 0.01, log=True)
+    assert study.space["optimizer"] == Categorical(("sgd", "adam"))
+    assert set(study.space) == {"lr", "optimizer"}
+    assert study.sections.data == before.sections.data
+    assert errors == []

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
 _VERBS = {
     "start": "Run trials",
-    "refine": "Refine",
-    "confirm": "Confirm",
+    "refine": "Refine the ranges",
+    "confirm": "Confirm the best",
     "evaluate": "Evaluate on the test set",
     "narrow": "Narrow",
     "retry": "Run failed trials again",
@@ -96,12 +96,15 @@ class Mentions:
 def label(action: Action) -> str:
     """Return the words on the button of an action: ``Narrow (top 5, expand)``."""
     given = {name: value for name, value in action.arguments.items() if value is not None and value is not False}
+    words = _VERBS[action.kind]
+    if action.kind == "start" and "trials" in given:
+        words += f" up to {given.pop('trials'):,}"
     details = [
         name if value is True else _PHRASES.get(name, f"{name} {{}}").format(value)
         for name, value in given.items()
         if name not in ("search", "storage")
     ]
-    return f"{_VERBS[action.kind]} ({', '.join(details)})" if details else _VERBS[action.kind]
+    return f"{words} ({', '.join(details)})" if details else words
 
 
 @ROUTER.get("/searches/{search}/parts/checklist")
