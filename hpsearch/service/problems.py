@@ -109,9 +109,9 @@ async def _internal(request: Request, error: Exception) -> Response:
 
 
 def _answer(
-    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None, *, error: str | None = None
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None, **more: str
 ) -> Response:
     """Return a problem; to a browser that goes to a page, as a page."""
     if "text/html" in request.headers.get("accept", "") and "/api/" not in request.url.path:
         return render(request, "error", status, title=HTTPStatus(status).phrase, detail=detail)
-    return problem(status, detail, headers, error=error)
+    return problem(status, detail, headers, **more)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import html
+import multiprocessing
 import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from unittest.mock import Mock
 
 import made_stages
 import pytest
 import served
+from bounded import until
 from plotly.offline import get_plotlyjs
 from starlette.testclient import TestClient
 
-from hpsearch.errors import StorageFailure
 from hpsearch.records import Action
-from hpsearch.reports import report
-from hpsearch.reports.report import Material
 from hpsearch.service.auth import Role
 from hpsearch.service.pages import findings
-from hpsearch.store import Store, open_store
+from hpsearch.store import open_store
 
 SCORES = [0.5, 0.9, 0.7]
 
@@ -144,37 +142,41 @@ def test_a_trial_has_its_values_its_machine_and_the_way_to_its_neighbours(client
     assert "trials/1/3" not in client.get("/hp/searches/made/trials/1/2").text
 
 
-def test_the_report_s_findings_are_made_once_for_all_who_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gathered = []
-
-    def gather(store: Store, search: str | None) -> Material:
-        gathered.append(search)
-        return report.gather(store, search)
-
-    monkeypatch.setattr(findings, "gather", gather)
+@pytest.mark.parametrize("small", [2000, 0])
+def test_findings_are_made_again_after_a_change_but_not_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(findings, "_SMALL", small)  # larger searches have a process of their own
+    monkeypatch.setattr(findings, "_PAUSE", 0)
     with closing(open_store(str(tmp_path / "a.db"), create=True, write=True)) as store:
         made_stages.make(store, SCORES, trials=3)
         with served.client(tmp_path / "a.db") as client:
-            for part in ("answer", "evidence", "more", "answer"):
-                client.get(f"/hp/searches/made/parts/{part}")
-            assert gathered == ["made"]
+            first = client.get("/hp/searches/made/parts/evidence")
             made_stages.make(store, [0.6, 0.4], trials=2, number=2)
-            fresh = client.get("/hp/searches/made/parts/more")
-            while "HP-Stale" in fresh.headers:  # a pause, as long as the making was
-                assert "stage 2" not in fresh.text
-                fresh = client.get("/hp/searches/made/parts/more")
-            assert gathered == ["made", "made"]
-            assert "stages" in fresh.text
+            monkeypatch.setattr(findings, "_PAUSE", 1e9)  # after the next making
+            second = client.get("/hp/searches/made/parts/evidence")
+            assert second.text != first.text
+            assert "HP-Stale" not in second.headers
+            made_stages.make(store, [0.6, 0.4], trials=2, number=3)
+            third = client.get("/hp/searches/made/parts/evidence")
+    assert third.text == second.text
+    assert int(third.headers["HP-Stale"]) > 1
 
 
-def test_findings_that_fail_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_are_made_again_after_their_process_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "_SMALL", 0)
     with closing(open_store(str(tmp_path / "a.db"), create=True, write=True)) as store:
         made_stages.make(store, SCORES, trials=3)
+    before = set(multiprocessing.active_children())
     with served.client(tmp_path / "a.db") as client:
-        with monkeypatch.context() as broken:
-            broken.setattr(findings, "gather", Mock(side_effect=StorageFailure("the disk is full")))
-            assert client.get("/hp/searches/made/parts/answer").status_code == 503
-        assert client.get("/hp/searches/made/parts/answer").status_code == 200
+        assert client.get("/hp/searches/made/parts/more").status_code == 200
+        (child,) = set(multiprocessing.active_children()) - before
+        child.kill()
+        child.join()
+        assert client.get("/hp/searches/made/parts/evidence").status_code == 200
+    until(lambda: not set(multiprocessing.active_children()) - before, what="the process ends with the service")
 
 
 def test_jobs_have_pages_and_who_may_only_read_gets_no_buttons(tmp_path: Path) -> None:

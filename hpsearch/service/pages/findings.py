@@ -1,52 +1,49 @@
-"""What the report says of each search: made once for all who look at it, in a thread of its own.
+"""What the report says of each search: made once for all who look at it.
 
-It takes tens of seconds of a search with 100,000 trials. So of one that changes all the time there is a new one only
-after a pause that is long against the making; until then the last one is good enough.
+It takes tens of seconds of a search with 100,000 trials, in which a thread would hold up every other answer: that of
+large searches is made in a process of its own. Of a search that changes all the time there is a new one only after a
+pause that is long against the making; until then the last one is good enough.
 """
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
+import signal
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from typing import Any
+
+from fastapi import HTTPException
 
 from hpsearch.reports.report import Material, gather
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.stage import stages_of
+from hpsearch.service.pages.parts import FROM_REPORT
 from hpsearch.store import open_store
 
 _SEARCHES = 4  # those looked at last, whose findings are kept
 _PAUSE = 4  # in units of the time that the making takes
+_NICE = 10  # the process lets the answers to others and the trials go first
+_SMALL = 2000  # trials of a search whose findings take a fraction of a second
 
 
 @dataclass(eq=False)
-class _Gathered:
+class _Made:
     state: Hashable  # of the search, that it is made of
-    material: Future[Material] = field(default_factory=Future)
     parts: dict[str, Future[Any]] = field(default_factory=dict)
     seconds: float = 0.0  # that the making took
     until: float = 0.0  # on the monotonic clock: when a newer one may be made
 
     @property
-    def ready(self) -> bool:
-        return self.material.done()
-
-    @property
-    def failed(self) -> bool:
-        return self.ready and (self.material.cancelled() or self.material.exception() is not None)
-
-    def timed(self, make: Callable[[], Any]) -> Any:
-        began = time.monotonic()
-        try:
-            return make()
-        finally:
-            self.seconds += time.monotonic() - began
-            self.until = time.monotonic() + _PAUSE * self.seconds
+    def done(self) -> bool:
+        return all(part.done() for part in self.parts.values())
 
 
 class Findings:
@@ -55,44 +52,105 @@ class Findings:
     def __init__(self, storage: str) -> None:
         self._storage = storage
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="findings")
-        self._known: OrderedDict[str, _Gathered] = OrderedDict()
+        self._here = _Maker(storage)
+        self._process: multiprocessing.process.BaseProcess | None = None  # makes those of large searches
+        self._connection: Connection | None = None
+        self._known: OrderedDict[str, _Made] = OrderedDict()
 
-    async def part(self, search: str, name: str, make: Callable[[Material], Any]) -> tuple[Any, float]:
-        """Return what ``make`` makes of a search's material, and in how many seconds there may be a newer one, or 0.
+    async def part(self, search: str, name: str) -> tuple[Any, float]:
+        """Return a part of the findings about a search, and in how many seconds there may be a newer one, or 0.
 
         Args:
             search: Its name.
-            name: That of the part, by which it is kept.
-            make: Makes it.
+            name: One of `hpsearch.service.pages.parts.FROM_REPORT`.
 
         Raises:
             UnknownSearch: No such search.
+            HTTPException: The process was killed.
         """
-        state = await asyncio.to_thread(self._state, search)
+        state, trials = await asyncio.to_thread(self._state, search)
         of = self._known.get(search)
-        if of is None or of.failed or (of.state != state and of.ready and time.monotonic() >= of.until):
-            of = self._known[search] = _Gathered(state)
-            of.material = self._thread.submit(of.timed, lambda: self._gather(search))
+        if of is None or (of.state != state and of.done and time.monotonic() >= of.until):
+            of = self._known[search] = _Made(state)
             while len(self._known) > _SEARCHES:
                 self._known.popitem(last=False)
         self._known.move_to_end(search)
-        if name not in of.parts:
-            material = of.material
-            of.parts[name] = self._thread.submit(of.timed, lambda: make(material.result()))
+        if name not in of.parts or _failed(of.parts[name]):
+            of.parts[name] = self._thread.submit(self._make, of, search, trials, name)
         # Whoever goes away does not take it from the others.
         made = await asyncio.shield(asyncio.wrap_future(of.parts[name]))
         return made, max(1.0, of.until - time.monotonic()) if of.state != state else 0.0
 
     def close(self) -> None:
-        """Drop what has not begun."""
+        """End the process, whatever it does."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._process is not None:
+            self._process.kill()
 
-    def _state(self, search: str) -> Hashable:
+    def _state(self, search: str) -> tuple[Hashable, int]:
+        """Return what the findings follow from, and the number of trials."""
         with closing(open_store(self._storage, search=search)) as store:
             stages = stages_of(store, search)
             every = [*stages, *store.confirmations(search)]
-            return tuple((of.name, of.study_id, store.counts(of)) for of in every), len(evaluations(store, stages))
+            counts = [store.counts(of) for of in every]
+            names = tuple((of.name, of.study_id) for of in every)
+            return (names, tuple(counts), len(evaluations(store, stages))), sum(of.rows for of in counts)
 
-    def _gather(self, search: str) -> Material:
-        with closing(open_store(self._storage, search=search)) as store:
-            return gather(store, search)
+    def _make(self, of: _Made, search: str, trials: int, name: str) -> Any:
+        began = time.monotonic()
+        try:
+            return (self._here.make if trials <= _SMALL else self._elsewhere)(search, of.state, name)
+        finally:
+            of.seconds += time.monotonic() - began
+            of.until = time.monotonic() + _PAUSE * of.seconds
+
+    def _elsewhere(self, *request: Hashable) -> Any:
+        if self._process is None or not self._process.is_alive():
+            context = multiprocessing.get_context("spawn")
+            self._connection, theirs = context.Pipe()
+            self._process = context.Process(target=_answer, args=(theirs, self._storage), daemon=True)
+            self._process.start()
+            theirs.close()
+        assert self._connection is not None
+        try:
+            self._connection.send(request)
+            made = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise HTTPException(503, "the process that makes findings has died; look again") from error
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+
+class _Maker:
+    """Makes findings; of the search that it was asked about last it keeps the material."""
+
+    def __init__(self, storage: str) -> None:
+        self._storage = storage
+        self._of: Hashable = None
+        self._material: Material | None = None
+
+    def make(self, search: str, state: Hashable, name: str) -> Any:
+        if self._material is None or self._of != (search, state):
+            with closing(open_store(self._storage, search=search)) as store:
+                self._material, self._of = gather(store, search), (search, state)
+        return FROM_REPORT[name](self._material)
+
+
+def _failed(part: Future[Any]) -> bool:
+    return part.done() and (part.cancelled() or part.exception() is not None)
+
+
+def _answer(connection: Connection, storage: str) -> None:
+    """Make what is asked for until the service has ended: the process's main function."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's
+    os.nice(_NICE)
+    maker = _Maker(storage)
+    with suppress(EOFError, OSError):
+        while True:
+            request = connection.recv()
+            try:
+                made = maker.make(*request)
+            except Exception as error:
+                made = error
+            connection.send(made)

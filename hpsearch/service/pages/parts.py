@@ -25,6 +25,7 @@ from hpsearch.store.queries import trials_frame
 from hpsearch.text import counted, duration
 
 if TYPE_CHECKING:
+    from hpsearch.search.checklist import Checklist
     from hpsearch.store import Store
 
 MOST = 1500  # trials of a stage that quick figures are made of
@@ -193,8 +194,9 @@ def more(material: Material) -> Iterator[Section]:
 
 
 # Each is kept for all who look: a whole, not an iterator.
-FROM_REPORT: Mapping[str, Callable[[Material], Answer | tuple[Section, ...]]] = {
+FROM_REPORT: Mapping[str, Callable[[Material], Answer | Checklist | tuple[Section, ...]]] = {
     "answer": lambda material: replace(answer_of(material, word), next=""),  # the checklist has it, with buttons
+    "checklist": lambda material: material.checklist,
     "evidence": lambda material: tuple(evidence(material)),
     "more": lambda material: tuple(more(material)),
     "scores": lambda material: tuple(sections.figure_sections(material, only="scores")),

@@ -45,7 +45,7 @@ def render(request: Request, template: str, status: int = 200, /, **content: Any
     root, identity = request.scope.get("root_path", ""), getattr(request.state, "identity", None)
     common = {
         "base": f"{root}/hp",
-        "dashboard": None if root else "/",
+        "dashboard": None if root else "/dashboard",
         "identity": identity,
         "may_run": identity is not None and identity.role >= Role.RUN,
     }

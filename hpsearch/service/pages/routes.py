@@ -54,7 +54,7 @@ async def search_part(request: Request, search: str, part: str, stage: int | Non
     """Return a part of it."""
     if part in FROM_REPORT:
         findings: Findings = request.app.state.hub.findings
-        made, stale = await findings.part(search, part, FROM_REPORT[part])
+        made, stale = await findings.part(search, part)
         name = "parts/answer" if part == "answer" else "parts/sections"
         return stale_in(stale, await run_in_threadpool(render, request, name, content=made))
     if part not in QUICK and part not in ("state", "best"):

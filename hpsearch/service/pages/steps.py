@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from contextlib import closing
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote, urlencode
 
@@ -111,7 +110,7 @@ def label(action: Action) -> str:
 async def checklist(request: Request, search: SearchName) -> HTMLResponse:
     """Return the questions of the checklist with their answers, and the next step."""
     findings: Findings = request.app.state.hub.findings
-    seen, stale = await findings.part(search, "checklist", attrgetter("checklist"))
+    seen, stale = await findings.part(search, "checklist")
     show = Mentions(request, search, names=_names(seen))
     part = await run_in_threadpool(render, request, "parts/checklist", seen=seen, marks=MARKS, show=show)
     return stale_in(stale, part)
