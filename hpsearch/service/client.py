@@ -72,7 +72,7 @@ class Client:
 
     def __init__(self, url: str | None = None, token: str | None = None, *, timeout: float = 60) -> None:
         self.url = _address(url or os.environ.get(SERVER, ""))
-        self._token = os.environ.get(TOKEN) if token is None else token
+        self.token = os.environ.get(TOKEN) if token is None else token
         self._timeout = timeout
         self._opener = urllib.request.build_opener(_NoRedirect)
 
@@ -244,12 +244,15 @@ class Client:
         if body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
-        if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
         try:
             answer: HTTPResponse = self._opener.open(request, timeout=self._timeout if timeout is None else timeout)
         except urllib.error.HTTPError as refused:
             with refused:
+                if refused.code == 401 and not self.token:
+                    ask = "make one there with `hpsearch token create NAME`, and give it as $HPSEARCH_TOKEN"
+                    raise BadInput(f"{self.url} asks for a token: {ask}") from None
                 raise _refusal(self.url, refused) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)

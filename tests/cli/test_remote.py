@@ -7,7 +7,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import chdir, closing, redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO, TextIOWrapper
@@ -20,18 +20,17 @@ import served
 from commands import HELD_OUT, START, TINY, Cli, Ran
 from pydantic import TypeAdapter
 
-from hpsearch import Action, Client
+from hpsearch import Action, BadInput, Client, UnknownSearch
 from hpsearch.__main__ import main
 from hpsearch.cli import remote
 from hpsearch.cli.app import COMMANDS, app
 from hpsearch.records import Job, Line
 from hpsearch.service import commands
 from hpsearch.service.actions import action_of
-from hpsearch.service.auth import Credentials
 from hpsearch.service.client import SERVER, TOKEN, answer_of
 from hpsearch.service.client import Ran as Answered
 from hpsearch.service.commands import Command
-from hpsearch.service.database import open_service
+from hpsearch.service.credentials import opened
 from hpsearch.service.roles import Role
 from hpsearch.wording import words
 
@@ -243,10 +242,7 @@ READING = [
     *("best nope", "trials --stage 9", "narrow --top 99", "stop", "delete tiny", "baseline set tiny/stage-01/2"),
     *("compare tiny --format csv", "retry", "delete tiny/stage-02 --yes --no-backup"),
 ]
-WRITING = [
-    *("status", "start tiny --trials 10 --engine inline", "confirm --engine inline --top 3 --repeats 2", "evaluate"),
-    *("evaluate", "narrow --top 3 --expand", "delete tiny/stage-03 --yes --no-backup", "best nope"),
-]
+PROCESSES = ["status", "start tiny --trials 10 --engine inline", "evaluate", "evaluate --format csv", "best nope"]
 
 
 @dataclass(frozen=True)
@@ -258,9 +254,9 @@ class Folders:
     away: Path
 
 
-@pytest.fixture
-def copies(tmp_path: Path, folders: Callable[..., Path]) -> Folders:
-    both = Folders(*(tmp_path / name for name in ("here", "there", "away")))
+def copied(root: Path, folders: Callable[..., Path]) -> Folders:
+    """These folders below another, with the same two stages here and there."""
+    both = Folders(*(root / name for name in ("here", "there", "away")))
     for folder in (both.here, both.there):
         shutil.copytree(folders(HELD_OUT, START, "narrow --top 3", START), folder)
     for folder in (both.here, both.away):
@@ -295,8 +291,9 @@ async def in_this_process(line: list[str], folder: Path, environment: Mapping[st
 
 
 def test_every_command_that_is_done_at_once_prints_and_writes_what_it_does_here(
-    copies: Folders, ran: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, folders: Callable[..., Path], ran: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copies = copied(tmp_path, folders)
     assert {parsed(line.split())[0] for line in READING} == {name for name in SENT if name not in remote.JOBS}
     monkeypatch.setattr(commands, "child", in_this_process)
     monkeypatch.chdir(copies.there)
@@ -315,17 +312,77 @@ def test_every_command_that_is_done_at_once_prints_and_writes_what_it_does_here(
     assert len(written(copies.away)) == 6
 
 
+# The random names that Plotly gives to its figures, and when an export was made.
+_PASSING = r'[0-9a-f-]{36}|"exported": "[^"]+"'
+
+
 def written(folder: Path) -> Mapping[str, str]:
-    """The files that commands wrote, by name, without the random names that Plotly gives to its figures."""
+    """The files that commands wrote, by name."""
     files = [path for ending in ("html", "csv", "json") for path in folder.rglob(f"*.{ending}")]
-    return {str(path.relative_to(folder)): re.sub(r"[0-9a-f-]{36}", "", path.read_text("utf-8")) for path in files}
+    return {str(path.relative_to(folder)): re.sub(_PASSING, "", path.read_text("utf-8")) for path in files}
+
+
+@pytest.fixture(scope="module")
+def hosted(tmp_path_factory: pytest.TempPathFactory, folders: Callable[..., Path]) -> Iterator[tuple[Folders, Client]]:
+    """The same search here and at a server that runs, and a client of this server."""
+    copies = copied(tmp_path_factory.mktemp("hosted"), folders)
+    with opened(str(copies.there / "studies" / "hpsearch.db")) as credentials:
+        token = credentials.create("ada", Role.ADMIN)
+    with served.server(copies.there) as server:
+        yield copies, Client(server.url, token)
 
 
 def test_a_server_s_processes_do_what_is_done_here(
-    copies: Folders, ran: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+    hosted: tuple[Folders, Client], ran: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(open_service(str(copies.there / "studies" / "hpsearch.db"))) as database:
-        monkeypatch.setenv(TOKEN, Credentials(database).create("ada", Role.ADMIN))
-    with served.server(copies.there) as server:
-        for line in WRITING:
-            assert ran(copies.away, line, "--server", server.url) == ran(copies.here, line), line
+    copies, client = hosted
+    monkeypatch.setenv(TOKEN, client.token or "")
+    for line in PROCESSES:
+        assert ran(copies.away, line, "--server", client.url) == ran(copies.here, line), line
+
+
+def test_a_client_reads_what_the_command_line_prints_as_json(
+    hosted: tuple[Folders, Client], ran: Callable[..., Ran]
+) -> None:
+    copies, client = hosted
+
+    def printed(line: str) -> Any:
+        return json.loads(ran(copies.there, f"{line} --format json").out)
+
+    assert client.status("tiny") == printed("status tiny")
+    assert client.trials("tiny", 1, state="complete") == printed("trials tiny --stage 1 --state complete")
+    assert client.trial("tiny", 1, 2) == printed("trials tiny --stage 1 --trial 2")
+    assert client.best("tiny", stage=1) == printed("best tiny --stage 1")
+    assert client.recommend("tiny") == printed("recommend tiny")
+    checklist = client.checklist("tiny", top=3)
+    assert [action["kind"] for action in checklist.pop("actions")]
+    assert checklist == printed("checklist tiny --top 3")
+    assert client.compare("tiny/stage-01", "tiny/stage-02") == printed("compare tiny/stage-01 tiny/stage-02")
+    assert client.narrow("tiny", top=3, dry_run=True) == printed("narrow tiny --top 3 --dry-run")
+    assert client.report("tiny", "md") == ran(copies.there, "report tiny --format md --out -").out
+    assert client.figure("tiny", "pair", parameter=["lr", "weight_decay"])["data"]
+    assert client.searches()[-1]["search"] == "tiny"
+
+
+def test_a_client_s_job_is_listed_logged_and_seen(hosted: tuple[Folders, Client]) -> None:
+    _, client = hosted
+    sent = tomllib.loads(TINY.replace('"tiny"', '"sent"'))
+    assert client.send_study("sent", sent) == client.send_study("sent", sent)
+    job = client.start("sent", trials=8, engine="inline")
+    lines = [*client.follow(job)]
+    first = next(line.text for line in lines if line.stream == "stdout")
+    assert first.startswith("sent/stage-01 has 8 finished trials")
+    done = client.wait(job)
+    assert (done.state, done.exit_code, done.by) == ("done", 0, "ada")
+    assert client.jobs(search="sent") == [done]
+    assert client.log(job, after=lines[-2].id) == lines[-1:]
+    assert client.cancel(job) == done
+    assert client.stop("sent") == {"asked": [], "jobs": []}
+    events = client.events("sent")
+    assert next(events).name == "reset"
+    again = client.start("sent", trials=8)
+    assert (next(events).data["id"], next(events).data["search"]) == (again.id, "sent")
+    with pytest.raises(UnknownSearch, match="no search 'nope'"):
+        client.best("nope")
+    with pytest.raises(BadInput, match="asks for a token: "):
+        Client(client.url, "").searches()

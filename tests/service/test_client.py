@@ -185,7 +185,7 @@ def test_a_problem_is_raised_as_the_error_that_it_names(
 ) -> None:
     fake.answer({"error": error, "detail": "top=9: only {} 8 trials", "status": status}, status)
     with pytest.raises(kind) as refused:
-        Client(fake.url).best("mnist")
+        Client(fake.url, "token").best("mnist")
     assert str(refused.value) == "top=9: only {} 8 trials"
     assert type(refused.value) is kind
 
