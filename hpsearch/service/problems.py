@@ -11,8 +11,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from hpsearch import wording
 from hpsearch.errors import (
@@ -53,9 +54,13 @@ _PROBLEM = {"description": "What was asked, what is allowed, what to do.", "cont
 RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, "5XX": _PROBLEM}  # of every route, for OpenAPI
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, **more: str) -> Response:
-    """Return an answer as RFC 9457 has it."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, *, error: str | None = None
+) -> Response:
+    """Return an answer as RFC 9457 has it; ``error`` names the exception of the Python client."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    if error is not None:
+        body["error"] = error
     # In ASCII: what was refused may hold halves of characters.
     return Response(json.dumps(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
 
@@ -98,9 +103,9 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 405:  # Starlette names the methods of one route; a path may have several
-        routes = [of for of in request.app.routes if of.matches(request.scope)[0] is not Match.NONE]
-        if routes:
-            headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods}))
+        path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+        routes = [of for of in iter_route_contexts(request.app.routes) if compile_path(of.path or "")[0].match(path)]
+        headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods or ()}))
     return _answer(request, error.status_code, error.detail, headers)
 
 

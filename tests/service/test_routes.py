@@ -199,6 +199,16 @@ def test_what_is_refused_changes_nothing(client: TestClient, body: Any, status: 
     assert len(client.get(f"{API}/searches/tiny").json()) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("jobs", "GET, POST"), ("searches/tiny", "GET"), ("jobs/1/cancel", "POST"), ("session", "DELETE, GET, POST")],
+)
+def test_another_method_is_refused_with_all_that_the_path_has(client: TestClient, path: str, allowed: str) -> None:
+    answer = client.put(f"{API}/{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert answer.json()["detail"] == "Method Not Allowed"
+
+
 def start(trials: int = 9, **more: Any) -> dict[str, Any]:
     return {"actions": [{"kind": "start", "arguments": {"search": "tiny", "trials": trials, **more}}]}
 
