@@ -242,6 +242,7 @@ def test_a_job_that_three_processes_have_died_with_has_failed(queue: Queue, subm
 def test_the_child_takes_the_claim_over(queue: Queue, submit: Submit) -> None:
     job = submit()
     mine = claimed(queue, **DEAD)
+    assert queue.running_here() == []
     child = replace(Owner.current(), run=mine)
     taken = queue.take(child)
     assert taken is not None
@@ -308,10 +309,11 @@ def test_a_job_that_waits_is_stopped_at_once(queue: Queue, submit: Submit) -> No
 
 
 def test_a_job_that_was_to_stop_when_its_process_died_is_stopped(queue: Queue, submit: Submit) -> None:
-    job = submit()
+    job, _ = submit("a"), submit("b")
     claimed(queue, **DEAD)
+    claimed(queue)
     queue.cancel(job.id)
-    assert nothing_to_claim(queue)
+    assert nothing_to_claim(queue, at_once=1)  # and nothing need be, for it to end
     assert queue.job(job.id).state == "stopped"
 
 
