@@ -135,13 +135,13 @@ class _Stream:
         self.name = name
         self._stream = getattr(sys, name)
         self._stream.flush()
-        number = self._stream.fileno()
-        self._before = os.dup(number)
+        self._number = 1 if name == "stdout" else 2
+        self._before = os.dup(self._number)
         self.reader, writer = os.pipe()
-        os.dup2(writer, number)
+        os.dup2(writer, self._number)
         os.close(writer)
         lines: dict[str, Any] = {"buffering": 1, "encoding": "utf-8", "errors": "backslashreplace", "closefd": False}
-        setattr(sys, name, open(number, "w", **lines))  # noqa: SIM115 - `restore` takes it away
+        setattr(sys, name, open(self._number, "w", **lines))  # noqa: SIM115 - `restore` takes it away
         self._part = b""  # a line that has not ended
 
     def lines(self, some: bytes) -> list[str]:
@@ -159,5 +159,5 @@ class _Stream:
         """Let the stream be what it was."""
         getattr(sys, self.name).close()
         setattr(sys, self.name, self._stream)
-        os.dup2(self._before, self._stream.fileno())
+        os.dup2(self._before, self._number)
         os.close(self._before)

@@ -9,11 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bounded import LIMIT_S, until
@@ -70,11 +69,15 @@ class Place:
         """Let the trials go on."""
         (self.settings.studies / "go").touch()
 
-    def held(self) -> int:
-        """Wait until the trials wait; the process of the job."""
-        until(lambda: states(self.database).count("COMPLETE") == HELD_FROM, what="trials that wait")
-        (owner,) = self.queue.running_here()
-        return owner.pid
+    def held(self, *besides: int) -> int:
+        """Wait until the trials wait, and another process than these has the job; return it."""
+        others = {os.getpid(), *besides}
+
+        def runners() -> list[int]:
+            return [owner.pid for owner in self.queue.running_here() if owner.pid not in others]
+
+        until(lambda: states(self.database).count("COMPLETE") == HELD_FROM and bool(runners()), what="a held job")
+        return runners()[0]
 
     def ended(self, id: int, *states: str) -> Job:
         """Wait until a job has come to its end, or to a state."""
@@ -97,7 +100,7 @@ class Place:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HPSEARCH_SERVER", "http://nowhere.invalid")
-    settings = Settings()
+    settings = Settings(storage="studies/my.db")
     settings.studies.mkdir()
     (settings.studies / "tiny.toml").write_text(STUDY)
     open_store(settings.storage, create=True).close()
@@ -118,7 +121,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> search.Rows:
 @contextmanager
 def worker() -> Iterator[subprocess.Popen[str]]:
     """``hpsearch serve --worker`` in a process of its own."""
-    words = ["serve", "--worker"]
+    words = ["serve", "--worker", "--storage", "studies/my.db"]
     with subprocess.Popen([sys.executable, "-m", "hpsearch", *words], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "note: jobs are run here; Ctrl-C ends it\n"
@@ -146,35 +149,24 @@ def test_a_job_runs_its_actions_and_its_log_has_what_they_print(place: Place, un
     assert out[-1] == "made tiny/stage-02; next: hpsearch start tiny"  # without a --storage
 
 
-def end_by(number: signal.Signals) -> Callable[[Place, int, int], Any]:
-    return lambda place, job, pid: os.kill(pid, number)
-
-
-@pytest.mark.parametrize(
-    ("fault", "state", "attempts"),
-    [
-        (lambda place, job, pid: place.queue.cancel(job), "stopped", 1),
-        (end_by(signal.SIGTERM), "queued", 1),
-        (end_by(signal.SIGKILL), "running", 2),
-    ],
-    ids=["cancel", "SIGTERM", "SIGKILL"],
-)
-def test_a_job_that_is_stopped_or_killed_goes_on_with_the_same_bits(
-    place: Place, undisturbed: search.Rows, fault: Callable[[Place, int, int], Any], state: str, attempts: int
-) -> None:
-    job = place.submit(START)
+def test_a_job_that_is_stopped_or_killed_goes_on_with_the_same_bits(place: Place, undisturbed: search.Rows) -> None:
+    job = place.submit(replace(START, arguments={**START.arguments, "trials": 2}), START)
     with working(place.settings):
-        pid = place.held()
-        fault(place, job, pid)
-        if state == "stopped":
-            stopped = place.ended(job, "stopped")
-            assert (stopped.reason, stopped.exit_code) == ("stopped as requested", 130)
-            assert states(place.database).count("RUNNING") == 0
-            job = place.submit(START)
-        until(lambda: [owner.pid for owner in place.queue.running_here()] not in ([], [pid]), what="another process")
+        ended = place.held()
+        os.kill(ended, signal.SIGTERM)
+        killed = place.held(ended)
+        assert place.queue.job(job).attempts == 1
+        os.kill(killed, signal.SIGKILL)
+        place.held(ended, killed)
+        assert place.queue.job(job).attempts == 2
+        place.queue.cancel(job)
+        stopped = place.ended(job)
+        last = place.submit(START)
         place.go()
-        done = place.ended(job)
-    assert (done.state, done.attempts, done.exit_code) == ("done", attempts, 0)
+        done = place.ended(last)
+    assert (stopped.state, stopped.exit_code, stopped.reason) == ("stopped", 130, "stopped as requested")
+    assert sum("has 2 finished trials" in line for line in place.printed(job, "stdout")) == 1  # done once
+    assert (done.state, done.attempts) == ("done", 1)
     assert place.rows() == undisturbed
 
 
@@ -183,7 +175,7 @@ def test_a_killed_service_leaves_its_job_running_and_the_next_one_takes_care_of_
 ) -> None:
     job = place.submit(START)
     with worker() as first:
-        pid = place.held()
+        pid = place.held(first.pid)
         first.kill()
         first.wait(LIMIT_S)
     assert [owner.pid for owner in place.queue.running_here()] == [pid]
@@ -194,7 +186,7 @@ def test_a_killed_service_leaves_its_job_running_and_the_next_one_takes_care_of_
     assert (waiting.state, waiting.attempts) == ("queued", 0)
     assert states(place.database).count("RUNNING") == 0
     with worker() as third:
-        place.held()
+        place.held(third.pid)
         third.kill()
     place.go()
     assert place.ended(job).attempts == 1  # nobody is there but its own process
@@ -227,7 +219,7 @@ def test_a_process_that_ends_before_it_has_its_job(
 
 def test_a_process_without_a_claim_does_nothing(place: Place) -> None:
     job = place.submit(START)
-    words = [sys.executable, "-m", "hpsearch", "serve", "--run-job", "0" * 32]
+    words = [sys.executable, "-m", "hpsearch", "serve", "--run-job", "0" * 32, "--storage", "studies/my.db"]
     ran = subprocess.run(words, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("hpsearch: no job is claimed by 0000")
