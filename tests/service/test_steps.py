@@ -135,7 +135,7 @@ def test_a_sentence_begins_and_ends_as_one_and_is_text(text: str, shown: str) ->
     ("action", "words"),
     [
         (Action("start"), "Run trials"),
-        (Action("start", {"search": "x", "trials": 1200, "stage": 2}), "Run trials up to 1,200 (stage 2)"),
+        (Action("start", {"search": "x", "trials": 1200, "stage": 2}), "Run 1,200 trials (stage 2)"),
         (Action("narrow", {"top": 5, "expand": True, "epochs": 40}), "Narrow (top 5, expand, 40 epochs)"),
         (Action("confirm", {"repeats": 5, "stage": None}), "Confirm the best (5 repeats)"),
     ],

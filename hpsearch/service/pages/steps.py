@@ -18,6 +18,7 @@ from hpsearch.errors import BadInput, UnknownSearch
 from hpsearch.records import Action, Argument, Sentence
 from hpsearch.reports import WORDS, PlotKind
 from hpsearch.reports.figures import score_by_parameters
+from hpsearch.reports.figures.style import least_width
 from hpsearch.reports.figures.trials import folded_space
 from hpsearch.reports.page import Table
 from hpsearch.reports.sections import MARKS, page_figure
@@ -97,7 +98,7 @@ def label(action: Action) -> str:
     given = {name: value for name, value in action.arguments.items() if value is not None and value is not False}
     words = _VERBS[action.kind]
     if action.kind == "start" and "trials" in given:
-        words += f" up to {given.pop('trials'):,}"
+        words = f"Run {given.pop('trials'):,} trials"
     details = [
         name if value is True else _PHRASES.get(name, f"{name} {{}}").format(value)
         for name, value in given.items()
@@ -157,6 +158,7 @@ def narrow(
     space = dict(list(trials.varied.items())[:PANELS])
     bands = {name: of for name, of in {**folded_space(after), **after}.items() if name in space}
     figure = score_by_parameters(trials, space, narrowed=bands, best=len(next_stage.narrowing.used))
+    title = f"Where the next stage of {search} samples"
     caption = f"Trials of {parent.name}. Bands are the next ranges, dotted lines the ends of the present ones."
     return render(
         request,
@@ -164,7 +166,9 @@ def narrow(
         refused=None,
         next=next_stage,
         table=Table("Next ranges", {name.replace("_", " "): of for name, of in narrowed_columns(next_stage).items()}),
-        figure=page_figure("next-ranges", f"Where the next stage of {search} samples", caption, figure),
+        figure=page_figure(
+            "next-ranges", f"Where the next stage of {search} samples", caption, figure, width=least_width(figure)
+        ),
         show=Mentions(request, search),
     )
 
@@ -184,7 +188,8 @@ def plot(
         str(kind), stage=stage, parameters=parameters, top=top, quantity=quantity
     )
     figure = made.figure.update_layout(title=None)
-    return render(request, "parts/plot", figure=page_figure("plot", made.name, f"{WORDS[kind]}.", figure))
+    content = page_figure("plot", made.name, f"{WORDS[kind].capitalize()}.", figure, width=least_width(figure))
+    return render(request, "parts/plot", figure=content)
 
 
 def _storage(request: Request) -> str:
