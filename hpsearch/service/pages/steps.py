@@ -1,4 +1,4 @@
-"""What to do next with a search, on its page: the checklist with buttons for its actions, and previews of narrowing."""
+"""The next steps of a search, on its page: the checklist with buttons for its actions, and previews of narrowing."""
 
 from __future__ import annotations
 
@@ -166,9 +166,7 @@ def narrow(
         refused=None,
         next=next_stage,
         table=Table("Next ranges", {name.replace("_", " "): of for name, of in narrowed_columns(next_stage).items()}),
-        figure=page_figure(
-            "next-ranges", f"Where the next stage of {search} samples", caption, figure, width=least_width(figure)
-        ),
+        figure=page_figure("next-ranges", title, caption, figure, width=least_width(figure)),
         show=Mentions(request, search),
     )
 
