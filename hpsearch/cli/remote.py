@@ -6,6 +6,7 @@ import copy
 import sys
 import tomllib
 import webbrowser
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,7 @@ def _write(kind: str, ran: Ran, folder: Path, *, force: bool) -> list[Path]:
     paths = [folder / Path(name).name for name in ran.files]
     for path in paths:
         if kind == "report":
-            from hpsearch.reports.page import check_out  # pandas and Plotly
-
-            check_out(path, force=force)
+            import_module("hpsearch.reports.page").check_out(path, force=force)  # with Plotly, which others do without
         elif kind == "export" and path.exists() and not force:
             raise BadInput(
                 f"{path} exists; add {{}} to overwrite it, or give another {{}}", Argument("force"), Argument("out")

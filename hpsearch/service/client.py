@@ -121,7 +121,7 @@ class Client:
         return answer_of(self._json("POST", "/commands", {"kind": kind, "arguments": arguments}, timeout=_COMMAND_S))
 
     def send_study(self, name: str, study: Mapping[str, Any]) -> Any:
-        """Put a study file of the built-in network into the server's folder; the same one again changes nothing."""
+        """Put a study file of the built-in objective into the server's folder; the same one again changes nothing."""
         return self._json("POST", "/study-files", {"name": name, "study": study})
 
     # Jobs.

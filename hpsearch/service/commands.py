@@ -62,7 +62,7 @@ class Plot(Arguments):
     out: FileName | None = None
     parameters: Annotated[list[Text], Field(max_length=10)] | None = None
     top: Count | None = None
-    quantity: Literal["accuracy", "loss"] | None = None
+    quantity: Text | None = None
     dark: bool = False
 
 
