@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import select
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
 
 import pytest
 import served
@@ -194,3 +199,25 @@ def test_what_is_no_plain_request_is_refused(sent: str, got: bytes, listening: L
     assert answer[:12] == b"HTTP/1.1 " + got
     assert b"200 OK" not in answer
     assert b"hpsearch is" not in answer
+
+
+@pytest.mark.slow
+def test_over_tls_the_link_s_session_is_for_tls_alone(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl") or pytest.skip("no openssl")
+    made = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1".split()
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*made, *names], check=True, capture_output=True)
+    with served.server(tmp_path, "--certfile", str(certificate), "--keyfile", str(key)) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        port = int(server.url.rpartition(":")[2])
+        trust = ssl.create_default_context(cafile=certificate)
+        with closing(HTTPSConnection("127.0.0.1", port, context=trust, timeout=LIMIT_S)) as connection:
+            connection.request("GET", server.enter.removeprefix(server.url))
+            answer = connection.getresponse()
+        assert (answer.status, answer.headers["Location"]) == (303, "/hp/")
+        assert "Secure" in answer.headers["Set-Cookie"].split("; ")
+        with closing(HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)) as plain:
+            plain.request("GET", "/healthz")
+            with pytest.raises(ConnectionError):
+                plain.getresponse()
