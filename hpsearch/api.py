@@ -1024,7 +1024,7 @@ def searches(storage: str | Path | None = None) -> tuple[str, ...]:
         storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
     """
     with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
-        return tuple(sorted({stage.search for stage in store.stages()}))
+        return tuple(store.searches())
 
 
 @dataclass(frozen=True, slots=True)
@@ -1121,6 +1121,7 @@ def _status(store: Store, stage: Stage, confirmation: Overview | None, recent: i
 
 def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, Overview]:
     """Return the state of the stages' confirmations, by the stages' names."""
-    names = {stage.name for stage in stages}
-    known = {stage_name(of.search, of.number): of for of in store.confirmations()}
+    names, searches = {stage.name for stage in stages}, {stage.search for stage in stages}
+    confirmations = store.confirmations(searches.pop() if len(searches) == 1 else None)
+    known = {stage_name(of.search, of.number): of for of in confirmations}
     return {name: overview(store, of) for name, of in known.items() if name in names}

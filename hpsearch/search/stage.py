@@ -109,7 +109,7 @@ def stages_of(store: Store, search: str | None) -> list[Stage]:
     """Return the stages of a search; without a name, of the only one there is. UnknownSearch if there is none."""
     if search is not None and (stages := store.stages(search)):
         return stages
-    known = sorted({stage.search for stage in store.stages()})
+    known = store.searches()
     if search is None:
         if not known:
             raise UnknownSearch(
@@ -134,7 +134,7 @@ def pick(stages: Sequence[Stage], number: int | None) -> Stage:
 
 def actions_for(store: Store, search: str) -> Callable[..., Action]:
     """Return a function of a kind and its arguments that makes an action over a search in this database."""
-    alone = len({stage.search for stage in store.stages()}) <= 1
+    alone = len(store.searches()) <= 1
 
     def action(kind: str, /, **arguments: Any) -> Action:
         # Without a name `start` and `train` take a study file; the others the only search there is.

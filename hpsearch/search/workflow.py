@@ -155,8 +155,8 @@ def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary
     _check(job)
     if job.study is None and job.given is None and not no_database_yet(job.storage):
         with closing(open_store(job.storage)) as store:
-            searches = {stage.search for stage in store.stages()}
-        job = replace(job, study=searches.pop() if len(searches) == 1 else None)
+            searches = store.searches()
+        job = replace(job, study=searches[0] if len(searches) == 1 else None)
     with stopping() as stop:
         study = _find(job)
         if study is not None and job.limits.until is not None:

@@ -104,6 +104,13 @@ def stages(connection: Connection, search: str | None = None) -> list[Stage]:
     return [stage for stage in made if stage is not None]
 
 
+def searches(connection: Connection) -> list[str]:
+    """Return the names of all searches, in alphabetical order."""
+    of_study = t.study_user_attributes.c
+    texts = connection.execute(select(of_study.value_json).where(of_study.key == t.SEARCH).distinct()).scalars()
+    return sorted(filter(None, map(json.loads, texts)))
+
+
 def has_study(connection: Connection, name: str) -> bool:
     """Return whether there is a study of that name."""
     return connection.execute(select(t.studies.c.study_id).where(t.studies.c.study_name == name)).first() is not None
@@ -135,7 +142,12 @@ def number_of(stored: float | None, kind: str | None) -> float | None:
 
 def _number(text: str | None) -> float | None:
     # Read here, as SQLite rounds what it reads from JSON.
-    return None if text is None else finite(json.loads(text))
+    if text is None:
+        return None
+    try:
+        return finite(float(text))  # a fifth of the time of the next line
+    except ValueError:
+        return finite(json.loads(text))
 
 
 def _reason(row: Row[Any]) -> str | None:

@@ -141,6 +141,10 @@ class Store:
         """Return the stages of one search, or of all, by search and number; without confirmations."""
         return [stage for stage in self._of(search) if stage.plan is None]
 
+    def searches(self) -> list[str]:
+        """Return the names of all searches, in alphabetical order."""
+        return self._read(queries.searches)
+
     def has_study(self, name: str) -> bool:
         """Return whether there is an Optuna study of that name, whoever made it."""
         return bool(self._read(queries.has_study, name))
