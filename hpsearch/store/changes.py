@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from hpsearch.records import Stage
-    from hpsearch.store.claims import Counts, Snapshot
+    from hpsearch.store.claims import Counts, Snapshot, StageCache
     from hpsearch.store.queries import Columns
 
 MANY = 500  # with more trials that changed at once, the stage is to be read anew
@@ -49,14 +49,16 @@ class Looker:
     _before: Snapshot | None = None
     _seen: dict[int, int] = field(default_factory=dict)  # the last epoch that was seen of running trials, by id
 
-    def look(self, connection: Connection) -> Changes:
+    def look(self, connection: Connection, cache: StageCache) -> Changes:
         """Return what has changed since the last look."""
-        before, now = self._before, claims.snapshot(connection, self.stage.study_id, self._before)
+        before, now = self._before, cache.count(connection)
+        last, rows = (0, 0) if before is None else (before.last, before.counts.rows)
         known, states = {} if before is None else _unfinished(before), _unfinished(now)
         changed = {trial_id for trial_id, _ in known.items() ^ states.items()}
-        last = 0 if before is None else before.last
-        changed |= {trial_id for _, trial_id in claims.NEWER.rows(connection, self.stage.study_id, last)}
-        trials = queries.columns_of(connection, self.stage, sorted(changed)) if len(changed) <= MANY else None
+        trials = None
+        if now.counts.rows - rows <= MANY:
+            changed |= {trial_id for _, trial_id in claims.NEWER.rows(connection, self.stage.study_id, last)}
+            trials = queries.columns_of(connection, self.stage, sorted(changed)) if len(changed) <= MANY else None
         seen = {trial_id: self._seen.get(trial_id, 0) for trial_id, state in states.items() if state == "RUNNING"}
         points = _new_points(connection, seen)
         self._before, self._seen = now, seen  # last: where the connection is lost before, it is looked again

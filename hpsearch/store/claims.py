@@ -251,10 +251,17 @@ class Unsampled(Exception):
 
 
 class StageCache:
-    """A stage as a store keeps it between calls; ``sampler`` samples its trials' values, None: the study file's."""
+    """A stage as a store keeps it between calls.
 
-    def __init__(self, stage: Stage, sampler: Sampler | None) -> None:
+    Args:
+        stage: The stage.
+        sampler: Samples its trials' values. None: the study file's.
+        snapshots: The last snapshots of studies, by key.
+    """
+
+    def __init__(self, stage: Stage, sampler: Sampler | None, snapshots: dict[int, Snapshot]) -> None:
         self.stage = stage
+        self._snapshots = snapshots
         self._begun = stage.as_begun()
         self.watch = Watch()
         self._sampler = sampler
@@ -264,7 +271,6 @@ class StageCache:
         self._beforehand = samples and (called or stage.refinement is not None)  # whose sampler reads the database
         self._sampled: dict[int, dict[str, Value]] = {}  # by number, where the values are sampled beforehand
         self._plan = stage.plan
-        self._snapshot: Snapshot | None = None
         self._decisive: list[tuple[str, str]] | None = None  # as stored when they matched the stage's
 
     @cached_property
@@ -274,8 +280,9 @@ class StageCache:
 
     def count(self, connection: Connection) -> Snapshot:
         """Return the stage's snapshot; at the beginning of a transaction."""
-        self._snapshot = snapshot(connection, self.stage.study_id, self._snapshot)
-        return self._snapshot
+        study_id = self.stage.study_id
+        now = self._snapshots[study_id] = snapshot(connection, study_id, self._snapshots.get(study_id))
+        return now
 
     def follow(self, connection: Connection) -> None:
         """Check that the study is still the stage, and read the current plan of a confirmation.

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
 import sqlalchemy
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from hpsearch.store.claims import Snapshot
 
 T = TypeVar("T")
 
@@ -221,6 +223,8 @@ class Database:
 
     def __init__(self, url: URL, *, shared: bool = False) -> None:
         self.url = url
+        self.engine: Engine
+        self.snapshots: dict[int, Snapshot]  # the last one of each study, from which the next one is quick to take
         self.seconds = 0.0
         self._at_door = True
         self._met = False  # true once a connection was made: later errors do not mean a wrong address
@@ -231,7 +235,7 @@ class Database:
         self._spent = False  # True if the last operation was given up: the next one is tried once
         common = _common_engine(url, self._inode) if shared else None
         self._shares = common is not None
-        self.engine: Engine = common or _make_engine(url)
+        self.engine, self.snapshots = common or (_make_engine(url), {})
         sqlite = self.dialect == "sqlite"
         # A reader sees one state, however many statements it takes. (SQLite's sees one in any transaction.)
         self._reading = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
@@ -387,16 +391,18 @@ def _make_engine(url: URL, **options: Any) -> Engine:
     return engine
 
 
-_common: dict[tuple[URL, int | None], Engine] = {}  # by the URL and the file's number
+_Common: TypeAlias = "tuple[Engine, dict[int, Snapshot]]"
+_common: dict[tuple[URL, int | None], _Common] = {}  # by the URL and the file's number
 _sharing = 0  # number of blocks of `sharing_engines` that run
 _common_lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def sharing_engines() -> Iterator[None]:
-    """Let stores of this process share an engine while the block runs, as is good for a server.
+    """Let stores of this process share an engine while the block runs, and their snapshots, as is good for a server.
 
-    Compiling its statements, which an engine does once, is two thirds of what a small read takes.
+    Compiling its statements, which an engine does once, is two thirds of what a small read takes; and of a large one
+    counting all trials of a stage, where these that have changed since the last snapshot would do.
     """
     global _sharing
     with _common_lock:
@@ -407,17 +413,17 @@ def sharing_engines() -> Iterator[None]:
         with _common_lock:
             _sharing -= 1
             while not _sharing and _common:
-                _common.popitem()[1].dispose()
+                _common.popitem()[1][0].dispose()
 
 
-def _common_engine(url: URL, inode: int | None) -> Engine | None:
-    """Return the engine that is shared; None where none is."""
+def _common_engine(url: URL, inode: int | None) -> _Common | None:
+    """Return the engine and the snapshots that are shared; None where none are."""
     with _common_lock:
         if not _sharing:
             return None
         if (url, inode) not in _common:
             # A file that was deleted and made anew may have its number again: it is opened again soon.
-            _common[url, inode] = _make_engine(url, max_overflow=40, pool_recycle=30)
+            _common[url, inode] = _make_engine(url, max_overflow=40, pool_recycle=30), {}
         return _common[url, inode]
 
 

@@ -246,7 +246,9 @@ class Store:
     def _cache(self, stage: Stage) -> StageCache:
         cache = self._caches.get(stage.study_id)
         if cache is None or (cache.stage is not stage and cache.stage != stage):
-            cache = self._caches[stage.study_id] = StageCache(stage, self._samplers.get(stage.study_id, self._sampler))
+            cache = self._caches[stage.study_id] = StageCache(
+                stage, self._samplers.get(stage.study_id, self._sampler), self.database.snapshots
+            )
         return cache
 
     def _read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -382,7 +384,7 @@ class Store:
 
     def look(self, looker: Looker) -> Changes:
         """Return what has changed in a stage since the last look."""
-        return self._read(looker.look)
+        return self._read(looker.look, self._cache(looker.stage))
 
     def sampled(self, stage: Stage) -> int:
         """Return how many trials were sampled so far, whatever became of them."""

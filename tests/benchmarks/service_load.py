@@ -1,4 +1,4 @@
-"""The service under load: event streams and requests while a stage runs, and an hour's events.
+"""The service under load: requests and event streams while a stage runs, an hour's events, large databases.
 
 ``python tests/benchmarks/service_load.py [--only PART ...]`` prints Markdown tables. Server, clients and the stage
 share this machine: the stage has one process, so that on two cores the other is left to the server and the clients.
@@ -17,13 +17,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
+from big_stage import fill, make_stage, new_stage
 from measuring import markdown
 
 from hpsearch.records import DEFAULT_STORAGE, Action
@@ -37,10 +38,12 @@ from hpsearch.store import open_store
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import tiny
+from browser import started
 from served import Server, server
 
 STREAMS, RATE = 200, 50  # event streams, and requests a second
 CONNECTIONS = 10  # by which the requests come
+PARTS = ("load", "pages", "replay")
 API = "/hp/api/v1"
 STORAGE = DEFAULT_STORAGE  # in the server's folder
 POINT = {"search": "tiny", "stage": "tiny/stage-01", "scores": [0.9125]}
@@ -238,16 +241,51 @@ def replayed(hours: float = 1.0, a_look: int = 50) -> str:
     return markdown(("events", "streams", "sent", "took", "memory after a tenth", "memory at the end"), rows)
 
 
+def opened(folder: Path, trials: int, searches: int) -> str:
+    """A browser that knows nothing of the pages opens those of a large stage, and of many searches."""
+    (folder / "studies").mkdir(exist_ok=True)
+    file = folder / STORAGE
+    file.unlink(missing_ok=True)
+    make_stage(file, trials, 20)
+    with closing(open_store(str(file), write=True)) as store:
+        for number in range(1, searches):
+            name = f"search-{number:04d}"
+            fill(store, store.create_stage(replace(new_stage(), search=name)), 10, 5, curves=False)
+    large = "/hp/searches/big"
+    wanted = {
+        f"the list of {searches:,} searches": ("/hp/", f"document.querySelectorAll('tbody tr').length >= {searches}"),
+        f"{trials:,} trials: how far it is": (large, "document.querySelector('#part-state').children.length"),
+        f"{trials:,} trials: its first figure": (large, "document.querySelector('#part-scatter .main-svg')"),
+        f"{trials:,} trials: the answer": (large, "document.querySelector('#part-answer').children.length"),
+    }
+    rows = []
+    with server(folder) as at, started() as browser, browser.page() as page:
+        page.open(at.enter)
+        for name, (path, condition) in wanted.items():
+            times = []
+            for _ in range(5):
+                page.open(f"{at.url}/healthz")
+                page.send("Network.clearBrowserCache")
+                page.send("Page.navigate", url=at.url + path)
+                page.until(f"location.pathname === {path!r} && {condition}")
+                times.append(page.evaluate("performance.now()"))
+            rows.append((name, f"{times[0]:,.0f} ms", f"{statistics.median(times):,.0f} ms"))
+    return markdown(("Chromium, nothing cached", "first time", "median of 5"), rows)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=("load", "replay"), default=["load", "replay"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--trials", type=int, default=300, help="of a stage")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--large", type=int, nargs=2, default=(100_000, 1000), metavar=("TRIALS", "SEARCHES"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if "load" in options.only:
             print(under_load(Path(folder), options.trials, options.rounds), flush=True)
+        if "pages" in options.only:
+            print(opened(Path(folder), *options.large), flush=True)
     if "replay" in options.only:
         print(replayed(), flush=True)
 
