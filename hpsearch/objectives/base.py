@@ -253,7 +253,8 @@ class Kind(Protocol):
         It has the properties ``settings`` (the values of all parameters that are not sampled), ``metric``,
         ``direction`` and ``epochs`` (of a whole learning curve; None: trials have none, and cannot be pruned), and
         ``check(space)``, which raises a BadStudyFile where sections and ranges do not go together, and
-        ``check_sent(space)``, which raises one for what a client that may not run code of its own may not send. Its
+        ``check_sent(space)``, which raises one for what a client that may not run code of its own may not send;
+        ``sent`` has the keys of sections that it may, where these are not all. Its
         ``[objective]`` has the key ``kind``, or one of the kind's name, and keeps it, by which a stage is known as
         this kind's; the network alone leaves it out. Validation has the context ``folder``, that of the study file.
         """
