@@ -5,13 +5,19 @@ from __future__ import annotations
 import doctest
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import made_stages
 import pytest
 import tiny
 
 import hpsearch
 from hpsearch import Action, BadArgument, NotEnoughTrials, Search, UnknownSearch
+from hpsearch.api import summaries
+from hpsearch.records import Completed
+from hpsearch.store import Owner, open_store
 
 
 def test_every_public_name_is_there_and_loaded_when_it_is_used() -> None:
@@ -55,3 +61,22 @@ def test_errors_are_worded_as_python(tmp_path: Path) -> None:
         Search(storage=tmp_path / "none.db").trials(top=2, state="fail")
     for error in (NotEnoughTrials, UnknownSearch):
         assert issubclass(error, hpsearch.HpsearchError)
+
+
+def test_a_database_is_summed_up_search_by_search(tmp_path: Path) -> None:
+    file = tmp_path / "all.db"
+    with closing(open_store(str(file), create=True, write=True)) as store:
+        made_stages.make(store, [0.5, 0.9, 0.7], trials=3)
+        made_stages.make(store, [0.8, 0.6], trials=2, number=2)
+        longer = replace(store.stages()[0], search="later", direction="minimize")
+        made_stages.finish(
+            store, store.create_stage(longer), 2, lambda trial: Completed(trial.number, 1.0 + trial.number)
+        )
+        waiting = store.create_stage(replace(longer, search="new"))
+        store.claim(waiting, until=3, most=3, owner=Owner.current())
+    new, later, made = summaries(file)  # the one that runs first, then those whose trials finished last
+    assert (new.name, new.counts.running, new.best, new.finished) == ("new", 3, None, None)
+    assert (later.name, later.counts.complete, later.best) == ("later", 2, 1.0)  # the lower the better
+    assert (made.name, made.counts.finished, made.best, len(made.stages)) == ("made", 5, 0.9, 2)
+    assert made.finished is not None
+    assert made.metric == "validation_accuracy"

@@ -7,7 +7,7 @@ import math
 import pytest
 from made_trials import texts
 
-from hpsearch.reports.figures import curve_grid, training_curves
+from hpsearch.reports.figures import curve_grid, curves_together, describe, training_curves
 
 CURVES = {
     "train_loss": [2.0, 1.0, 0.5],
@@ -71,3 +71,18 @@ def test_nothing_to_plot_is_said_in_words(curves: dict[str, list[float]]) -> Non
     for figure in (training_curves(curves), curve_grid(rows, quantity="loss")):
         assert not figure.data
         assert texts(figure) == ["there is no learning curve to plot"]
+
+
+def test_many_curves_share_axes_and_each_group_is_a_trace_with_gaps_between_its_trials() -> None:
+    groups = {"finished last": {3: [0.2, 0.4], 5: [0.1]}, "running": {}, "the best": {7: [0.5, math.inf, 0.9]}}
+    figure = curves_together(groups, metric="score_of_it", bounds=(0.0, 1.0))
+    finished, best = figure.data
+    assert (finished.name, best.name) == ("finished last", "the best")  # no trace of nothing
+    assert list(finished.x) == [1, 2, None, 1, None]
+    assert list(finished.y) == [0.2, 0.4, None, 0.1, None]
+    assert list(finished.text) == ["trial 3"] * 3 + ["trial 5"] * 2
+    assert list(best.y)[:3] == pytest.approx([0.5, math.nan, 0.9], nan_ok=True)
+    assert best.line.width > finished.line.width
+    assert figure.layout.yaxis.title.text == "score of it"
+    assert describe(figure) == "Score of it by epoch of trials: 2 finished last, 1 the best."
+    assert texts(curves_together({"running": {1: []}}, metric="score")) == ["there is no learning curve to plot"]

@@ -128,7 +128,7 @@ def curves_together(
         bounds: The least and the most that one can be.
     """
     known = {
-        name: {number: np.asarray(curve, dtype=np.float64) for number, curve in curves.items() if len(curve)}
+        name: {number: _finite(curve) for number, curve in curves.items() if len(curve)}
         for name, curves in groups.items()
     }
     rows = [curve for curves in known.values() for curve in curves.values()]
@@ -162,8 +162,12 @@ def _by_part(curves: Mapping[str, Any], quantity: str) -> dict[str, NDArray[np.f
     keys = {part: f"{part}_{quantity}" for part in _PARTS if f"{part}_{quantity}" in curves}
     if not keys:
         raise BadInput(f"a trial has no curve of its {words(quantity)}")
-    rows = {part: np.asarray(curves[key], dtype=np.float64) for part, key in keys.items()}
-    return {part: np.where(np.isfinite(row), row, np.nan) for part, row in rows.items()}
+    return {part: _finite(curves[key]) for part, key in keys.items()}
+
+
+def _finite(curve: ArrayLike) -> NDArray[np.float64]:
+    row = np.asarray(curve, dtype=np.float64)
+    return np.where(np.isfinite(row), row, np.nan)
 
 
 def _trace(values: NDArray[np.float64], part: str, *, name: str = "", width: float = 2.2) -> go.Scatter:

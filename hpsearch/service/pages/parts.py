@@ -148,7 +148,7 @@ def ranges(look: Look) -> Iterator[Section]:
     figure = page_figure(
         "nested",
         "Stage by stage",
-        "Bars are ranges; thin lines lead from the ends of a range to those of the ranges narrowed from it.",
+        "Thin lines lead from the ends of a range to those of the ranges narrowed from it.",
         figures.lineage(stages),
         narrow=phone_layout(figures.lineage(stages, columns=1)),
     )

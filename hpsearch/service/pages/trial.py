@@ -35,13 +35,15 @@ def facts_table(trial: TrialDetails, owned: Owned | None) -> Table:
     if owned is not None and owned.begun > 1:
         facts["begun"] = counted(owned.begun, "time")
     known = {name: value for name, value in facts.items() if value is not None}
-    return Table("What became of it.", {"what": list(known), "value": list(known.values())})
+    return Table("What is kept of it.", {"what": list(known), "value": list(known.values())})
 
 
 def values_table(trial: TrialDetails) -> Table:
     """Return a trial's values, those that it used."""
     values = {name: of for name, of in used_values(trial.stage, trial.params).items() if of is not None}
-    return Table("Its values.", {"parameter": list(values), "value": [shown(of) for of in values.values()]})
+    return Table(
+        "The values that it used.", {"parameter": list(values), "value": [shown(of) for of in values.values()]}
+    )
 
 
 def curves_figure(trial: TrialDetails) -> PageFigure | None:
@@ -53,4 +55,4 @@ def curves_figure(trial: TrialDetails) -> PageFigure | None:
     if not any(len(row) for row in rows.values()):
         return None
     figure = figures.training_curves(rows, bounds=quantities)
-    return page_figure("curve", "Learning curves", "Its values after each epoch.", figure)
+    return page_figure("curve", "By epoch", "Its values after each epoch.", figure)
