@@ -36,7 +36,7 @@ _BODY_S = 30  # seconds in which it must have come
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _OPEN = ("/healthz", "/readyz", "/hp/login", "/hp/enter")  # to everybody, with the files of the page
 _STATIC = "/hp/static/"
-_LOGIN = ("POST", "/hp/api/v1/session")
+_SESSION = "/hp/api/v1/session"  # begun by everybody; seen and ended by who has one
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z._-]+))(?::[0-9]{1,5})?")  # of a Host header, in small letters
 _HEADERS = {  # of every answer that does not set them itself
@@ -182,10 +182,11 @@ def path_of(request: Request) -> str:
 
 
 def _open(request: Request) -> bool:
+    """Return whether a request may be anybody's; of a method that its path does not have the routes say so."""
     path = path_of(request)
-    if (request.method, path) == _LOGIN:
-        return True
-    return request.method in ("GET", "HEAD") and (path in _OPEN or path.startswith(_STATIC))
+    if path == _SESSION:
+        return request.method not in ("GET", "HEAD", "DELETE")
+    return path in _OPEN or path.startswith(_STATIC)
 
 
 def _names(settings: Settings) -> frozenset[str]:

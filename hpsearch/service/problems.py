@@ -105,7 +105,8 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 405:  # Starlette names the methods of one route; a path may have several
         path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
         routes = [of for of in iter_route_contexts(request.app.routes) if compile_path(of.path or "")[0].match(path)]
-        headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods or ()}))
+        if routes:  # else it is the dashboard's
+            headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods or ()}))
     return _answer(request, error.status_code, error.detail, headers)
 
 

@@ -182,7 +182,7 @@ def test_of_more_connections_than_there_may_be_the_last_is_closed(
         (f"{HEAD}X: a\0b\r\n\r\n", b"400"),
         (f"{HEAD}X : y\r\n\r\n", b"400"),
         ("GET http://evil.example/hp/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", b"401"),
-        ("TRACE /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", b"401"),
+        ("TRACE /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", b"405"),
         ("CONNECT evil.example:80 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", b"401"),
         # A request in the body of another (smuggling): no proxy in front reads it otherwise, and it is nobody's.
         (
