@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from hpsearch.errors import HpsearchError
+from hpsearch.records import Action
 from hpsearch.service.database import open_service
 from hpsearch.service.jobs import INTERRUPTED, Queue
 from hpsearch.service.settings import Settings
 from hpsearch.store import open_store
 from hpsearch.store.leases import Owner
 from hpsearch.text import printable_line
+from hpsearch.wording import words
 
 _LOOK_S = 0.5  # seconds between two looks for jobs
 _AGAIN_S = 30.0  # seconds after which a process that was asked to end is asked again; then it ends at once
@@ -81,10 +83,10 @@ class _Worker:
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         # In the environment, as a URL may hold a password, and every user may read a command line.
         environment["HPSEARCH_STORAGE"] = self._settings.storage
-        words = ["serve", "--run-job", owner.run, "--studies", str(self._settings.studies)]
+        line = words(Action("serve", {"run_job": owner.run, "studies": str(self._settings.studies)}))
         try:
             self._processes[owner.run] = subprocess.Popen(
-                [sys.executable, "-m", "hpsearch", *words],
+                [sys.executable, "-m", "hpsearch", *line],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -82,10 +82,10 @@ _PASSING_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "40001", "
 _BETWEEN = "the database system is "  # ... starting up, shutting down; libpq reports these without SQLSTATE
 _READ_ONLY = "the database {} is read-only here; make it writable or give another storage"
 _DISK_FULL = "the disk of {} is full; free some space and start again: nothing recorded is lost"
-# Device and inode of files that were seen to be databases. Such a file is opened here once in a process, as to close it
+# Files that were seen to be databases: path, device, inode. Such a file is opened here once in a process, as to close it
 # takes away the locks that SQLite has on it for this process's connections (https://sqlite.org/howtocorrupt.html, 2.2):
 # then another process that ends removes the log that they read and write.
-_databases: set[tuple[int, int]] = set()
+_databases: set[tuple[str, int, int]] = set()
 _MESSAGES = {  # by SQLite's primary code, or SQLSTATE
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     "25006": _READ_ONLY,
@@ -198,12 +198,13 @@ def check_there(file: Path, *, create: bool = False, search: str | None = None) 
         if file.exists() and not file.is_file():  # a pipe would never end, and a device must not be replaced
             raise BadStorage(f"{file} is not a regular file; give the path of a database file")
         state = file.stat()
-        if state.st_size and (state.st_dev, state.st_ino) in _databases:
+        known = str(file.resolve()), state.st_dev, state.st_ino
+        if state.st_size and known in _databases:
             return MAGIC
         with file.open("rb") as stream:
             start = stream.read(len(MAGIC))
         if start == MAGIC:
-            _databases.add((state.st_dev, state.st_ino))
+            _databases.add(known)
     except FileNotFoundError:
         start = b""
     except OSError as error:

@@ -1,9 +1,10 @@
 """Services, jobs and machines that are killed at a random moment, and what that costs, as a Markdown table.
 
 ``python tests/benchmarks/service_faults.py --count 20`` hands in a stage of 100 small networks as a job, kills
-something, starts what is missing again, and compares all trials with an undisturbed run's, to the bit. The kind
-``machine`` needs root and PostgreSQL: a second machine, with a network, processes and a name of its own, has the job
-when its cable is pulled and it is killed; the first one goes on once the leases have run out, after two minutes.
+something, starts what is missing again, and compares all trials with an undisturbed run's, to the bit. ``database``
+needs PostgreSQL, which is killed and started again. ``machine`` needs root too: a second machine, with a network,
+processes and a name of its own, has the job when its cable is pulled and it is killed; the first one goes on once the
+leases have run out, after two minutes.
 """
 
 from __future__ import annotations
@@ -154,17 +155,25 @@ KINDS: dict[str, tuple[str, Callable[[Place, subprocess.Popen[bytes]], None]]] =
     "power": ("service, job and workers, kill -9", kill_everything),
 }
 
+ON_POSTGRES = {"database": "PostgreSQL", "machine": "a second machine: cable, then kill -9"}
+
 
 def suffer(kind: str, seed: int, rows: search.Rows, seconds: float, server: Server | None) -> Result:
-    """Let a fault of a kind happen at a moment that the seed decides."""
+    """Let a fault of a kind happen at a moment that the seed decides, on the server or on SQLite."""
     with closing(Place(None if server is None else server.empty())) as place:
         service = place.serve("--port", "0")
         job = place.submit()
         place.wait(lambda: bool(place.runner()))
         time.sleep(random.Random(seed).uniform(0, seconds))
-        KINDS[kind][1](place, service)
         before, began = finished(place), time.monotonic()
-        if kind != "job":
+        if kind == "database":
+            assert server is not None
+            server.kill()
+            time.sleep(random.Random(seed).uniform(0, 5))
+            server.start()
+        else:
+            KINDS[kind][1](place, service)
+        if kind in ("service", "ended", "power"):
             service.wait()
             place.serve("--port", "0")
         return judged(place, place.done(job), before, rows, time.monotonic() - began)
@@ -258,7 +267,8 @@ def main() -> int:
     """Make faults happen; returns how many were not survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=20, help="faults of each kind; one of the last")
-    parser.add_argument("--kinds", nargs="+", choices=[*KINDS, "machine"], default=[*KINDS, "machine"])
+    kinds = [*KINDS, *ON_POSTGRES]
+    parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--seed", type=int, default=0, help="of the first fault of each kind")
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL, all kinds")
     options = parser.parse_args()
@@ -266,7 +276,7 @@ def main() -> int:
     table, bad = [], 0
     with ExitStack() as stack:
         server = None
-        if options.postgres or "machine" in options.kinds:
+        if options.postgres or not ON_POSTGRES.keys().isdisjoint(options.kinds):
             server = stack.enter_context(served(sys.exit))
         for kind in options.kinds:
             results = []
@@ -275,13 +285,15 @@ def main() -> int:
                     assert server is not None
                     result = lose_machine(seed, rows, seconds, server)
                 else:
-                    result = suffer(kind, seed, rows, seconds, server if options.postgres else None)
+                    result = suffer(
+                        kind, seed, rows, seconds, server if options.postgres or kind in ON_POSTGRES else None
+                    )
                 results.append(result)
                 if result.losses or result.repeated or result.differing or result.running_left:
                     bad += 1
                     print(f"--kinds {kind} --seed {seed}: {result}", file=sys.stderr)
                 print(f"{kind} {seed}: {result.seconds:.1f} s", file=sys.stderr, flush=True)
-            words = KINDS[kind][0] if kind in KINDS else "a second machine: cable, then kill -9"
+            words = KINDS[kind][0] if kind in KINDS else ON_POSTGRES[kind]
             sums = [
                 sum(getattr(r, name) for r in results) for name in ("losses", "repeated", "differing", "running_left")
             ]
