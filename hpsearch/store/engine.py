@@ -83,7 +83,7 @@ _BETWEEN = "the database system is "  # ... starting up, shutting down; libpq re
 _READ_ONLY = "the database {} is read-only here; make it writable or give another storage"
 _DISK_FULL = "the disk of {} is full; free some space and start again: nothing recorded is lost"
 # Files that were seen to be databases: path, device, inode. Such a file is opened here once in a process, as closing it
-# takes away the locks that SQLite has on it for connections of this process (https://sqlite.org/howtocorrupt.html, 2.2):
+# takes away the locks that SQLite has on it for its connections (https://sqlite.org/howtocorrupt.html, 2.2):
 # then another process that ends removes the log that they read and write.
 _databases: set[tuple[str, int, int]] = set()
 _MESSAGES = {  # by SQLite's primary code, or SQLSTATE
