@@ -1,4 +1,4 @@
-"""What the report says of each search: made once for all who look at it.
+"""Findings about each search, as its report has them: made once for all who look at it.
 
 It takes tens of seconds of a search with 100,000 trials, in which a thread would hold up every other answer: that of
 large searches is made in a process of its own. Of a search that changes all the time there is a new one only after a

@@ -50,7 +50,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a stage is, in words."""
+    """The progress of a search, in words."""
 
     view: View
     percent: int
