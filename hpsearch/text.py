@@ -92,7 +92,7 @@ def counted(number: int, what: str) -> str:
         return f"1 {what}"
     if what.endswith("y"):
         return f"{number:,} {what[:-1]}ies"
-    return f"{number:,} {what}{'es' if what.endswith('s') else 's'}"
+    return f"{number:,} {what}{'es' if what.endswith(('s', 'search')) else 's'}"
 
 
 def is_missing(value: object) -> bool:

@@ -109,12 +109,12 @@ class Page:
         try:
             until(holds, what=what)
         except AssertionError as error:
-            error.add_note(f"{self.evaluate('location.href')}\n{self.text()}\n{self.console}")
+            error.add_note(f"{self.evaluate('location.href')}\n{self.text()[:1000]}\n{self.console}")
             raise
 
     def text(self) -> str:
         """The text that is shown."""
-        return str(self.evaluate("document.body.innerText"))
+        return str(self.evaluate("document.body?.innerText ?? ''"))
 
     def shows(self, text: str) -> None:
         """Wait until a text is shown."""
@@ -133,22 +133,22 @@ class Page:
             "result"
         ].get("value")
 
-    def _only(self, role: str, name: str, function: str) -> Any:
+    def _only(self, role: str, name: str, function: str, *, first: bool = False) -> Any:
         """Wait for the one element of a role and a name until a function of it is true; what the function gives."""
         given = None
 
         def there() -> bool:
             nonlocal given
             elements = self.elements(role, name)
-            given = self._call(elements[0], function) if len(elements) == 1 else None
+            given = self._call(elements[0], function) if len(elements) == 1 or (first and elements) else None
             return bool(given)
 
         self._until(there, what=f"the one {role} {name!r}")
         return given
 
-    def click(self, role: str, name: str) -> None:
-        """Click the one element of this role and name, once it can be clicked."""
-        x, y = self._only(role, name, _PLACE)
+    def click(self, role: str, name: str, *, first: bool = False) -> None:
+        """Click the one element, or the first, of this role and name, once it can be clicked."""
+        x, y = self._only(role, name, _PLACE, first=first)
         for kind, buttons in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 0)):
             press = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, buttons=buttons, **press)
