@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 import json
 import os
 import re
@@ -12,10 +10,8 @@ from pathlib import Path
 import pytest
 import served
 from browser import PHONE, WIDE, Browser, Page
-from made_stages import make
 
 from hpsearch.api import Search
-from hpsearch.store import open_store
 
 PICTURES = os.environ.get("HPSEARCH_PICTURES")  # a folder for them, to look at
 pytestmark = pytest.mark.slow
@@ -107,7 +103,12 @@ def test_a_search_from_its_study_file_to_its_second_stage(browser: Browser, tmp_
         page.click("link", "Jobs")
         page.shows("stopped")
         check(page, "jobs")
-        for name in ("searches", "searches/tiny", "searches/tiny/trials/1/4", "compare?a=tiny/stage-01&b=tiny/stage-02"):
+        for name in (
+            "searches",
+            "searches/tiny",
+            "searches/tiny/trials/1/4",
+            "compare?a=tiny/stage-01&b=tiny/stage-02",
+        ):
             page.open(f"{server.url}/hp/{'' if name == 'searches' else name}")
             page.look(size=(1280, 9000), dark=False)  # parts of the page are fetched when they are seen
             page.until(FETCHED)
