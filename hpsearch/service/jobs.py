@@ -275,10 +275,10 @@ class Queue:
             if (row := _claimed(connection, claim)) is None:
                 return
             _set(connection, row.id, exit_code=exit_code)
-            if exit_code != INTERRUPTED:
-                _end(connection, row.id, "failed" if exit_code else "done", reason if exit_code else None)
-            elif row.stopping:
+            if row.stopping and exit_code in (0, INTERRUPTED):  # 0: its runner saw the search's own request first
                 _end(connection, row.id, "stopped", "stopped as requested")
+            elif exit_code != INTERRUPTED:
+                _end(connection, row.id, "failed" if exit_code else "done", reason if exit_code else None)
             else:
                 values = {"state": "queued", "attempts": row.attempts - 1, "exit_code": None}
                 _set(connection, row.id, **values, claim=None, owner=None)

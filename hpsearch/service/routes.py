@@ -193,8 +193,9 @@ def narrow(request: Request, search: OfSearch, options: Narrowing, by: Runner) -
 @ROUTER.post("/searches/{search}/stop")
 def stop(request: Request, search: OfSearch, by: Runner) -> Answer:
     """Stop a search: its jobs, and all runs of it wherever they were started."""
-    asked = _search(request, search).stop()
-    jobs = [job.id for job in _queue(request).cancel_open(search)]
+    of_search = _search(request, search)
+    jobs = [job.id for job in _queue(request).cancel_open(search)]  # first: what ends then was stopped, not done
+    asked = of_search.stop()
     return Answer({"asked": representations.stopped(asked), "jobs": jobs})
 
 

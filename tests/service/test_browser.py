@@ -32,8 +32,8 @@ weight_decay = { low = 1e-8, high = 1e-4, log = true }
 [trials]
 count = 50
 """
-FETCHED = """[...document.querySelectorAll("[data-part]")].every((part) => part.closest("dialog, details:not([open])") ||
-  (part.childElementCount && part.ariaBusy !== "true"))"""
+FETCHED = """[...document.querySelectorAll("[data-part]")].every((part) =>
+  part.closest("dialog, details:not([open])") || (part.childElementCount && part.ariaBusy !== "true"))"""
 
 
 def drawn(part: str) -> str:
@@ -47,7 +47,7 @@ def says(part: str, text: str) -> str:
 
 
 def check(page: Page, name: str) -> None:
-    """Look at the page that is open as axe-core does, on a desk and, in the dark, on a phone; save pictures if asked."""
+    """Audit the page that is open, on a desk and, in the dark, on a phone; save pictures if there is a folder."""
     for size, dark in ((PHONE, True), (WIDE, False)):
         page.look(size=size, dark=dark)
         if PICTURES is not None:
@@ -101,7 +101,7 @@ def test_a_search_from_its_study_file_to_its_second_stage(browser: Browser, tmp_
         page.until(says("part-state", "nothing runs"))
         assert page.evaluate("window.loaded") == "once"
         page.click("link", "Jobs")
-        page.shows("stopped")
+        page.until("document.querySelector('main tbody td:nth-child(4)')?.innerText === 'stopped'")
         check(page, "jobs")
         for name in (
             "searches",

@@ -32,7 +32,8 @@ from served import server
 
 from hpsearch.__main__ import main
 from hpsearch.cli.app import app
-from hpsearch.service.auth import Credentials, Role
+from hpsearch.service.credentials import Credentials
+from hpsearch.service.roles import Role
 from hpsearch.service.database import open_service
 from hpsearch.store import open_store
 

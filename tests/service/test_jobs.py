@@ -256,7 +256,7 @@ def test_the_child_takes_the_claim_over(queue: Queue, submit: Submit) -> None:
     ("code", "asked", "state", "reason"),
     [
         (0, False, "done", None),
-        (0, True, "done", None),
+        (0, True, "stopped", "stopped as requested"),
         (2, False, "failed", "why"),
         (1, True, "failed", "why"),
         (130, True, "stopped", "stopped as requested"),
