@@ -33,8 +33,8 @@ from served import server
 from hpsearch.__main__ import main
 from hpsearch.cli.app import app
 from hpsearch.service.credentials import Credentials
-from hpsearch.service.roles import Role
 from hpsearch.service.database import open_service
+from hpsearch.service.roles import Role
 from hpsearch.store import open_store
 
 ROOT = Path(__file__).parents[2]
