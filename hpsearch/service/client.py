@@ -37,7 +37,7 @@ class Event(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What a command did on the server."""
+    """The result of a command that a server carried out."""
 
     exit_code: int
     stdout: str

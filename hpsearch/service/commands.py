@@ -124,7 +124,7 @@ Command: TypeAlias = Annotated[
 
 
 class Output(Strict):
-    """What a command did."""
+    """The result of a command."""
 
     exit_code: int
     stdout: str
