@@ -324,9 +324,9 @@ def _events(stream: HTTPResponse) -> Iterator[Event]:
     for raw in stream:
         line = raw.decode().rstrip("\r\n")
         name, _, value = line.partition(":")
-        if line and name:  # without a name it is a comment, which keeps the connection open
+        if line:  # a comment, which keeps the connection open, has no name
             fields[name] = f"{fields['data']}\n{value[1:]}" if name == "data" and "data" in fields else value[1:]
-        elif not line:
+        else:
             if "data" in fields:
                 yield Event(fields.get("id", ""), fields.get("event", "message"), json.loads(fields["data"]))
             fields = {}

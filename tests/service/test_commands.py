@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import served
+from bounded import LIMIT_S
 from starlette.testclient import TestClient
 
 from hpsearch.errors import ServerFailure
+from hpsearch.records import Action
 from hpsearch.service import commands
 from hpsearch.service.roles import Role
 
@@ -114,6 +116,7 @@ def test_a_command_knows_the_database_and_no_server(
     assert environment["HPSEARCH_STORAGE"] == "studies/s.db"
     assert environment.keys() & {"HPSEARCH_SERVER", "HPSEARCH_TOKEN"} == set()
     assert environment["PATH"] == os.environ["PATH"]
+    assert environment["PYTHONUTF8"] == "1"  # whatever the server's locale
 
 
 @pytest.mark.parametrize(
@@ -140,8 +143,16 @@ def test_a_relative_database_is_the_server_s(
 
 def test_a_command_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(commands, "LIMIT_S", 0.01)
+    endless = commands.child(["serve", "--worker"], tmp_path, os.environ)
     with pytest.raises(ServerFailure, match=r"took more than 0\.01 s, and was ended"):
-        asyncio.run(commands.child(["docs"], tmp_path, os.environ))
+        asyncio.run(asyncio.wait_for(endless, LIMIT_S))
+
+
+def test_stop_stops_the_jobs_of_the_search_too(http: TestClient, ran: list[Ran]) -> None:
+    queue = http.app.state.hub.queue  # type: ignore[attr-defined] # which Starlette's applications have
+    jobs = [queue.submit([Action("start", {"search": search})], by="ada")[0] for search in ("m", "n")]
+    ask(http, "stop", Role.RUN, search="m")
+    assert [queue.job(job.id).state for job in jobs] == ["stopped", "queued"]
 
 
 def test_what_it_prints_comes_back_whatever_it_is(tmp_path: Path) -> None:
