@@ -7,6 +7,7 @@ import multiprocessing
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import made_stages
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 from hpsearch.records import Action
 from hpsearch.service.auth import Role
 from hpsearch.service.pages import findings
+from hpsearch.service.pages.steps import label
 from hpsearch.store import open_store
 
 SCORES = [0.5, 0.9, 0.7]
@@ -119,6 +121,15 @@ def test_a_part_says_what_there_is(client: TestClient, part: str, words: list[st
         assert word in text
 
 
+def test_a_stage_that_was_just_made_is_said_to_be_ready(tmp_path: Path) -> None:
+    with closing(open_store(str(tmp_path / "a.db"), create=True, write=True)) as store:
+        stage = made_stages.make(store, SCORES, trials=3)
+        with served.client(tmp_path / "a.db") as client:
+            assert "is ready" not in client.get("/hp/searches/made/parts/state").text
+            store.create_stage(replace(stage, number=2, parent=1))
+            assert "made/stage-02 is ready and has no trial yet" in client.get("/hp/searches/made/parts/state").text
+
+
 def test_no_part_names_the_storage(client: TestClient) -> None:
     for part in PARTS:
         assert "--storage" not in client.get(f"/hp/searches/made/parts/{part}").text
@@ -186,7 +197,7 @@ def test_jobs_have_pages_and_who_may_only_read_gets_no_buttons(tmp_path: Path) -
         queue = client.app.state.hub.queue  # type: ignore[attr-defined]
         job, _ = queue.submit([Action("start", {"search": "made", "trials": 5, "stage": 1})], by="ada")
         for path in ("parts/jobs", "parts/jobs?search=made&state=queued", f"jobs/{job.id}"):
-            assert "Run trials (5 trials, stage 1)" in client.get(f"/hp/{path}").text
+            assert label(job.actions[0]) in client.get(f"/hp/{path}").text
         assert f'data-cancel="{job.id}"' in client.get("/hp/parts/jobs").text
         assert "There is no job that is failed" in client.get("/hp/parts/jobs?state=failed").text
         state = client.get(f"/hp/jobs/{job.id}/parts/state").text
