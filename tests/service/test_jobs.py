@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import together
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from hpsearch.errors import BadInput
 from hpsearch.records import Action, Job, Line
@@ -112,6 +112,12 @@ def test_a_key_that_comes_many_times_at_once_is_one_job(queue: Queue) -> None:
     for thread in threads:
         thread.join()
     assert sorted((job.id, new) for job, new in answers) == [(1, False), (1, False), (1, True)]
+
+
+def test_who_reads_keeps_nobody_from_handing_a_job_in(database: Database, queue: Queue) -> None:
+    with database.read() as connection:
+        connection.execute(select(JOBS)).all()
+        assert queue.submit([START], by="ann")[1]
 
 
 @pytest.mark.parametrize(
@@ -309,9 +315,9 @@ def test_a_job_that_waits_is_stopped_at_once(queue: Queue, submit: Submit) -> No
 
 
 def test_a_job_that_was_to_stop_when_its_process_died_is_stopped(queue: Queue, submit: Submit) -> None:
-    job, _ = submit("a"), submit("b")
-    claimed(queue, **DEAD)
+    _, job = submit("a"), submit("b")
     claimed(queue)
+    claimed(queue, **DEAD)
     queue.cancel(job.id)
     assert nothing_to_claim(queue, at_once=1)  # and nothing need be, for it to end
     assert queue.job(job.id).state == "stopped"
