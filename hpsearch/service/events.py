@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 class Watch:
-    """What was seen of a search, or with None of all: then of trials only their counts, and no lines of logs."""
+    """A memory of what was seen of a search, or with None of all: then of trials only counts, and no lines of logs."""
 
     def __init__(self, search: str | None) -> None:
         self.search = search

@@ -43,7 +43,7 @@ class Changes:
 
 @dataclass(eq=False)
 class Looker:
-    """Whoever looks at a stage again and again; at the first look everything is new."""
+    """A memory of what was seen of a stage; at the first look everything is new."""
 
     stage: Stage
     _before: Snapshot | None = None

@@ -429,7 +429,7 @@ def _common_engine(url: URL, inode: int | None) -> _Common | None:
 
 
 class Writes:
-    """Whether somebody has written to a database, at the cost of no read: SQLite counts it. Close it."""
+    """A reader of SQLite's own count of the writes to a database, at the cost of no other read; close it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

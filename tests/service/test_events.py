@@ -147,9 +147,10 @@ def test_trials_epochs_and_stages(world: World) -> None:
     world.run(work)
 
 
-def test_a_stage_that_is_made_and_one_that_is_deleted(world: World) -> None:
+@pytest.mark.parametrize("search", ["made", None])
+def test_a_stage_that_is_made_and_one_that_is_deleted(world: World, search: str | None) -> None:
     async def work() -> None:
-        client = await world.client()
+        client = await world.client(search)
         second = world.store.create_stage(replace(world.stage, number=2))
         (made,) = await client.until("stage")
         assert (made.data["stage"], made.data["finished"]) == (second.name, 0)
