@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 
@@ -17,6 +16,7 @@ from hpsearch.service.database import open_service
 from hpsearch.service.events import Feed
 from hpsearch.service.guard import Guard, audit_log
 from hpsearch.service.health import Answers, Timed
+from hpsearch.service.hub import Hub
 from hpsearch.service.jobs import Queue
 from hpsearch.service.pages import assets, compare, new, steps
 from hpsearch.service.pages import jobs as job_pages
@@ -24,24 +24,9 @@ from hpsearch.service.pages import routes as pages
 from hpsearch.service.pages.findings import Findings
 from hpsearch.service.root import Root
 from hpsearch.service.settings import Settings
-from hpsearch.store.engine import Database, sharing_engines
+from hpsearch.store.engine import sharing_engines
 
 API = "/hp/api/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """What the routes share; it is ``request.app.state.hub``."""
-
-    settings: Settings
-    database: Database  # the service's own
-    queue: Queue
-    feed: Feed
-    answers: Answers
-    credentials: Credentials
-    code: str | None  # of the link that begins a session once, where only this machine can reach the server
-    findings: Findings
-    commands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(commands.AT_ONCE))
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -53,9 +38,16 @@ def create_app(settings: Settings) -> FastAPI:
     database = open_service(settings.storage)
     code = secrets.token_urlsafe(32) if settings.loopback else None
     queue = Queue(database)
-    feed = Feed(settings.storage, database, queue)
     hub = Hub(
-        settings, database, queue, feed, Answers(), Credentials(database, code=code), code, Findings(settings.storage)
+        settings,
+        database,
+        queue,
+        Feed(settings.storage, database, queue),
+        Answers(),
+        Credentials(database, code=code),
+        code,
+        Findings(settings.storage),
+        asyncio.Semaphore(commands.AT_ONCE),
     )
     audit = audit_log(settings)
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from hpsearch.service.credentials import (
     SESSION_S,
     WINDOW_S,
-    Credentials,
     TooManyFailures,
     UnknownSecret,
 )
 from hpsearch.service.credentials import Identity as Identity
+from hpsearch.service.hub import hub_of
 from hpsearch.service.roles import Role as Role
 
 ASKS = {"WWW-Authenticate": "Bearer"}  # the header that goes with 401
@@ -98,7 +98,7 @@ def _set_cookie(request: Request, response: Response, secret: str) -> None:
 @ROUTER.post("/api/v1/session", status_code=204)
 def log_in(login: Login, request: Request, response: Response) -> None:
     """Begin a session with a token: the answer sets its cookie."""
-    credentials: Credentials = request.app.state.hub.credentials
+    credentials = hub_of(request).credentials
     with answering():
         request.state.identity = credentials.by_token(login.token, client_of(request))
     _set_cookie(request, response, credentials.begin(login.token))
@@ -113,14 +113,14 @@ def session(by: Annotated[Identity, needs(Role.READ)]) -> dict[str, str]:
 @ROUTER.delete("/api/v1/session", status_code=204, dependencies=[needs(Role.READ)])
 def log_out(request: Request, response: Response) -> None:
     """End the session of the request's cookie."""
-    request.app.state.hub.credentials.end(request.cookies.get(cookie_of(request), ""))
+    hub_of(request).credentials.end(request.cookies.get(cookie_of(request), ""))
     response.delete_cookie(cookie_of(request), path=_cookie_path(request))
 
 
 @ROUTER.get("/enter", include_in_schema=False)
 def enter(request: Request, code: str = "") -> Response:
     """Begin a session by the link that ``hpsearch serve`` printed, and go to the page."""
-    credentials: Credentials = request.app.state.hub.credentials
+    credentials = hub_of(request).credentials
     home = f"{request.scope.get('root_path', '')}/hp/"
     try:
         request.state.identity = credentials.by_code(code, client_of(request))

@@ -17,12 +17,14 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
+from hpsearch.api import searches
 from hpsearch.errors import ServerFailure
 from hpsearch.reports import PlotKind
 from hpsearch.service.actions import Arguments, Asked, Count, Narrow, Number, Retry, StageName, Strict, Text
 from hpsearch.service.auth import Needed, needs
 from hpsearch.service.client import SERVER, TOKEN
 from hpsearch.service.credentials import Identity
+from hpsearch.service.hub import Hub, hub_of
 from hpsearch.service.roles import Role
 from hpsearch.store.engine import parse_url, sqlite_file
 from hpsearch.wording import words
@@ -137,19 +139,26 @@ class Output(Strict):
 async def run(command: Command, request: Request, by: Annotated[Identity, needs(Role.READ)]) -> Output:
     """Carry out a command as the command line does. Those that write need the role ``run``, ``delete`` ``admin``."""
     Needed(ROLES.get(command.kind, Role.READ))(by, None)
-    hub = request.app.state.hub
+    hub = hub_of(request)
     with TemporaryDirectory(prefix="hpsearch-") as name:
         folder, action = Path(name), command.action
         if action.arguments.get("out", "-") != "-":  # what is printed names the folder, for which clients put theirs
             action = replace(action, arguments={**action.arguments, "out": str(folder / action.arguments["out"])})
+        if command.kind == "stop":
+            await run_in_threadpool(_stop_jobs, hub, action.arguments.get("search"))
         async with hub.commands:
             code, stdout, stderr = await child(words(action), folder, environment_of(folder, hub.settings.storage))
-        if command.kind == "stop" and code == 0:
-            await run_in_threadpool(hub.queue.cancel_open, action.arguments.get("search"))
         made = [path for path in folder.iterdir() if not path.is_symlink()]
         made.sort(key=lambda path: path.stat().st_mtime_ns)  # what is written first is checked first
         files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in made}
         return Output(exit_code=code, stdout=stdout, stderr=stderr, folder=name, files=files)
+
+
+def _stop_jobs(hub: Hub, search: str | None) -> None:
+    """Stop the jobs of a search, of the only one where none is named, before its runs: a job then ends as stopped."""
+    known = searches(hub.settings.storage)
+    if search is not None or len(known) == 1:
+        hub.queue.cancel_open(search or known[0])
 
 
 async def child(line: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:

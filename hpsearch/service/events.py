@@ -25,6 +25,7 @@ from hpsearch.errors import HpsearchError
 from hpsearch.search.stage import stages_of
 from hpsearch.serialization import to_plain
 from hpsearch.service.auth import Role, needs
+from hpsearch.service.hub import hub_of
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.changes import Looker
 from hpsearch.store.engine import Writes
@@ -318,7 +319,7 @@ async def events(
     `reset` asks to read anew what was read before the stream; it is the first event of one that does not go on from
     an earlier one.
     """
-    channel = await request.app.state.hub.feed.channel(search)
+    channel = await hub_of(request).feed.channel(search)
     try:
         after = None if last_event_id is None else int(last_event_id)
     except ValueError:

@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from hpsearch import __version__
 from hpsearch.errors import HpsearchError
 from hpsearch.service.auth import Role, needs
+from hpsearch.service.hub import Hub, hub_of
 from hpsearch.service.jobs import JOBS
 from hpsearch.store import schema
 from hpsearch.store.engine import Database, as_permitted, parse_url
@@ -27,7 +28,6 @@ from hpsearch.store.leases import database_now
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from hpsearch.service.app import Hub
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # bounds of the histogram
 _TRIALS = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
@@ -77,7 +77,7 @@ async def healthz() -> dict[str, str]:
 @ROUTER.get("/readyz", responses={503: {"description": "A database does not answer."}})
 def readyz(request: Request) -> JSONResponse:
     """Answer 200 where both databases answer, else 503."""
-    hub: Hub = request.app.state.hub
+    hub = hub_of(request)
     try:
         with _studies(hub) as studies, studies.read() as connection:
             connection.execute(select(schema.studies.c.study_id).limit(1))
@@ -91,7 +91,7 @@ def readyz(request: Request) -> JSONResponse:
 @ROUTER.get("/metrics", response_class=PlainTextResponse, dependencies=[needs(Role.READ)])
 def metrics(request: Request) -> PlainTextResponse:
     """Return measurements in the text format of Prometheus."""
-    hub: Hub = request.app.state.hub
+    hub = hub_of(request)
     with _studies(hub) as studies:
         lines = [*_of_trials(studies), *_of_jobs(hub.database), *_of_server(hub)]
     return PlainTextResponse("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4")

@@ -168,8 +168,8 @@ class Queue:
 
         return self._database.writing(work)
 
-    def cancel_open(self, search: str | None) -> list[Job]:
-        """Stop the jobs of a search, or of all, that have not ended."""
+    def cancel_open(self, search: str) -> list[Job]:
+        """Stop the jobs of a search that have not ended."""
         waiting, running = (self.jobs(search=search, state=state, limit=10**9) for state in ("queued", "running"))
         return [self.cancel(job.id) for job in (*waiting, *running)]
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Resp
 from pydantic import Field
 
 from hpsearch import representations
-from hpsearch.api import Search, summaries
+from hpsearch.api import summaries
 from hpsearch.errors import BadArgument
 from hpsearch.records import Job, JobState, Line
 from hpsearch.reports import PlotKind
@@ -18,9 +18,8 @@ from hpsearch.serialization import to_plain
 from hpsearch.service import studies
 from hpsearch.service.actions import JobAction, Narrowing, SearchName, Strict, handed_in
 from hpsearch.service.auth import Identity, Role, needs
-from hpsearch.service.jobs import Queue
+from hpsearch.service.hub import hub_of, search_of, storage_of
 from hpsearch.service.problems import here, word
-from hpsearch.service.settings import Settings
 
 ROUTER = APIRouter(dependencies=[needs(Role.READ)])
 
@@ -33,7 +32,9 @@ Stage: TypeAlias = Annotated[int | None, Query(ge=1, le=10**9, description="Numb
 Entrant: TypeAlias = Annotated[
     str, Query(pattern=ENTRANT, description="A search, a stage or a trial: mnist/stage-02/7.")
 ]
+TrialNumber: TypeAlias = Annotated[int, Path(ge=0, le=10**9)]
 JobId: TypeAlias = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Before: TypeAlias = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Id of the last job seen.")]
 TrialState: TypeAlias = Literal["complete", "pruned", "fail", "running", "waiting"]
 
 
@@ -61,7 +62,7 @@ def get_searches(request: Request) -> Answer:
                 "best": of.best,
                 "last_finished": of.finished,
             }
-            for of in summaries(_settings(request).storage)
+            for of in summaries(storage_of(request))
         ]
     )
 
@@ -69,7 +70,7 @@ def get_searches(request: Request) -> Answer:
 @ROUTER.get("/searches/{search}")
 def get_search(request: Request, search: OfSearch) -> Answer:
     """Return the state of every stage, as ``status --format json``."""
-    return Answer(representations.by_row(representations.status(_search(request, search).status())))
+    return Answer(representations.by_row(representations.status(search_of(request, search).status())))
 
 
 @ROUTER.get(
@@ -96,7 +97,7 @@ def get_trials(
 
     The header X-Total-Count says how many there are.
     """
-    part, total = _search(request, search).page(stage=stage, state=state, sort=sort, offset=offset, limit=limit)
+    part, total = search_of(request, search).page(stage=stage, state=state, sort=sort, offset=offset, limit=limit)
     headers = {"X-Total-Count": str(total), "Vary": "Accept"}
     as_csv = _CSV in accept
     columns = representations.trials(part, csv=as_csv)
@@ -108,12 +109,10 @@ def get_trials(
 
 
 @ROUTER.get("/searches/{search}/stages/{stage}/trials/{number}")
-def get_trial(
-    request: Request, search: OfSearch, stage: OfStage, number: Annotated[int, Path(ge=0, le=10**9)]
-) -> Answer:
+def get_trial(request: Request, search: OfSearch, stage: OfStage, number: TrialNumber) -> Answer:
     """Return one trial: its values, its learning curve, and all else that is kept of it."""
     try:
-        return Answer(representations.trial(_search(request, search).trial(number, stage=stage)))
+        return Answer(representations.trial(search_of(request, search).trial(number, stage=stage)))
     except BadArgument as error:
         raise HTTPException(404, error.worded(word)) from error
 
@@ -121,13 +120,13 @@ def get_trial(
 @ROUTER.get("/searches/{search}/best")
 def get_best(request: Request, search: OfSearch, stage: Stage = None) -> Answer:
     """Return the best trial, and how sure it is the best, as ``best --format json``."""
-    return Answer(representations.best(*_search(request, search).best_of(stage=stage)))
+    return Answer(representations.best(*search_of(request, search).best_of(stage=stage)))
 
 
 @ROUTER.get("/searches/{search}/recommendation")
 def get_recommendation(request: Request, search: OfSearch, stage: Stage = None) -> Answer:
     """Return the values to use, and what training them again gives, as ``recommend --format json``."""
-    return Answer(representations.recommendation(_search(request, search).recommend(stage=stage), word))
+    return Answer(representations.recommendation(search_of(request, search).recommend(stage=stage), word))
 
 
 @ROUTER.get("/searches/{search}/checklist")
@@ -136,7 +135,7 @@ def get_checklist(request: Request, search: OfSearch, top: Annotated[int, Query(
 
     ``actions`` has the actions of questions and of the next step as data, as a job takes them.
     """
-    seen = _search(request, search).checklist(top=top)
+    seen = search_of(request, search).checklist(top=top)
     actions = [*(of.action for of in seen.questions if of.action is not None), *seen.next.actions]
     return Answer({**to_plain(seen, word=word), "actions": to_plain([here(action) for action in actions])})
 
@@ -154,7 +153,7 @@ def get_figure(
 ) -> Response:
     """Return a figure as Plotly's JSON."""
     options: dict[str, Any] = {"top": top, "quantity": quantity, "dark": dark}
-    plot = _search(request, search).plot(kind, stage=stage, parameters=parameter, **options)
+    plot = search_of(request, search).plot(kind, stage=stage, parameters=parameter, **options)
     return Response(plot.figure.to_json(), media_type="application/json")
 
 
@@ -170,7 +169,7 @@ def get_report(
     stage: Stage = None,
 ) -> Response:
     """Return the report of a search, as a file."""
-    report = _search(request, search).report(stage=stage, form=format, word=word)
+    report = search_of(request, search).report(stage=stage, form=format, word=word)
     return Response(
         report.text.encode(errors="backslashreplace"),
         media_type="text/html" if format == "html" else "text/markdown",
@@ -181,21 +180,20 @@ def get_report(
 @ROUTER.get("/compare")
 def get_comparison(request: Request, a: Entrant, b: Entrant | None = None) -> Answer:
     """Compare two searches, stages or trials, or one with its baseline, as ``compare --format json``."""
-    return Answer(_search(request, a).compare(None if b is None else _search(request, b)))
+    return Answer(search_of(request, a).compare(None if b is None else search_of(request, b)))
 
 
 @ROUTER.post("/searches/{search}/narrow")
 def narrow(request: Request, search: OfSearch, options: Narrowing, by: Runner) -> Answer:
     """Make the next stage, or with ``dry_run`` only compute its ranges, as ``narrow --format json``."""
-    return Answer(representations.narrowed(_search(request, search).narrow(**options.model_dump()), word))
+    return Answer(representations.narrowed(search_of(request, search).narrow(**options.model_dump()), word))
 
 
 @ROUTER.post("/searches/{search}/stop")
 def stop(request: Request, search: OfSearch, by: Runner) -> Answer:
     """Stop a search: its jobs, and all runs of it wherever they were started."""
-    of_search = _search(request, search)
-    jobs = [job.id for job in _queue(request).cancel_open(search)]  # first: what ends then was stopped, not done
-    asked = of_search.stop()
+    jobs = [job.id for job in hub_of(request).queue.cancel_open(search)]  # first: what ends then was stopped, not done
+    asked = search_of(request, search).stop()
     return Answer({"asked": representations.stopped(asked), "jobs": jobs})
 
 
@@ -216,8 +214,8 @@ def submit_job(
 
     The actions are about one search; with an Idempotency-Key a request may be repeated without harm.
     """
-    actions = handed_in([of.action for of in job.actions], _settings(request))
-    made, _ = _queue(request).submit(actions, by=by.name, key=idempotency_key)
+    actions = handed_in([of.action for of in job.actions], hub_of(request).settings)
+    made, _ = hub_of(request).queue.submit(actions, by=by.name, key=idempotency_key)
     where = request.scope.get("root_path", "") + request.app.url_path_for("get_job", id=made.id)
     return Answer(to_plain(made), 202, headers={"Location": where})
 
@@ -234,16 +232,16 @@ def get_jobs(
     search: Annotated[SearchName | None, Query()] = None,
     state: Annotated[JobState | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Id of the last job seen.")] = None,
+    before: Before = None,
 ) -> Answer:
     """List jobs, the latest first."""
-    return Answer(to_plain(_queue(request).jobs(search=search, state=state, limit=limit, before=before)))
+    return Answer(to_plain(hub_of(request).queue.jobs(search=search, state=state, limit=limit, before=before)))
 
 
 @ROUTER.get("/jobs/{id}", response_model=Job)
 def get_job(request: Request, id: JobId) -> Answer:
     """Return a job."""
-    return Answer(to_plain(_queue(request).job(id)))
+    return Answer(to_plain(hub_of(request).queue.job(id)))
 
 
 @ROUTER.get("/jobs/{id}/log", response_model=Log)
@@ -254,19 +252,19 @@ def get_log(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Answer:
     """Return lines of what a job printed, each with its stream."""
-    return Answer({"lines": _queue(request).log(id, after=after, limit=limit)})
+    return Answer({"lines": hub_of(request).queue.log(id, after=after, limit=limit)})
 
 
 @ROUTER.post("/jobs/{id}/cancel", response_model=Job)
 def cancel_job(request: Request, id: JobId, by: Runner) -> Answer:
     """Stop a job: what has finished is recorded."""
-    return Answer(to_plain(_queue(request).cancel(id)))
+    return Answer(to_plain(hub_of(request).queue.cancel(id)))
 
 
 @ROUTER.get("/study-files", response_model=list[studies.Listed])
 def get_study_files(request: Request) -> Answer:
     """List the study files that can be started."""
-    return Answer(studies.list_studies(_settings(request).studies))
+    return Answer(studies.list_studies(hub_of(request).settings.studies))
 
 
 class NewStudy(Strict):
@@ -279,18 +277,4 @@ class NewStudy(Strict):
 @ROUTER.post("/study-files", status_code=201, response_model=studies.Listed)
 def write_study_file(request: Request, new: NewStudy, by: Runner) -> Answer:
     """Write a study file into the server's folder; the same one again changes nothing."""
-    return Answer(studies.write_sent(new.name, new.study, _settings(request).studies), 201)
-
-
-def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.hub.settings
-    return settings
-
-
-def _queue(request: Request) -> Queue:
-    queue: Queue = request.app.state.hub.queue
-    return queue
-
-
-def _search(request: Request, name: str) -> Search:
-    return Search(name, storage=_settings(request).storage)
+    return Answer(studies.write_sent(new.name, new.study, hub_of(request).settings.studies), 201)

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from hpsearch.errors import ServerFailure
 from hpsearch.records import Action
+from hpsearch.records import Action
 from hpsearch.service import commands
 from hpsearch.service.roles import Role
 
@@ -67,6 +68,18 @@ def test_what_writes_needs_a_role(
     answers = {of: ask(http, kind, of, **arguments).status_code for of in Role}
     assert answers == {of: 200 if of >= role else 403 for of in Role}
     assert len(ran) == list(answers.values()).count(200)
+
+
+@pytest.mark.parametrize(("known", "stopped"), [(["m"], ["m"]), (["m", "n"], []), ([], [])])
+def test_stop_without_a_name_stops_the_jobs_of_the_only_search(
+    http: TestClient, ran: list[Ran], monkeypatch: pytest.MonkeyPatch, known: list[str], stopped: list[str]
+) -> None:
+    monkeypatch.setattr(commands, "searches", lambda storage: known)
+    queue = served.hub(http).queue
+    for search in ("m", "n", "new"):
+        queue.submit([Action("start", {"search": search})], by="ann")
+    assert ask(http, "stop", Role.RUN).status_code == 200
+    assert [job.search for job in queue.jobs(state="stopped")] == stopped
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from hpsearch import __version__
 from hpsearch.records import Action
 from hpsearch.service.auth import Role
-from hpsearch.service.health import BUCKETS_S, Answers
+from hpsearch.service.health import BUCKETS_S
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{([a-z]+)="([^"\\\n]*)"\})? ([0-9.]+)')
 
@@ -71,7 +71,7 @@ def test_a_database_that_is_gone(client: TestClient, file: Path, name: str) -> N
 
 def test_trials_and_jobs_by_state(client: TestClient, file: Path) -> None:
     big_stage.make_stage(file, 100, 2, curves=False)
-    queue = client.app.state.hub.queue  # type: ignore[attr-defined]
+    queue = served.hub(client).queue
     before = measured(client)
     assert before["hpsearch_oldest_queued_job_seconds", ""] == 0
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_answers_are_counted(client: TestClient) -> None:
 
 
 def test_the_histogram_is_cumulative(client: TestClient) -> None:
-    answers: Answers = client.app.state.hub.answers  # type: ignore[attr-defined]
+    answers = served.hub(client).answers
     for seconds in (0.001, 0.005, 0.2, 99.0):
         answers.add(200, seconds)
     values = measured(client)

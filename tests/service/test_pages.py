@@ -146,6 +146,11 @@ def test_what_is_not_there_is_404(client: TestClient) -> None:
         assert answer.json()["detail"][1:] in html.unescape(page.text)
 
 
+@pytest.mark.parametrize("path", ["jobs/{}", "parts/jobs?before={}", "searches/made/trials/1/{}"])
+def test_a_number_that_no_database_knows_is_refused(client: TestClient, path: str) -> None:
+    assert client.get(f"/hp/{path.format(2**64)}").status_code == 422
+
+
 def test_a_trial_has_its_values_its_machine_and_the_way_to_its_neighbours(client: TestClient) -> None:
     page = client.get("/hp/searches/made/trials/1/1").text
     for word in ("Trial 1 of stage 1", "weight_decay", "complete", "machine", "hpsearch 0", "trials/1/0", "trials/1/2"):
@@ -194,7 +199,7 @@ def test_jobs_have_pages_and_who_may_only_read_gets_no_buttons(tmp_path: Path) -
     with closing(open_store(str(tmp_path / "a.db"), create=True, write=True)) as store:
         made_stages.make(store, SCORES, trials=3)
     with served.client(tmp_path / "a.db", role=Role.RUN) as client:
-        queue = client.app.state.hub.queue  # type: ignore[attr-defined]
+        queue = served.hub(client).queue
         job, _ = queue.submit([Action("start", {"search": "made", "trials": 5, "stage": 1})], by="ada")
         for path in ("parts/jobs", "parts/jobs?search=made&state=queued", f"jobs/{job.id}"):
             assert label(job.actions[0]) in client.get(f"/hp/{path}").text

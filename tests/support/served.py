@@ -16,8 +16,9 @@ from typing import Any
 from bounded import LIMIT_S
 from starlette.testclient import TestClient
 
-from hpsearch.service.app import Hub, create_app
+from hpsearch.service.app import create_app
 from hpsearch.service.auth import Role
+from hpsearch.service.hub import Hub
 from hpsearch.service.settings import Settings
 from hpsearch.store import open_store
 

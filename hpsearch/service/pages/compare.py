@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from hpsearch.api import Search, summaries
+from hpsearch.api import summaries
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.reports.page import Table
 from hpsearch.reports.tables import comparison_table
 from hpsearch.service.auth import Role, needs
+from hpsearch.service.hub import search_of, storage_of
 from hpsearch.service.pages.rendering import render
 from hpsearch.service.pages.steps import Mentions
 from hpsearch.service.problems import word
@@ -25,7 +26,7 @@ Name = Annotated[str, Query(max_length=200)]
 @ROUTER.get("/compare")
 def compare(request: Request, a: Name = "", b: Name = "") -> HTMLResponse:
     """Return the form that asks what to compare, and the place of the comparison."""
-    known = summaries(request.app.state.hub.settings.storage)
+    known = summaries(storage_of(request))
     names = [name for of in known for name in (of.name, *(stage.name for stage in of.stages))]
     return render(request, "compare", a=a, b=b, names=names)
 
@@ -33,12 +34,11 @@ def compare(request: Request, a: Name = "", b: Name = "") -> HTMLResponse:
 @ROUTER.get("/parts/compare")
 def comparison(request: Request, a: Name, b: Name = "") -> HTMLResponse:
     """Return a comparison; without ``b`` that with the baseline."""
-    storage = request.app.state.hub.settings.storage
     try:
         for argument, name in (("a", a), ("b", b)):
             if name and not re.fullmatch(ENTRANT, name):
                 raise BadArgument(argument, name, "not a search, a stage or a trial", "write mnist/stage-02/7")
-        result = Search(a, storage=storage).compare(Search(b, storage=storage) if b else None)
+        result = search_of(request, a).compare(search_of(request, b) if b else None)
     except BadInput as error:
         return render(request, "parts/compare", refused=error.worded(word))
     table = Table("The two sides", comparison_table(result))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from hpsearch.records import JobState
 from hpsearch.service.auth import Role, needs
-from hpsearch.service.jobs import Queue
+from hpsearch.service.hub import hub_of
 from hpsearch.service.pages.rendering import render
 from hpsearch.service.pages.steps import label
+from hpsearch.service.routes import Before, JobId
 from hpsearch.wording import word
 
 ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
@@ -21,9 +20,7 @@ _TAIL = 12  # lines of a log beside a table
 
 
 @ROUTER.get("/jobs")
-def jobs(
-    request: Request, state: JobState | None = None, before: Annotated[int | None, Query(ge=1)] = None
-) -> HTMLResponse:
+def jobs(request: Request, state: JobState | None = None, before: Before = None) -> HTMLResponse:
     """Return the page of all jobs, the latest first."""
     query = "&".join(f"{name}={value}" for name, value in (("state", state), ("before", before)) if value is not None)
     return render(request, "jobs", state=state, query=query)
@@ -31,13 +28,10 @@ def jobs(
 
 @ROUTER.get("/parts/jobs")
 def jobs_part(
-    request: Request,
-    search: str | None = None,
-    state: JobState | None = None,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    request: Request, search: str | None = None, state: JobState | None = None, before: Before = None
 ) -> HTMLResponse:
     """Return their table; that of a search with the end of the log of the job that runs."""
-    queue: Queue = request.app.state.hub.queue
+    queue = hub_of(request).queue
     some = queue.jobs(search=search, state=state, limit=_MOST, before=before)
     running = next((job for job in some if job.state == "running"), None) if search is not None else None
     tail = [] if running is None else queue.log(running.id, after=max(0, queue.last_line(running.id) - _TAIL))
@@ -47,20 +41,20 @@ def jobs_part(
 
 
 @ROUTER.get("/jobs/{id}")
-def job(request: Request, id: int) -> HTMLResponse:
+def job(request: Request, id: JobId) -> HTMLResponse:
     """Return the page of a job."""
-    return render(request, "job", job=request.app.state.hub.queue.job(id), label=label)
+    return render(request, "job", job=hub_of(request).queue.job(id), label=label)
 
 
 @ROUTER.get("/jobs/{id}/parts/state")
-def job_state(request: Request, id: int) -> HTMLResponse:
+def job_state(request: Request, id: JobId) -> HTMLResponse:
     """Return how far a job is."""
-    return render(request, "parts/job", job=request.app.state.hub.queue.job(id), label=label, word=word)
+    return render(request, "parts/job", job=hub_of(request).queue.job(id), label=label, word=word)
 
 
 @ROUTER.get("/jobs/{id}/parts/log")
-def job_log(request: Request, id: int) -> HTMLResponse:
+def job_log(request: Request, id: JobId) -> HTMLResponse:
     """Return the end of its log."""
-    queue: Queue = request.app.state.hub.queue
+    queue = hub_of(request).queue
     first = max(0, queue.last_line(id) - _LINES)
     return render(request, "parts/log", id=id, left_out=first, log=queue.log(id, after=first))

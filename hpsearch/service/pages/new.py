@@ -14,6 +14,7 @@ from hpsearch.api import searches
 from hpsearch.errors import BadInput
 from hpsearch.reports.page import Table
 from hpsearch.service.auth import Role, needs
+from hpsearch.service.hub import hub_of
 from hpsearch.service.pages.rendering import render
 from hpsearch.service.problems import word
 from hpsearch.service.studies import describe, list_studies, read_study
@@ -59,7 +60,7 @@ class RangeRow:
 @ROUTER.get("/new")
 def new(request: Request, file: Annotated[str | None, Query(alias="from")] = None) -> HTMLResponse:
     """Return the study files, or the form of one."""
-    settings = request.app.state.hub.settings
+    settings = hub_of(request).settings
     if file is None:
         return render(request, "new", files=list_studies(settings.studies), file=None)
     try:

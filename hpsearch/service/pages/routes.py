@@ -8,14 +8,15 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
-from hpsearch.api import Search, summaries
+from hpsearch.api import summaries
 from hpsearch.records import OUTPUT
 from hpsearch.search.stage import pick, stages_of
 from hpsearch.service.auth import Role, needs
+from hpsearch.service.hub import hub_of, search_of, storage_of
 from hpsearch.service.pages import parts, trial
-from hpsearch.service.pages.findings import Findings
 from hpsearch.service.pages.parts import FROM_REPORT, QUICK, Look
 from hpsearch.service.pages.rendering import render, stale_in
+from hpsearch.service.routes import OfStage, TrialNumber
 from hpsearch.store import open_store
 from hpsearch.text import printable
 
@@ -32,19 +33,19 @@ def login(request: Request) -> HTMLResponse:
 @ROUTER.get("/")
 def searches(request: Request) -> HTMLResponse:
     """Return the page of all searches."""
-    return render(request, "searches", searches=summaries(_storage(request)))
+    return render(request, "searches", searches=summaries(storage_of(request)))
 
 
 @ROUTER.get("/parts/searches")
 def searches_part(request: Request) -> HTMLResponse:
     """Return their table."""
-    return render(request, "parts/searches", searches=summaries(_storage(request)))
+    return render(request, "parts/searches", searches=summaries(storage_of(request)))
 
 
 @ROUTER.get("/searches/{search}")
 def search_page(request: Request, search: str) -> HTMLResponse:
     """Return the page of a search, whose parts are fetched afterwards."""
-    with closing(open_store(_storage(request), search=search)) as store:
+    with closing(open_store(storage_of(request), search=search)) as store:
         stages = stages_of(store, search)
     return render(request, "search", search=search, stages=stages, latest=stages[-1])
 
@@ -53,8 +54,7 @@ def search_page(request: Request, search: str) -> HTMLResponse:
 async def search_part(request: Request, search: str, part: str, stage: int | None = None) -> HTMLResponse:
     """Return a part of it."""
     if part in FROM_REPORT:
-        findings: Findings = request.app.state.hub.findings
-        made, stale = await findings.part(search, part)
+        made, stale = await hub_of(request).findings.part(search, part)
         name = "parts/answer" if part == "answer" else "parts/sections"
         return stale_in(stale, await run_in_threadpool(render, request, name, content=made))
     if part not in QUICK and part not in ("state", "best"):
@@ -63,7 +63,7 @@ async def search_part(request: Request, search: str, part: str, stage: int | Non
 
 
 def _quick(request: Request, search: str, part: str, number: int | None) -> HTMLResponse:
-    with closing(open_store(_storage(request), search=search)) as store:
+    with closing(open_store(storage_of(request), search=search)) as store:
         look = Look(store, stages_of(store, search))
         if part == "state":
             return render(request, "parts/state", search=search, of=parts.progress(look))
@@ -77,10 +77,10 @@ def _quick(request: Request, search: str, part: str, number: int | None) -> HTML
 
 
 @ROUTER.get("/searches/{search}/trials/{stage}/{number}")
-def trial_page(request: Request, search: str, stage: int, number: int) -> HTMLResponse:
+def trial_page(request: Request, search: str, stage: OfStage, number: TrialNumber) -> HTMLResponse:
     """Return the page of a trial."""
-    details = Search(search, storage=_storage(request)).trial(number, stage=stage)
-    with closing(open_store(_storage(request), search=search)) as store:
+    details = search_of(request, search).trial(number, stage=stage)
+    with closing(open_store(storage_of(request), search=search)) as store:
         owned = store.owned(details.stage, [number]).get(number)
         last = store.sampled(details.stage) - 1
     return render(
@@ -94,7 +94,3 @@ def trial_page(request: Request, search: str, stage: int, number: int) -> HTMLRe
         figure=trial.curves_figure(details),
         output=details.attributes.get(OUTPUT),
     )
-
-
-def _storage(request: Request) -> str:
-    return str(request.app.state.hub.settings.storage)

@@ -13,7 +13,6 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup, escape
 
-from hpsearch.api import Search
 from hpsearch.errors import BadInput, UnknownSearch
 from hpsearch.records import Action, Argument, Sentence
 from hpsearch.reports import WORDS, PlotKind
@@ -25,7 +24,7 @@ from hpsearch.reports.sections import MARKS, page_figure
 from hpsearch.representations import narrowed_columns
 from hpsearch.service.actions import KINDS, Count, SearchName
 from hpsearch.service.auth import Role, needs, who
-from hpsearch.service.pages.findings import Findings
+from hpsearch.service.hub import hub_of, search_of, storage_of
 from hpsearch.service.pages.parts import PANELS, sampled
 from hpsearch.service.pages.rendering import render, stale_in
 from hpsearch.service.problems import here, word
@@ -110,8 +109,7 @@ def label(action: Action) -> str:
 @ROUTER.get("/searches/{search}/parts/checklist")
 async def checklist(request: Request, search: SearchName) -> HTMLResponse:
     """Return the questions of the checklist with their answers, and the next step."""
-    findings: Findings = request.app.state.hub.findings
-    seen, stale = await findings.part(search, "checklist")
+    seen, stale = await hub_of(request).findings.part(search, "checklist")
     show = Mentions(request, search, names=_names(seen))
     part = await run_in_threadpool(render, request, "parts/checklist", seen=seen, marks=MARKS, show=show)
     return stale_in(stale, part)
@@ -136,7 +134,7 @@ def narrow(
     branch: bool = False,
 ) -> HTMLResponse:
     """Return what a narrowing would do: the next ranges, over the trials."""
-    of = Search(search, storage=_storage(request))
+    of = search_of(request, search)
     try:
         next_stage = of.narrow(
             top=top,
@@ -153,7 +151,7 @@ def narrow(
     except BadInput as error:
         return render(request, "parts/narrow", refused=error.worded(word))
     parent, after = next_stage.parent, next_stage.narrowing.space
-    with closing(open_store(_storage(request), search=search)) as store:
+    with closing(open_store(storage_of(request), search=search)) as store:
         trials = sampled(store, parent).folded
     space = dict(list(trials.varied.items())[:PANELS])
     bands = {name: of for name, of in {**folded_space(after), **after}.items() if name in space}
@@ -182,13 +180,7 @@ def plot(
     quantity: str | None = None,
 ) -> HTMLResponse:
     """Return a figure."""
-    made = Search(search, storage=_storage(request)).plot(
-        str(kind), stage=stage, parameters=parameters, top=top, quantity=quantity
-    )
+    made = search_of(request, search).plot(str(kind), stage=stage, parameters=parameters, top=top, quantity=quantity)
     figure = made.figure.update_layout(title=None)
     content = page_figure("plot", made.name, f"{WORDS[kind].capitalize()}.", figure, width=least_width(figure))
     return render(request, "parts/plot", figure=content)
-
-
-def _storage(request: Request) -> str:
-    return str(request.app.state.hub.settings.storage)
