@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 
 from hpsearch.errors import ServerFailure
 from hpsearch.records import Action
-from hpsearch.records import Action
 from hpsearch.service import commands
 from hpsearch.service.roles import Role
 
