@@ -17,6 +17,8 @@ from starlette.testclient import TestClient
 
 from hpsearch.__main__ import main
 from hpsearch.service.auth import Role
+from hpsearch.service.problems import problem
+from hpsearch.service.routes import Answer
 from hpsearch.store import open_store
 
 API = "/hp/api/v1"
@@ -80,6 +82,13 @@ def test_the_checklist_has_its_actions_as_data_too(client: TestClient, capsys: p
     assert actions
     assert all({"kind", "arguments"} == set(action) for action in actions)
     assert not any("storage" in action["arguments"] for action in actions)
+
+
+def test_no_answer_names_the_server_s_database(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HPSEARCH_STORAGE")
+    commands = client.get(f"{API}/searches/tiny/checklist").text
+    assert "hpsearch " in commands
+    assert "--storage" not in commands
 
 
 def test_searches_are_listed_with_their_trials_in_sum(client: TestClient) -> None:
@@ -271,3 +280,8 @@ def test_study_files_are_listed_and_sent(client: TestClient, tmp_path: Path) -> 
     own = {"objective": {"command": "rm -rf /"}, "space": study["space"]}
     refused = client.post(f"{API}/study-files", json={"name": "own", "study": own})
     assert (refused.status_code, "cannot be sent" in refused.json()["detail"]) == (422, True)
+
+
+def test_halves_of_characters_are_escaped() -> None:
+    assert problem(422, "\ud800").body.isascii()
+    assert Answer({"\ud800": "\udfff"}).body.isascii()
