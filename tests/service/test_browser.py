@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import served
 from browser import PHONE, WIDE, Browser, Page
+from made_stages import make
 
 from hpsearch.api import Search
+from hpsearch.store import open_store
 
 PICTURES = os.environ.get("HPSEARCH_PICTURES")  # a folder for them, to look at
 pytestmark = pytest.mark.slow
@@ -118,3 +121,19 @@ def test_a_search_from_its_study_file_to_its_second_stage(browser: Browser, tmp_
         page.shows("tiny/stage-02")
         assert page.console == []
         assert all(address.startswith((server.url, "data:", "blob:")) for address in page.requests)
+
+
+def test_a_page_says_that_the_server_is_gone_and_goes_on_when_it_is_back(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    with closing(open_store(str(tmp_path / "studies" / "hpsearch.db"), create=True, write=True)) as store:
+        make(store, [0.5, 0.9, 0.7], trials=3)
+        with browser.page() as page:
+            with served.server(tmp_path) as server:
+                page.open(server.enter)
+                page.shows("made")
+                page.until("document.getElementById('notice').hidden")
+            page.shows("Connection lost: trying again")
+            make(store, [0.6, 0.4], trials=2, number=2)
+            with served.server(tmp_path, "--port", server.url.rpartition(":")[2]):
+                page.until("document.getElementById('notice').hidden")
+                page.until("document.querySelector('main tbody td:nth-child(3)').innerText === '5'")
