@@ -22,6 +22,7 @@ from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.service import child
 from hpsearch.service.credentials import opened
+from hpsearch.service.dashboard import serve as serve_dashboard
 from hpsearch.service.roles import Role
 from hpsearch.service.settings import Settings
 from hpsearch.service.worker import work
@@ -123,9 +124,7 @@ def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     say("loading the Optuna dashboard ...", stderr=True)  # takes seconds
-    from hpsearch.service.dashboard import serve  # an optional package
-
-    serve(store.url, port=port, writable=writable, on_ready=ready)
+    serve_dashboard(store.url, port=port, writable=writable, on_ready=ready)
 
 
 @click.group(cls=Group)

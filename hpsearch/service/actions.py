@@ -23,7 +23,7 @@ from hpsearch.store import Store, open_store
 from hpsearch.study_file import STUDIES_FOLDER, find
 from hpsearch.wording import words
 
-_SEARCH = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a search
 _MOST = 10**9
 
 
@@ -35,14 +35,15 @@ def _no_file(name: str) -> str:
 
 _NO_FILE: dict[str, Any] = {"not": {"pattern": r"\.toml$"}}  # as `_no_file`, for OpenAPI
 SearchName: TypeAlias = Annotated[
-    str, Field(pattern=f"^{_SEARCH}$", examples=["mnist"], json_schema_extra=_NO_FILE), AfterValidator(_no_file)
+    str, Field(pattern=f"^{NAME}$", examples=["mnist"], json_schema_extra=_NO_FILE), AfterValidator(_no_file)
 ]
 # The name of a search, of a stage or of a confirmation.
 StageName: TypeAlias = Annotated[
     str,
-    Field(pattern=rf"^{_SEARCH}(/(stage|confirm)-[0-9]{{1,6}})?$", examples=["mnist"], json_schema_extra=_NO_FILE),
+    Field(pattern=rf"^{NAME}(/(stage|confirm)-[0-9]{{1,6}})?$", examples=["mnist"], json_schema_extra=_NO_FILE),
     AfterValidator(_no_file),
 ]
+TrialState: TypeAlias = Literal["complete", "pruned", "fail", "running", "waiting"]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]
 Number: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from hpsearch import __version__
 from hpsearch.service import auth, commands, events, health, problems, routes
+from hpsearch.service.client import API
 from hpsearch.service.credentials import Credentials
 from hpsearch.service.database import open_service
 from hpsearch.service.events import Feed
@@ -25,8 +26,6 @@ from hpsearch.service.pages.findings import Findings
 from hpsearch.service.root import Root
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import sharing_engines
-
-API = "/hp/api/v1"
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -1,4 +1,4 @@
-"""Who may use a route: the roles that routes ask for, and the beginning and end of a browser's session."""
+"""Access to routes: the roles that they ask for, and the beginning and end of a browser's session."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

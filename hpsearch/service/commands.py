@@ -20,7 +20,19 @@ from pydantic import Field
 from hpsearch.api import searches
 from hpsearch.errors import ServerFailure
 from hpsearch.reports import PlotKind
-from hpsearch.service.actions import Arguments, Asked, Count, Narrow, Number, Retry, StageName, Strict, Text
+from hpsearch.service.actions import (
+    NAME,
+    Arguments,
+    Asked,
+    Count,
+    Narrow,
+    Number,
+    Retry,
+    StageName,
+    Strict,
+    Text,
+    TrialState,
+)
 from hpsearch.service.auth import Needed, needs
 from hpsearch.service.client import SERVER, TOKEN
 from hpsearch.service.credentials import Identity
@@ -35,7 +47,7 @@ ROLES = {  # of commands that write
     **dict.fromkeys(("narrow", "stop", "retry", "baseline set"), Role.RUN),
     "delete": Role.ADMIN,
 }
-_TRIAL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/(stage|confirm)-[0-9]{1,6}(/[0-9]{1,9})?)?$"
+_TRIAL = rf"^{NAME}(/(stage|confirm)-[0-9]{{1,6}}(/[0-9]{{1,9}})?)?$"
 TrialName: TypeAlias = Annotated[str, Field(pattern=_TRIAL, examples=["mnist/stage-02/7"])]
 # The name of a file, without a folder, which the answer brings; - for standard output.
 FileName: TypeAlias = Annotated[str, Field(pattern=r"^(-|[A-Za-z0-9_][A-Za-z0-9_. -]{0,199})$", examples=["pair.html"])]
@@ -46,7 +58,7 @@ class Trials(Arguments):
     """Arguments of ``trials``."""
 
     top: Count | None = None
-    state: Literal["complete", "fail", "pruned", "running", "waiting"] | None = None
+    state: TrialState | None = None
     trial: Number | None = None
     curves: bool | None = None
 

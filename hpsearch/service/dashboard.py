@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.storages import get_storage
-from optuna_dashboard import wsgi
 
 from hpsearch.errors import BadArgument
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _HOST = "127.0.0.1"
-_READING = ("GET", "HEAD", "OPTIONS")
+READING = ("GET", "HEAD", "OPTIONS")
 
 
 def read_only(application: WSGIApplication) -> WSGIApplication:
@@ -30,11 +29,11 @@ def read_only(application: WSGIApplication) -> WSGIApplication:
     """
 
     def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in _READING:
+        if environ["REQUEST_METHOD"] in READING:
             return application(environ, start_response)
         body = json.dumps({"reason": "this dashboard is read-only"}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start_response("405 Method Not Allowed", [*headers, ("Allow", ", ".join(_READING))])
+        start_response("405 Method Not Allowed", [*headers, ("Allow", ", ".join(READING))])
         return [body]
 
     return guarded
@@ -75,6 +74,8 @@ def unframed(application: WSGIApplication) -> WSGIApplication:
 
 def load(url: str) -> WSGIApplication:
     """Return the dashboard as it comes, without a guard."""
+    from optuna_dashboard import wsgi  # an optional package, which takes 1.5 s to load
+
     # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
     dashboard: WSGIApplication = wsgi(get_storage(url))
 

@@ -43,11 +43,9 @@ def open_service(storage: str) -> Database:
         storage: The study database, which exists.
     """
     url = url_of(storage)
-    if (file := sqlite_file(url)) is not None:
-        file.touch()  # a `Database` refuses a file that was not there when it began
     with translated(url, door=True):
         if (file := sqlite_file(url)) is not None:
-            _make_file(file)
+            _make_file(file)  # a `Database` refuses a file that was not there when it began
         database = Database(url)
         try:
             if database.dialect == "postgresql":

@@ -21,23 +21,24 @@ from starlette.datastructures import MutableHeaders
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.records import Action
 from hpsearch.service.auth import ASKS, answering, client_of, cookie_of
+from hpsearch.service.client import API
 from hpsearch.service.credentials import Credentials, Failures, Identity
 from hpsearch.service.database import url_of
+from hpsearch.service.hub import path_of
 from hpsearch.service.problems import problem, word
+from hpsearch.service.settings import LOOPBACK, Settings
 from hpsearch.store.engine import sqlite_file
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from hpsearch.service.settings import Settings
 
 MOST_BYTES = 2**20  # of a request's body
 _BODY_S = 30  # seconds in which it must have come
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _OPEN = ("/healthz", "/readyz", "/hp/login", "/hp/enter")  # to everybody, with the files of the page
 _STATIC = "/hp/static/"
-_SESSION = "/hp/api/v1/session"  # begun by everybody; seen and ended by who has one
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SESSION = f"{API}/session"  # begun by everybody; seen and ended by who has one
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z._-]+))(?::[0-9]{1,5})?")  # of a Host header, in small letters
 _HEADERS = {  # of every answer that does not set them itself
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -175,12 +176,6 @@ def audit_log(settings: Settings) -> logging.Logger:
     return log
 
 
-def path_of(request: Request) -> str:
-    """Return a request's path without the prefix under which a proxy serves."""
-    path, prefix = str(request.scope["path"]), str(request.scope.get("root_path", ""))
-    return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path
-
-
 def _open(request: Request) -> bool:
     """Return whether a request may be anybody's; of a method that its path does not have the routes say so."""
     path = path_of(request)
@@ -191,7 +186,7 @@ def _open(request: Request) -> bool:
 
 def _names(settings: Settings) -> frozenset[str]:
     """Return the names of the server: loopback's, that of the address it listens at, the machine's, the public one."""
-    names = {*_LOOPBACK, settings.host.lower(), urlsplit(settings.url).hostname or ""}
+    names = {*LOOPBACK, settings.host.lower(), urlsplit(settings.url).hostname or ""}
     if not settings.loopback:
         names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
     return frozenset(names - {""})

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 
 from hpsearch import __version__
 from hpsearch.errors import HpsearchError
+from hpsearch.records import JobState
 from hpsearch.service.auth import Role, needs
 from hpsearch.service.hub import Hub, hub_of
 from hpsearch.service.jobs import JOBS
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # bounds of the histogram
-_TRIALS = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
-_JOBS = ("queued", "running", "done", "failed", "stopped")
 ROUTER = APIRouter(tags=["health"])
 
 
@@ -112,7 +111,10 @@ def _of_trials(studies: Database) -> Iterator[str]:
         rows = connection.execute(select(of.state, func.count()).group_by(of.state))
         counts: dict[str, int] = dict(map(tuple, rows))
     yield from _head("hpsearch_trials", "gauge", "Trials in the study database, by state.")
-    yield from (f'hpsearch_trials{{state="{state.lower()}"}} {counts.get(state, 0)}' for state in _TRIALS)
+    yield from (
+        f'hpsearch_trials{{state="{state.lower()}"}} {counts.get(state, 0)}'
+        for state in (*schema.FINISHED, "RUNNING", "WAITING")
+    )
 
 
 def _of_jobs(database: Database) -> Iterator[str]:
@@ -121,7 +123,9 @@ def _of_jobs(database: Database) -> Iterator[str]:
         rows = connection.execute(select(of.state, func.count(), func.min(of.created)).group_by(of.state))
         states, now = {state: (count, first) for state, count, first in rows}, database_now(connection)
     yield from _head("hpsearch_jobs", "gauge", "Jobs, by state.")
-    yield from (f'hpsearch_jobs{{state="{state}"}} {states[state][0] if state in states else 0}' for state in _JOBS)
+    yield from (
+        f'hpsearch_jobs{{state="{state}"}} {states[state][0] if state in states else 0}' for state in get_args(JobState)
+    )
     waited = (now - states["queued"][1]).total_seconds() if "queued" in states else 0.0
     yield from _head("hpsearch_oldest_queued_job_seconds", "gauge", "Age of the oldest job that waits.")
     yield f"hpsearch_oldest_queued_job_seconds {waited:.3f}"

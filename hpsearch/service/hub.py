@@ -49,3 +49,9 @@ def storage_of(request: Request) -> str:
 def search_of(request: Request, name: str) -> Search:
     """Return a search of the server's study database."""
     return Search(name, storage=storage_of(request))
+
+
+def path_of(request: Request) -> str:
+    """Return a request's path without the prefix under which a proxy serves."""
+    path, prefix = str(request.scope["path"]), str(request.scope.get("root_path", ""))
+    return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path

@@ -28,6 +28,7 @@ from hpsearch.errors import (
 )
 from hpsearch.records import Action, Argument
 from hpsearch.service.actions import bad_argument
+from hpsearch.service.hub import path_of
 from hpsearch.service.jobs import KeyConflict, UnknownJob
 from hpsearch.service.pages.rendering import render
 
@@ -103,8 +104,11 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 405:  # Starlette names the methods of one route; a path may have several
-        path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
-        routes = [of for of in iter_route_contexts(request.app.routes) if compile_path(of.path or "")[0].match(path)]
+        routes = [
+            of
+            for of in iter_route_contexts(request.app.routes)
+            if compile_path(of.path or "")[0].match(path_of(request))
+        ]
         if routes:  # else it is the dashboard's
             headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods or ()}))
     return _answer(request, error.status_code, error.detail, headers)

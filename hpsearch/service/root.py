@@ -1,4 +1,4 @@
-"""What stands at the root of the server, beside ``/hp``: the Optuna dashboard, whose paths are fixed."""
+"""The root of the server, beside ``/hp``: the Optuna dashboard, whose paths are fixed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from a2wsgi import WSGIMiddleware
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
+from hpsearch.service.dashboard import READING, load
+from hpsearch.service.hub import path_of
 from hpsearch.service.roles import Role
 from hpsearch.store.engine import parse_url
 
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
     from hpsearch.service.settings import Settings
 
-_READING = ("GET", "HEAD", "OPTIONS")
 _LINK = b"""<a href="/hp/" style="position: fixed; top: 16px; right: 16px; padding: 4px 12px; border-radius: 4px;
  background: #1f4e79; color: #fff; font: 15px sans-serif; text-decoration: none; z-index: 1300">hpsearch</a>"""
 
@@ -36,16 +38,15 @@ class Root:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the dashboard, which shares our origin: who writes by it has to be an administrator."""
-        prefix = str(scope.get("root_path", ""))
-        path = str(scope["path"]).removeprefix(prefix)
+        path = path_of(Request(scope))
         if path in ("", "/", "/hp"):
-            await RedirectResponse(f"{prefix}/hp/")(scope, receive, send)
+            await RedirectResponse(f"{scope.get('root_path', '')}/hp/")(scope, receive, send)
             return
         if path.startswith("/hp/"):
             raise HTTPException(404, "there is no such page")
-        if scope["method"] not in _READING:
+        if scope["method"] not in READING:
             if not self._settings.writable:
-                raise HTTPException(405, "the dashboard is read-only", {"Allow": ", ".join(_READING)})
+                raise HTTPException(405, "the dashboard is read-only", {"Allow": ", ".join(READING)})
             if scope["state"]["identity"].role < Role.ADMIN:
                 raise HTTPException(403, "this needs the role admin")
         async with self._loading:
@@ -54,8 +55,6 @@ class Root:
         await self._dashboard(scope, receive, send)
 
     def _load(self) -> ASGIApp:
-        from hpsearch.service.dashboard import load  # takes seconds, and not everybody opens it
-
         url = parse_url(self._settings.storage).render_as_string(hide_password=False)
         application: Any = linked(load(url))
         asgi: Any = WSGIMiddleware(application)  # its types are its own, not WSGI's and Starlette's

@@ -16,7 +16,7 @@ from hpsearch.records import Job, JobState, Line
 from hpsearch.reports import PlotKind
 from hpsearch.serialization import to_plain
 from hpsearch.service import studies
-from hpsearch.service.actions import JobAction, Narrowing, SearchName, Strict, handed_in
+from hpsearch.service.actions import NAME, JobAction, Narrowing, SearchName, Strict, TrialState, handed_in
 from hpsearch.service.auth import Identity, Role, needs
 from hpsearch.service.hub import hub_of, search_of, storage_of
 from hpsearch.service.problems import here, word
@@ -24,7 +24,7 @@ from hpsearch.service.problems import here, word
 ROUTER = APIRouter(dependencies=[needs(Role.READ)])
 
 _CSV = "text/csv"
-ENTRANT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/stage-[0-9]{1,6}(/[0-9]{1,9})?)?$"
+ENTRANT = rf"^{NAME}(/stage-[0-9]{{1,6}}(/[0-9]{{1,9}})?)?$"
 Runner: TypeAlias = Annotated[Identity, needs(Role.RUN)]
 OfSearch: TypeAlias = Annotated[SearchName, Path(description="Name of the search.")]
 OfStage: TypeAlias = Annotated[int, Path(ge=1, le=10**9, description="Number of the stage.")]
@@ -35,7 +35,6 @@ Entrant: TypeAlias = Annotated[
 TrialNumber: TypeAlias = Annotated[int, Path(ge=0, le=10**9)]
 JobId: TypeAlias = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Before: TypeAlias = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Id of the last job seen.")]
-TrialState: TypeAlias = Literal["complete", "pruned", "fail", "running", "waiting"]
 
 
 class Answer(Response):

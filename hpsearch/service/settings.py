@@ -10,10 +10,12 @@ from hpsearch.errors import BadArgument
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.study_file import STUDIES_FOLDER
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # names by which only this machine can reach a server
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a server serves, where, and to whom; the fields are the options of ``hpsearch serve``."""
+    """Settings of a server; the fields are the options of ``hpsearch serve``."""
 
     storage: str = str(DEFAULT_STORAGE)  # the study database: a SQLite file or an SQLAlchemy URL
     host: str = "127.0.0.1"
@@ -38,7 +40,7 @@ class Settings:
     @property
     def loopback(self) -> bool:
         """True if only this machine can reach it."""
-        return self.host in ("127.0.0.1", "::1", "localhost")
+        return self.host in LOOPBACK
 
     @property
     def prefix(self) -> str:

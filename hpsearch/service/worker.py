@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager, suppress
 
 from hpsearch.errors import HpsearchError
 from hpsearch.records import Action
+from hpsearch.service.client import SERVER, TOKEN
 from hpsearch.service.database import open_service
 from hpsearch.service.jobs import INTERRUPTED, Queue
 from hpsearch.service.settings import Settings
@@ -23,7 +24,6 @@ from hpsearch.wording import words
 
 _LOOK_S = 0.5  # seconds between two looks for jobs
 _AGAIN_S = 30.0  # seconds after which a process that was asked to end is asked again; then it ends at once
-_NOT_INHERITED = ("HPSEARCH_SERVER", "HPSEARCH_TOKEN")  # its commands run here
 
 
 @contextmanager
@@ -80,7 +80,7 @@ class _Worker:
         owner = Owner.current()
         if self._queue.claim(owner, at_once=self._settings.at_once) is None:
             return False
-        environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        environment = {name: value for name, value in os.environ.items() if name not in (SERVER, TOKEN)}
         # In the environment, as a URL may hold a password, and every user may read a command line.
         environment["HPSEARCH_STORAGE"] = self._settings.storage
         line = words(Action("serve", {"run_job": owner.run, "studies": str(self._settings.studies)}))

@@ -13,7 +13,7 @@ import pytest
 import together
 from sqlalchemy import select, update
 
-from hpsearch.errors import BadInput
+from hpsearch.errors import BadInput, BadStorage
 from hpsearch.records import Action, Job, Line
 from hpsearch.service.database import open_service
 from hpsearch.service.jobs import JOBS, KeyConflict, Queue, UnknownJob
@@ -82,6 +82,11 @@ def let_grow_old(database: Database, age: timedelta = timedelta(hours=1)) -> Non
     """Let all claims be renewed so long ago."""
     with database.write() as connection:
         connection.execute(update(JOBS).values(renewed=utc_now() - age))
+
+
+def test_a_folder_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadStorage, match=r"^cannot lock the folder of .*nowhere/a-service.db: No such file"):
+        open_service(str(tmp_path / "nowhere" / "a.db"))
 
 
 def test_a_new_job_waits_and_says_who_handed_it_in_and_when(queue: Queue) -> None:
