@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -213,6 +216,21 @@ def test_a_token_that_is_revoked_meanwhile_begins_no_session(credentials: Creden
         credentials.by_session(credentials.begin(token), "here")
 
 
+def test_a_session_ends_after_a_month_and_never_becomes_another_s(
+    credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = credentials.begin(credentials.create("eve", Role.READ))
+    assert credentials.by_session(session, "here").name == "eve"
+    with closing(sqlite3.connect(tmp_path / "a-service.db")) as connection, connection:
+        connection.execute("DELETE FROM tokens")  # by hand, where nothing ends its sessions
+    with pytest.raises(UnknownSecret):
+        credentials.by_session(session, "here")
+    session, now = credentials.begin(None), time.time()
+    monkeypatch.setattr("hpsearch.service.credentials.time.time", lambda: now + 31 * 86_400)
+    with pytest.raises(UnknownSecret):
+        credentials.by_session(session, "here")
+
+
 def test_after_too_many_wrong_tokens_of_a_client_none_of_its_new_ones_is_looked_at(credentials: Credentials) -> None:
     known, new = credentials.create("known", Role.READ), credentials.create("new", Role.READ)
     credentials.by_token(known, "here")
@@ -267,6 +285,28 @@ def test_who_is_changed_or_refused_is_in_the_audit_log_without_a_secret(tmp_path
     ]
     assert {line["client"] for line in lines} == {"testclient"}
     assert not any(secret in text for secret in (secret, code, "wrong"))
+
+
+def test_refusals_of_strangers_do_not_fill_the_disk(tmp_path: Path) -> None:
+    with served.client(tmp_path / "a.db", None) as stranger:
+        for _ in range(35):
+            assert stranger.post(f"{API}/jobs", json={}).status_code == 401
+    assert len((tmp_path / "a-service-audit.jsonl").read_text().splitlines()) == 30
+
+
+def test_a_server_that_others_reach_answers_to_its_names_and_addresses(tmp_path: Path) -> None:
+    with served.client(tmp_path / "a.db", host="0.0.0.0", url="https://hp.example.org") as client:
+        for host, status in {
+            "hp.example.org": 200,
+            socket.gethostname(): 200,
+            "192.0.2.7:8080": 200,
+            "[2001:db8::1]": 200,
+            "localhost": 200,
+            "evil.example": 403,
+        }.items():
+            assert client.get(f"{API}/session", headers={"Host": host}).status_code == status, host
+        origin = {"Host": "hp.example.org", "Origin": "https://hp.example.org"}
+        assert client.delete(f"{API}/session", headers=origin).status_code == 204
 
 
 def test_others_than_this_machine_come_in_only_where_somebody_has_a_token(tmp_path: Path) -> None:

@@ -291,5 +291,7 @@ def test_an_attack_is_refused_and_changes_nothing(
     assert "<script>" not in answer.text.replace("<script>\n", "")
     assert "set-cookie" not in answer.headers or "Max-Age=0" in answer.headers["set-cookie"]
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["cache-control"] == "no-store"
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert state(folder, victim) == before
