@@ -30,7 +30,14 @@ class Listening:
     """A server that listens, and its port."""
 
     def __init__(self, application: object) -> None:
-        config = uvicorn.Config(application, http=Connection, ws="none", log_config=None, lifespan="off")  # type: ignore[arg-type]
+        config = uvicorn.Config(
+            application,  # type: ignore[arg-type]
+            http=Connection,
+            ws="none",
+            log_config=None,
+            lifespan="off",
+            timeout_graceful_shutdown=1,  # a test that fails leaves connections open
+        )
         self.server = uvicorn.Server(config)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -65,7 +72,9 @@ def asked(connection: socket.socket) -> bytes:
     connection.sendall(f"{HEAD}\r\n".encode())
     answer = b""
     while not answer.endswith(b"}"):
-        answer += connection.recv(2**16)
+        part = connection.recv(2**16)
+        assert part, "the connection was closed"
+        answer += part
     return answer
 
 
