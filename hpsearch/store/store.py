@@ -177,7 +177,7 @@ class Store:
             # Another process has made the stage, perhaps just now: that one is kept.
             if not isinstance(error.__cause__, IntegrityError):
                 raise
-        return self._named(new.name)
+        return self._named(new)
 
     def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
         """Write stages that were run elsewhere, with their trials; none if results of an export do not fit together.
@@ -201,23 +201,23 @@ class Store:
             raise StageConflict(
                 f"{name} is in {self.where} already, and an import changes nothing that is there; give another name"
             ) from error
-        return [self._named(new.name) for new, _ in stages]
+        return [self._named(new) for new, _ in stages]
 
     def others(self, stage: Stage) -> list[int] | None:
         """Return the trials that no runner of hpsearch's held, or with values of somebody's; None: not known."""
         return self._read(rules.others, stage)
 
-    def _named(self, name: str) -> Stage:
-        for stage in self._read(queries.stages):
-            if stage.name == name:
+    def _named(self, new: NewStage) -> Stage:
+        for stage in self._read(queries.stages, new.search):
+            if stage.name == new.name:
                 return stage
         raise StageConflict(
-            f"the database has a study {name} that hpsearch did not make; rename the search or that study"
+            f"the database has a study {new.name} that hpsearch did not make; rename the search or that study"
         )
 
     def reread(self, stage: Stage) -> Stage:
         """Return a stage as it is now, with the parameters that its trials have declared since it was read."""
-        return self._named(stage.name)
+        return self._named(stage)
 
     def study_attribute(self, stage: Stage, key: str) -> Any | None:
         """Return a user attribute of a stage's study; None where it has none of that key."""

@@ -98,7 +98,7 @@ async def ask(address: tuple[str, int], token: str, load: Load, place: int, over
     writer.close()
 
 
-async def listen(address: tuple[str, int], token: str, load: Load) -> None:
+async def listen(address: tuple[str, int], token: str, load: Load, begun: asyncio.Semaphore) -> None:
     """Follow the events of the search, and note how late those are that say a trial has ended."""
     reader, writer = await asyncio.open_connection(*address)
     head = f"Host: {address[0]}:{address[1]}\r\nAuthorization: Bearer {token}\r\n\r\n"
@@ -110,8 +110,10 @@ async def listen(address: tuple[str, int], token: str, load: Load) -> None:
             if line.startswith(b"event: "):
                 name = line[7:-1].decode()
                 load.events[name] += 1
+                if name == "reset":
+                    begun.release()
             elif name == "trial" and line.startswith(b"data: "):
-                ended = json.loads(line[6:])["finished"]  # every client would parse it
+                ended = json.loads(line[6:])["finished"]
                 if ended is not None:
                     late = datetime.now(UTC).replace(tzinfo=None) - datetime.fromisoformat(ended)
                     load.delays.append(1e3 * late.total_seconds())
@@ -126,7 +128,10 @@ def clients(url: str, token: str, over: Any, results: Any) -> None:
     async def work() -> None:
         load, parts = Load(), urlsplit(url)
         address = str(parts.hostname), int(parts.port or 0)
-        streams = [asyncio.create_task(listen(address, token, load)) for _ in range(STREAMS)]
+        begun = asyncio.Semaphore(0)
+        streams = [asyncio.create_task(listen(address, token, load, begun)) for _ in range(STREAMS)]
+        for _ in streams:
+            await begun.acquire()
         async with asyncio.TaskGroup() as group:
             for place in range(CONNECTIONS):
                 group.create_task(ask(address, token, load, place, over))
