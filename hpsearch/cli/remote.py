@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from hpsearch.errors import BadArgument, BadInput, Interrupted
 from hpsearch.files import content, expanded, replacing
 from hpsearch.records import Action, Argument
-from hpsearch.service.client import Client, Ran
+from hpsearch.service.client import Client, CommandResult
 from hpsearch.study_file import find
 
 JOBS = ("start", "refine", "confirm", "evaluate")  # in the server's queue; the other commands are done at once
@@ -140,7 +140,7 @@ def _run(client: Client, kind: str, given: dict[str, Any]) -> int:
     return ran.exit_code
 
 
-def _write(kind: str, ran: Ran, folder: Path, *, force: bool) -> list[Path]:
+def _write(kind: str, ran: CommandResult, folder: Path, *, force: bool) -> list[Path]:
     """Write the files that a command made, where the same command would have written them here."""
     paths = [folder / Path(name).name for name in ran.files]
     for path in paths:

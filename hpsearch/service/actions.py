@@ -11,13 +11,12 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from hpsearch.errors import BadArgument, BadStudyFile, nearest
+from hpsearch.errors import BadArgument, BadStudyFile
 from hpsearch.records import DEFAULT_STUDY, Action, Stage
 from hpsearch.search.narrowing import stage_to_narrow
 from hpsearch.search.stage import latest_with_trials, pick, resolve_stage, stages_of
-from hpsearch.service.roles import Role
 from hpsearch.service.settings import Settings
 from hpsearch.store import Store, open_store
 from hpsearch.study_file import STUDIES_FOLDER, find
@@ -140,15 +139,15 @@ class Retry(Arguments):
     numbers: Annotated[list[Number], Field(max_length=1000)] | None = None
 
 
-Kind = TypeVar("Kind", bound=str)
-Given = TypeVar("Given", bound=Strict)
+KindT = TypeVar("KindT", bound=str)
+ArgumentsT = TypeVar("ArgumentsT", bound=Strict)
 
 
-class Asked(Strict, Generic[Kind, Given]):
+class ActionRequest(Strict, Generic[KindT, ArgumentsT]):
     """An action as clients send it."""
 
-    kind: Kind
-    arguments: Given
+    kind: KindT
+    arguments: ArgumentsT
 
     @property
     def action(self) -> Action:
@@ -158,48 +157,14 @@ class Asked(Strict, Generic[Kind, Given]):
 
 # What a job is made of.
 JobAction: TypeAlias = Annotated[
-    Asked[Literal["start"], Start]
-    | Asked[Literal["refine"], Refine]
-    | Asked[Literal["confirm"], Confirm]
-    | Asked[Literal["evaluate"], Evaluate]
-    | Asked[Literal["narrow"], Narrow]
-    | Asked[Literal["retry"], Retry],
+    ActionRequest[Literal["start"], Start]
+    | ActionRequest[Literal["refine"], Refine]
+    | ActionRequest[Literal["confirm"], Confirm]
+    | ActionRequest[Literal["evaluate"], Evaluate]
+    | ActionRequest[Literal["narrow"], Narrow]
+    | ActionRequest[Literal["retry"], Retry],
     Field(discriminator="kind"),
 ]
-
-# By kind: the arguments, and who may.
-KINDS: dict[str, tuple[type[Arguments], Role]] = {
-    "start": (Start, Role.RUN),
-    "refine": (Refine, Role.RUN),
-    "confirm": (Confirm, Role.RUN),
-    "evaluate": (Evaluate, Role.RUN),
-    "narrow": (Narrow, Role.RUN),
-    "retry": (Retry, Role.RUN),
-}
-
-
-def role_of(kind: str) -> Role:
-    """Return the role that an action needs."""
-    return _known(kind)[1]
-
-
-def action_of(kind: str, arguments: Mapping[str, Any]) -> Action:
-    """Return an action that may be asked for over HTTP.
-
-    Raises:
-        BadInput: There is no such action, or its arguments are not right.
-    """
-    try:
-        given = _known(kind)[0].model_validate(dict(arguments))
-    except ValidationError as error:
-        raise bad_argument(error.errors()) from None
-    return Action(kind, given.model_dump(exclude_none=True, exclude_defaults=True))
-
-
-def _known(kind: str) -> tuple[type[Arguments], Role]:
-    if kind not in KINDS:
-        raise BadArgument("kind", kind, f"no such action{nearest(kind, KINDS)}")
-    return KINDS[kind]
 
 
 def bad_argument(errors: Sequence[Mapping[str, Any]]) -> BadArgument:
@@ -210,7 +175,7 @@ def bad_argument(errors: Sequence[Mapping[str, Any]]) -> BadArgument:
     return BadArgument(".".join(place) or "body", given if short else None, first["msg"][:1].lower() + first["msg"][1:])
 
 
-def handed_in(actions: Sequence[Action], settings: Settings) -> list[Action]:
+def settle_stages(actions: Sequence[Action], settings: Settings) -> list[Action]:
     """Return the actions of a job with their search and their stage, so that doing them twice is doing them once.
 
     A start or a narrowing settles which stage the actions after it are about.

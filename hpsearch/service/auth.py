@@ -20,7 +20,7 @@ from hpsearch.service.credentials import Identity as Identity
 from hpsearch.service.hub import hub_of
 from hpsearch.service.roles import Role as Role
 
-ASKS = {"WWW-Authenticate": "Bearer"}  # the header that goes with 401
+CHALLENGE = {"WWW-Authenticate": "Bearer"}  # the header that goes with 401
 _BEARER = HTTPBearer(auto_error=False, description="A token of `hpsearch token create`.")
 ROUTER = APIRouter(prefix="/hp", tags=["session"])
 
@@ -56,7 +56,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except UnknownSecret as error:
-        raise HTTPException(401, str(error), ASKS) from error
+        raise HTTPException(401, str(error), CHALLENGE) from error
     except TooManyFailures as error:
         raise HTTPException(429, str(error), {"Retry-After": str(WINDOW_S)}) from error
 

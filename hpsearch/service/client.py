@@ -36,7 +36,7 @@ class Event(NamedTuple):
     data: Any
 
 
-class Ran(NamedTuple):
+class CommandResult(NamedTuple):
     """The result of a command that a server carried out."""
 
     exit_code: int
@@ -116,7 +116,7 @@ class Client:
         """Ask all runs of a search to stop."""
         return self._json("POST", f"/searches/{_part(search)}/stop", {})
 
-    def run(self, kind: str, /, **arguments: Any) -> Ran:
+    def run(self, kind: str, /, **arguments: Any) -> CommandResult:
         """Run a command that is done at once, such as ``run("best", search="mnist", output="csv")``."""
         return answer_of(self._json("POST", "/commands", {"kind": kind, "arguments": arguments}, timeout=_COMMAND_S))
 
@@ -287,9 +287,11 @@ def _address(url: str) -> str:
     return url.rstrip("/").removesuffix("/hp")
 
 
-def answer_of(plain: Mapping[str, Any]) -> Ran:
+def answer_of(plain: Mapping[str, Any]) -> CommandResult:
     """Return what a command did, from its JSON."""
-    return Ran(**{**plain, "files": {name: base64.b64decode(content) for name, content in plain["files"].items()}})
+    return CommandResult(
+        **{**plain, "files": {name: base64.b64decode(content) for name, content in plain["files"].items()}}
+    )
 
 
 def _part(name: str) -> str:

@@ -22,8 +22,8 @@ from hpsearch.errors import ServerFailure
 from hpsearch.reports import PlotKind
 from hpsearch.service.actions import (
     NAME,
+    ActionRequest,
     Arguments,
-    Asked,
     Count,
     Narrow,
     Number,
@@ -122,17 +122,17 @@ class Delete(Strict):
 
 
 Command: TypeAlias = Annotated[
-    Asked[Literal["status", "best", "recommend", "stop"], Arguments]
-    | Asked[Literal["trials"], Trials]
-    | Asked[Literal["checklist"], Checklist]
-    | Asked[Literal["plot"], Plot]
-    | Asked[Literal["report"], Report]
-    | Asked[Literal["export"], Export]
-    | Asked[Literal["compare"], Compare]
-    | Asked[Literal["narrow"], Narrow]
-    | Asked[Literal["retry"], Retry]
-    | Asked[Literal["baseline set"], Baseline]
-    | Asked[Literal["delete"], Delete],
+    ActionRequest[Literal["status", "best", "recommend", "stop"], Arguments]
+    | ActionRequest[Literal["trials"], Trials]
+    | ActionRequest[Literal["checklist"], Checklist]
+    | ActionRequest[Literal["plot"], Plot]
+    | ActionRequest[Literal["report"], Report]
+    | ActionRequest[Literal["export"], Export]
+    | ActionRequest[Literal["compare"], Compare]
+    | ActionRequest[Literal["narrow"], Narrow]
+    | ActionRequest[Literal["retry"], Retry]
+    | ActionRequest[Literal["baseline set"], Baseline]
+    | ActionRequest[Literal["delete"], Delete],
     Field(discriminator="kind"),
 ]
 

@@ -165,11 +165,11 @@ class Credentials:
 
     def by_session(self, secret: str, client: str) -> Identity:
         """Return whose session a secret is; raises as `by_token`."""
-        of_somebody = sqlalchemy.or_(SESSIONS.c.token_id.is_(None), TOKENS.c.id.is_not(None))
+        valid = sqlalchemy.or_(SESSIONS.c.token_id.is_(None), TOKENS.c.id.is_not(None))
         query = (
             sqlalchemy.select(TOKENS.c.name, TOKENS.c.role)
             .select_from(SESSIONS.outerjoin(TOKENS))
-            .where(SESSIONS.c.hash == _hash(secret), SESSIONS.c.ends > time.time(), of_somebody)
+            .where(SESSIONS.c.hash == _hash(secret), SESSIONS.c.ends > time.time(), valid)
         )
         return self._first(query, secret, client, "the session has ended; log in again")
 

@@ -27,7 +27,7 @@ from hpsearch.serialization import to_plain
 from hpsearch.service.auth import Role, needs
 from hpsearch.service.hub import hub_of
 from hpsearch.store import Counts, Store, open_store
-from hpsearch.store.changes import Looker
+from hpsearch.store.changes import ChangeTracker
 from hpsearch.store.engine import Writes
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class Watch:
 
     def __init__(self, search: str | None) -> None:
         self.search = search
-        self._lookers: dict[str, Looker] = {}  # by the stage's name
+        self._trackers: dict[str, ChangeTracker] = {}  # by the stage's name
         self._counts: dict[str, Counts] = {}  # likewise, of all searches
         self._jobs: dict[int, Job] | None = None
         self._lines: dict[int, int] = {}  # the last line that was seen of the jobs' logs
 
-    def of_trials(self, store: Store) -> list[Event]:
+    def trial_events(self, store: Store) -> list[Event]:
         """Return the events of stages and trials since the last call; at the first one of all there are."""
         return list(self._of_all(store) if self.search is None else self._of_search(store, self.search))
 
@@ -74,18 +74,18 @@ class Watch:
 
     def _of_search(self, store: Store, search: str) -> Iterator[Event]:
         stages = {stage.name: stage for stage in (*store.stages(search), *store.confirmations(search))}
-        before, self._lookers = self._lookers, {}
+        before, self._trackers = self._trackers, {}
         for name, stage in stages.items():
-            looker = before.pop(name, None)
-            if looker is None or looker.stage.study_id != stage.study_id:
-                looker = Looker(stage)
-            looker.stage = stage  # its trials may have declared parameters
-            self._lookers[name] = looker
-            yield from _changed(stage, store.look(looker))
+            tracker = before.pop(name, None)
+            if tracker is None or tracker.stage.study_id != stage.study_id:
+                tracker = ChangeTracker(stage)
+            tracker.stage = stage  # its trials may have declared parameters
+            self._trackers[name] = tracker
+            yield from _changed(stage, store.changes(tracker))
         if before:  # stages that were deleted
             yield "reset", {}
 
-    def of_jobs(self, queue: Queue) -> Iterator[Event]:
+    def job_events(self, queue: Queue) -> Iterator[Event]:
         """Yield the events of jobs since the last call; at the first one none."""
         # The oldest run first: a long queue hides them from the newest.
         jobs = [*queue.jobs(search=self.search, limit=_NEWEST), *queue.jobs(search=self.search, state="running")]
@@ -111,16 +111,16 @@ def _stage(stage: Stage, counts: Counts) -> dict[str, Any]:
 
 
 def _changed(stage: Stage, changes: Changes) -> Iterator[Event]:
-    of_stage = {"search": stage.search, "stage": stage.name}
+    place = {"search": stage.search, "stage": stage.name}
     for number, epoch, scores in changes.points:
-        yield "epoch", {**of_stage, "trial": number, "epoch": epoch, "scores": scores}
+        yield "epoch", {**place, "trial": number, "epoch": epoch, "scores": scores}
     if changes.trials is None:
         yield "reset", {}
     else:
         for row in zip(*changes.trials.values(), strict=True):
             trial = dict(zip(changes.trials, row, strict=True))
             params = {name.removeprefix("param:"): trial.pop(name) for name in [*trial] if name.startswith("param:")}
-            yield "trial", {**of_stage, "trial": trial.pop("number"), **trial, "params": params}
+            yield "trial", {**place, "trial": trial.pop("number"), **trial, "params": params}
     if changes.counts is not None:
         yield "stage", _stage(stage, changes.counts)
 
@@ -141,7 +141,7 @@ class Channel:
         self._ended = False
 
     @property
-    def forsaken(self) -> bool:
+    def expired(self) -> bool:
         """True if nobody has watched it for `LINGER_S`."""
         return not self.clients and time.monotonic() - self.left > LINGER_S
 
@@ -254,7 +254,7 @@ class Feed:
                         channel.seen.set()
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._called.wait(), max(EVERY_S, 10 * (time.monotonic() - began)))
-                    self._channels = {of.watch.search: of for of in self._channels.values() if not of.forsaken}
+                    self._channels = {of.watch.search: of for of in self._channels.values() if not of.expired}
         except HpsearchError as error:
             _log.warning("the event streams end: %s", error)
         except Exception:
@@ -287,8 +287,8 @@ class _Databases:
         events: list[list[Event]] = []
         for watch in watches:
             new = watch not in self._known
-            seen = watch.of_trials(self._store) if trials or new else []
-            seen += watch.of_jobs(self._queue) if jobs or new else []
+            seen = watch.trial_events(self._store) if trials or new else []
+            seen += watch.job_events(self._queue) if jobs or new else []
             events.append([] if new else seen)
         self._known = set(watches)
         return events

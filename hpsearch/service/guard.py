@@ -20,7 +20,7 @@ from starlette.datastructures import MutableHeaders
 
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.records import Action
-from hpsearch.service.auth import ASKS, answering, client_of, cookie_of
+from hpsearch.service.auth import CHALLENGE, answering, client_of, cookie_of
 from hpsearch.service.client import API
 from hpsearch.service.credentials import Credentials, Failures, Identity
 from hpsearch.service.database import url_of
@@ -125,7 +125,7 @@ class Guard:
         if session := request.cookies.get(cookie_of(request)):
             with answering():
                 return await run_in_threadpool(self._credentials.by_session, session, client)
-        raise HTTPException(401, "log in, or send a token: Authorization: Bearer ...", ASKS)
+        raise HTTPException(401, "log in, or send a token: Authorization: Bearer ...", CHALLENGE)
 
     def _refused(self, request: Request, refusal: HTTPException) -> Response:
         cookie = cookie_of(request)

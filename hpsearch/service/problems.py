@@ -68,10 +68,10 @@ def problem(
 
 def word(mention: Action | Argument) -> str:
     """Return an action as a command and an argument as an option, as for somebody who does not name the database."""
-    return wording.word(here(mention) if isinstance(mention, Action) else mention)
+    return wording.word(without_storage(mention) if isinstance(mention, Action) else mention)
 
 
-def here(action: Action) -> Action:
+def without_storage(action: Action) -> Action:
     """Return an action without the database, which is the server's."""
     return replace(action, arguments={name: of for name, of in action.arguments.items() if name != "storage"})
 

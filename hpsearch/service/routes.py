@@ -16,10 +16,10 @@ from hpsearch.records import Job, JobState, Line
 from hpsearch.reports import PlotKind
 from hpsearch.serialization import to_plain
 from hpsearch.service import studies
-from hpsearch.service.actions import NAME, JobAction, Narrowing, SearchName, Strict, TrialState, handed_in
+from hpsearch.service.actions import NAME, JobAction, Narrowing, SearchName, Strict, TrialState, settle_stages
 from hpsearch.service.auth import Identity, Role, needs
 from hpsearch.service.hub import hub_of, search_of, storage_of
-from hpsearch.service.problems import here, word
+from hpsearch.service.problems import without_storage, word
 
 ROUTER = APIRouter(dependencies=[needs(Role.READ)])
 
@@ -136,7 +136,7 @@ def get_checklist(request: Request, search: OfSearch, top: Annotated[int, Query(
     """
     seen = search_of(request, search).checklist(top=top)
     actions = [*(of.action for of in seen.questions if of.action is not None), *seen.next.actions]
-    return Answer({**to_plain(seen, word=word), "actions": to_plain([here(action) for action in actions])})
+    return Answer({**to_plain(seen, word=word), "actions": to_plain([without_storage(action) for action in actions])})
 
 
 @ROUTER.get("/searches/{search}/figures/{kind}")
@@ -213,7 +213,7 @@ def submit_job(
 
     The actions are about one search; with an Idempotency-Key a request may be repeated without harm.
     """
-    actions = handed_in([of.action for of in job.actions], hub_of(request).settings)
+    actions = settle_stages([of.action for of in job.actions], hub_of(request).settings)
     made, _ = hub_of(request).queue.submit(actions, by=by.name, key=idempotency_key)
     where = request.scope.get("root_path", "") + request.app.url_path_for("get_job", id=made.id)
     return Answer(to_plain(made), 202, headers={"Location": where})

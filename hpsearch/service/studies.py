@@ -48,13 +48,13 @@ def list_studies(folder: Path) -> tuple[Listed, ...]:
 
 def describe(name: str, folder: Path) -> Listed:
     """Return what a list says of a study file."""
-    of_package = not (folder / f"{name}.toml").exists()
+    is_shipped = not (folder / f"{name}.toml").exists()
     try:
         study = read_study(name, folder)
     except BadInput as error:
-        return Listed(name, of_package, problem=str(error))
+        return Listed(name, is_shipped, problem=str(error))
     about = (study.kind.name, study.metric, study.direction, study.trials.count, study.epochs)
-    return Listed(name, of_package, study.name, *about, tuple(study.space))
+    return Listed(name, is_shipped, study.name, *about, tuple(study.space))
 
 
 def read_study(name: str, folder: Path) -> StudyFile:

@@ -34,7 +34,7 @@ def working(settings: Settings) -> Iterator[None]:
     """
     ending = threading.Event()
     with closing(open_service(settings.storage)) as database:
-        database.on_disconnect(_complain, stopping=ending.is_set)
+        database.on_disconnect(_warn, stopping=ending.is_set)
         worker = _Worker(Queue(database), settings)
         thread = threading.Thread(target=worker.work, args=(ending,), name="hpsearch-worker", daemon=True)
         thread.start()
@@ -68,12 +68,12 @@ class _Worker:
         """Run jobs until told to end."""
         while not ending.is_set():
             try:
-                self._bury()
+                self._reap()
                 while not ending.is_set() and self._claim():
                     pass
             except (HpsearchError, OSError) as error:  # the database is away, or there is no memory for a process
                 if not ending.is_set():
-                    _complain(f"jobs cannot be run: {error}; trying again")
+                    _warn(f"jobs cannot be run: {error}; trying again")
             ending.wait(_LOOK_S)
 
     def _claim(self) -> bool:
@@ -97,7 +97,7 @@ class _Worker:
             raise
         return True
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """Forget processes that have ended; a job that one of them has left behind is begun again."""
         for claim, process in [*self._processes.items()]:
             if (code := process.poll()) is None:
@@ -121,12 +121,12 @@ class _Worker:
 
     def _alive(self) -> set[int]:
         with suppress(HpsearchError):
-            self._bury()
+            self._reap()
         mine = {process.pid for process in self._processes.values() if process.poll() is None}
         with suppress(HpsearchError):
             return mine | {owner.pid for owner in self._queue.running_here() if owner.pid != os.getpid()}
         return mine
 
 
-def _complain(text: str) -> None:
+def _warn(text: str) -> None:
     print(printable_line(f"hpsearch: {text}"), file=sys.stderr, flush=True)

@@ -42,14 +42,14 @@ class Changes:
 
 
 @dataclass(eq=False)
-class Looker:
+class ChangeTracker:
     """A memory of what was seen of a stage; at the first look everything is new."""
 
     stage: Stage
     _before: Snapshot | None = None
     _seen: dict[int, int] = field(default_factory=dict)  # the last epoch that was seen of running trials, by id
 
-    def look(self, connection: Connection, cache: StageCache) -> Changes:
+    def changes(self, connection: Connection, cache: StageCache) -> Changes:
         """Return what has changed since the last look."""
         before, now = self._before, cache.count(connection)
         last, rows = (0, 0) if before is None else (before.last, before.counts.rows)
@@ -61,7 +61,7 @@ class Looker:
             trials = queries.columns_of(connection, self.stage, sorted(changed)) if len(changed) <= MANY else None
         seen = {trial_id: self._seen.get(trial_id, 0) for trial_id, state in states.items() if state == "RUNNING"}
         points = _new_points(connection, seen)
-        self._before, self._seen = now, seen  # last: where the connection is lost before, it is looked again
+        self._before, self._seen = now, seen  # last: where the connection is lost before, they are read again
         return Changes(None if before and before.counts == now.counts else now.counts, trials, points)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing
     from hpsearch.samplers import Sampler
-    from hpsearch.store.changes import Changes, Looker
+    from hpsearch.store.changes import Changes, ChangeTracker
     from hpsearch.store.claims import Counts
     from hpsearch.store.queries import Arrays, Columns
 
@@ -382,9 +382,9 @@ class Store:
         """Return the trials in sum of every study that has any, by its key."""
         return self._read(claims.totals)
 
-    def look(self, looker: Looker) -> Changes:
+    def changes(self, tracker: ChangeTracker) -> Changes:
         """Return what has changed in a stage since the last look."""
-        return self._read(looker.look, self._cache(looker.stage))
+        return self._read(tracker.changes, self._cache(tracker.stage))
 
     def sampled(self, stage: Stage) -> int:
         """Return how many trials were sampled so far, whatever became of them."""

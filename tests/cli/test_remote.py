@@ -26,7 +26,7 @@ from hpsearch.cli import remote
 from hpsearch.cli.app import COMMANDS, app
 from hpsearch.records import Job, Line
 from hpsearch.service import commands
-from hpsearch.service.actions import action_of
+from hpsearch.service.actions import JobAction
 from hpsearch.service.client import SERVER, TOKEN, answer_of
 from hpsearch.service.client import Ran as Answered
 from hpsearch.service.commands import Command
@@ -103,7 +103,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Action]:
     handed: list[Action] = []
 
     def submit(_: Client, action: Action) -> Any:
-        handed.append(action_of(action.kind, json.loads(json.dumps(action.arguments))))
+        plain = json.dumps({"kind": action.kind, "arguments": action.arguments})
+        job: Any = TypeAdapter(JobAction).validate_json(plain)
+        handed.append(job.action)
         raise KeyboardInterrupt
 
     def run(_: Client, kind: str, /, **arguments: Any) -> Any:

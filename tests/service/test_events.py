@@ -190,13 +190,13 @@ def test_jobs_and_their_logs(world: World) -> None:
 
 def test_a_job_that_began_and_ended_between_two_looks_has_its_log(world: World) -> None:
     watch = events.Watch("made")
-    assert list(watch.of_jobs(world.queue)) == []
+    assert list(watch.job_events(world.queue)) == []
     world.queue.submit([START], by="anna")
     world.queue.claim(world.me, at_once=1)
     world.queue.report(world.me.run, [Line(1, "stdout", "a"), Line(2, "stdout", "b")])
     world.queue.finish(world.me.run, 1, reason="b")
-    assert [name for name, _ in watch.of_jobs(world.queue)] == ["log", "log", "job"]
-    assert list(watch.of_jobs(world.queue)) == []
+    assert [name for name, _ in watch.job_events(world.queue)] == ["log", "log", "job"]
+    assert list(watch.job_events(world.queue)) == []
 
 
 def test_a_job_that_runs_is_seen_behind_a_long_queue(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,11 +204,11 @@ def test_a_job_that_runs_is_seen_behind_a_long_queue(world: World, monkeypatch: 
     for _ in range(5):
         world.queue.submit([START], by="anna")
     watch = events.Watch("made")
-    list(watch.of_jobs(world.queue))
+    list(watch.job_events(world.queue))
     world.queue.claim(world.me, at_once=1)
-    assert [(data["id"], data["state"]) for _, data in watch.of_jobs(world.queue)] == [(1, "running")]
+    assert [(data["id"], data["state"]) for _, data in watch.job_events(world.queue)] == [(1, "running")]
     world.queue.finish(world.me.run, 0)
-    assert [(data["id"], data["state"]) for _, data in watch.of_jobs(world.queue)] == [(1, "done")]
+    assert [(data["id"], data["state"]) for _, data in watch.job_events(world.queue)] == [(1, "done")]
 
 
 def test_all_searches_in_short(world: World) -> None:
@@ -366,8 +366,8 @@ def test_nothing_is_read_while_nobody_writes(world: World, monkeypatch: pytest.M
 
         return nothing
 
-    monkeypatch.setattr(events.Watch, "of_trials", look("trials"))
-    monkeypatch.setattr(events.Watch, "of_jobs", look("jobs"))
+    monkeypatch.setattr(events.Watch, "trial_events", look("trials"))
+    monkeypatch.setattr(events.Watch, "job_events", look("jobs"))
     with closing(events._Databases(str(world.file), world.queue._database, world.queue)) as databases:
         watches = [events.Watch("made")]
         databases.look(watches)

@@ -131,6 +131,14 @@ def test_a_sentence_begins_and_ends_as_one_and_is_text(text: str, shown: str) ->
     assert show.sentence(Sentence(text, mentions)) == shown
 
 
+def test_on_another_page_an_action_is_a_link_that_opens_its_dialog() -> None:
+    request = Mock(state=Mock(identity=Identity("me", Role.RUN)), scope={"root_path": "/tools"})
+    link = Mentions(request, "made", there=False).mention(Action("confirm", {"search": "made/stage-01", "repeats": 20}))
+    address = "/tools/hp/searches/made#do=%7B%22kind%22%3A%20%22confirm%22%2C"
+    assert link.startswith(f'<a href="{address}')
+    assert link.endswith('">Confirm the best (20 repeats)</a>')
+
+
 @pytest.mark.parametrize(
     ("action", "words"),
     [

@@ -10,7 +10,7 @@ from stored import Opener, claim
 
 from hpsearch.records import Completed, Failed, Report, Stage
 from hpsearch.store import NewStage, Owner, Store, changes
-from hpsearch.store.changes import Changes, Looker
+from hpsearch.store.changes import Changes, ChangeTracker
 from hpsearch.store.engine import Writes
 
 
@@ -23,65 +23,65 @@ def states(seen: Changes) -> dict[int, str]:
 def test_the_first_look_sees_all_there_is_and_the_next_one_nothing(store: Store, stage: Stage, me: Owner) -> None:
     ids = claim(store, stage, me, until=3)
     store.record(stage, [Completed(1, 0.5)], ids, owner=me)
-    looker = Looker(stage)
-    first = store.look(looker)
+    tracker = ChangeTracker(stage)
+    first = store.changes(tracker)
     assert states(first) == {0: "RUNNING", 1: "COMPLETE", 2: "RUNNING"}
     assert first.counts is not None
     assert (first.counts.complete, first.counts.running) == (1, 2)
-    assert not store.look(looker)
+    assert not store.changes(tracker)
 
 
 def test_trials_that_begin_end_and_are_given_back(store: Store, stage: Stage, me: Owner) -> None:
-    looker = Looker(stage)
-    store.look(looker)
+    tracker = ChangeTracker(stage)
+    store.changes(tracker)
     ids = claim(store, stage, me, until=3)
-    assert states(store.look(looker)) == dict.fromkeys(range(3), "RUNNING")
+    assert states(store.changes(tracker)) == dict.fromkeys(range(3), "RUNNING")
     store.record(stage, [Completed(1, 0.5), Failed(2, "no")], ids, owner=me)
-    ended = store.look(looker)
+    ended = store.changes(tracker)
     assert states(ended) == {1: "COMPLETE", 2: "FAIL"}
     assert ended.trials is not None
     assert (ended.trials["score"], ended.trials["reason"]) == ([0.5, None], [None, "no"])
     store.release(stage, owner=me)
-    assert states(store.look(looker)) == {0: "WAITING"}
+    assert states(store.changes(tracker)) == {0: "WAITING"}
     store.retry(stage)
-    assert states(store.look(looker)) == {2: "WAITING"}
+    assert states(store.changes(tracker)) == {2: "WAITING"}
 
 
 def test_a_trial_that_began_and_ended_between_two_looks(store: Store, stage: Stage, me: Owner) -> None:
-    looker = Looker(stage)
-    store.look(looker)
+    tracker = ChangeTracker(stage)
+    store.changes(tracker)
     store.record(stage, [Completed(0, 0.5)], claim(store, stage, me, until=1), owner=me)
-    assert states(store.look(looker)) == {0: "COMPLETE"}
+    assert states(store.changes(tracker)) == {0: "COMPLETE"}
 
 
 def test_points_of_running_trials_come_once(store: Store, stage: Stage, me: Owner) -> None:
-    looker = Looker(stage)
+    tracker = ChangeTracker(stage)
     ids = claim(store, stage, me, until=2)
     store.report(stage, [Report(0, 1, 0.25), Report(0, 2, 0.5), Report(1, 1, 0.125)], ids, owner=me)
-    assert store.look(looker).points == [(0, 2, [0.25, 0.5]), (1, 1, [0.125])]
+    assert store.changes(tracker).points == [(0, 2, [0.25, 0.5]), (1, 1, [0.125])]
     store.report(stage, [Report(1, 2, float("inf")), Report(1, 3, 0.75)], ids, owner=me)
-    seen = store.look(looker)
+    seen = store.changes(tracker)
     assert (seen.counts, states(seen), seen.points) == (None, {}, [(1, 3, [float("inf"), 0.75])])
-    assert not store.look(looker)
+    assert not store.changes(tracker)
 
 
 def test_points_of_a_trial_that_is_run_again_come_again(store: Store, stage: Stage, me: Owner) -> None:
-    looker = Looker(stage)
+    tracker = ChangeTracker(stage)
     store.report(stage, [Report(0, 1, 0.25)], claim(store, stage, me, until=1), owner=me)
-    store.look(looker)
+    store.changes(tracker)
     store.release(stage, owner=me)
-    store.look(looker)
+    store.changes(tracker)
     store.report(stage, [Report(0, 1, 0.25)], claim(store, stage, me, until=1), owner=me)
-    assert store.look(looker).points == [(0, 1, [0.25])]
+    assert store.changes(tracker).points == [(0, 1, [0.25])]
 
 
 def test_of_too_many_trials_only_the_counts_come(
     store: Store, stage: Stage, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changes, "MANY", 2)
-    looker = Looker(stage)
+    tracker = ChangeTracker(stage)
     claim(store, stage, me, until=3)
-    seen = store.look(looker)
+    seen = store.changes(tracker)
     assert seen.trials is None
     assert seen.counts is not None
     assert seen.counts.running == 3

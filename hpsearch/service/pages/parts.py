@@ -173,11 +173,11 @@ def evidence(material: Material) -> Iterator[Section]:
         }
         for name, of in findings.items()
     ]
-    of_report = sections.ranges(material, word)
+    section = sections.ranges(material, word)
     caption = "p: how often trials differ so much by chance where the parameter does not matter."
     tables: tuple[Table, ...] = (Table(caption, by_column(rows)),) if rows else ()
-    tables += tuple(of_report.tables)
-    yield Section("evidence", "What matters", "what matters", of_report.sentences, of_report.points, tables=tables)
+    tables += tuple(section.tables)
+    yield Section("evidence", "What matters", "what matters", section.sentences, section.points, tables=tables)
 
 
 def more(material: Material) -> Iterator[Section]:

@@ -22,12 +22,12 @@ from hpsearch.reports.figures.trials import folded_space
 from hpsearch.reports.page import Table
 from hpsearch.reports.sections import MARKS, page_figure
 from hpsearch.representations import narrowed_columns
-from hpsearch.service.actions import KINDS, Count, SearchName
+from hpsearch.service.actions import Count, SearchName
 from hpsearch.service.auth import Role, needs, who
 from hpsearch.service.hub import hub_of, search_of, storage_of
 from hpsearch.service.pages.parts import PANELS, sampled
 from hpsearch.service.pages.rendering import render, stale_in
-from hpsearch.service.problems import here, word
+from hpsearch.service.problems import without_storage, word
 from hpsearch.space import Categorical
 from hpsearch.store import open_store
 from hpsearch.text import printable_line
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hpsearch.search.checklist import Checklist
 
 ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
-_VERBS = {
+_VERBS = {  # of the actions of jobs
     "start": "Run trials",
     "refine": "Refine the ranges",
     "confirm": "Confirm the best",
@@ -75,14 +75,15 @@ class Mentions:
         """Return an action or an argument."""
         if isinstance(mention, Argument):
             return Markup("<code>{}</code>").format(word(mention))
-        arguments = here(mention).arguments
+        arguments = without_storage(mention).arguments
         given = {name: value for name, value in arguments.items() if value is not None and value is not False}
         about = str(given.pop("search", self._search))
-        if mention.kind in KINDS and self._may_run:
-            action = {"kind": mention.kind, "arguments": {**given, "search": about}}
-            return Markup('<button type="button" data-action="{}">{}</button>').format(
-                json.dumps(action), label(mention)
-            )
+        if mention.kind in _VERBS and self._may_run:
+            action = json.dumps({"kind": mention.kind, "arguments": {**given, "search": about}})
+            if self._there:
+                return Markup('<button type="button" data-action="{}">{}</button>').format(action, label(mention))
+            page = f"{self._base}/searches/{quote(about.partition('/')[0], safe='')}"
+            return Markup('<a href="{}#do={}">{}</a>').format(page, quote(action, safe=""), label(mention))
         if mention.kind == "plot":
             address = f"{self._base}/searches/{quote(about, safe='')}/parts/plot?{urlencode(given, doseq=True)}"
             text = f"figure: {given['kind']}"

@@ -8,17 +8,14 @@ const NAMES = ["stage", "trial", "epoch", "job", "log"];
 const AGAIN = 3000; // ms until the next try
 
 /**
- * Listens to a search's events, or without one to the stages and jobs of all. Each is also an event of the document:
- * `hp:trial`. The promise is kept once nothing that happens is missed any more.
+ * Listens to a search's events, or without one to the stages and jobs of all, whose parts are fetched again.
+ * The promise is kept once nothing that happens is missed any more.
  */
 export function listen(search) {
   const source = new EventSource(`${base}/api/v1/events${search ? `?search=${encodeURIComponent(search)}` : ""}`);
   let lost = null; // the timer of the words about it
   for (const name of NAMES) {
-    source.addEventListener(name, (event) => {
-      changed(name);
-      document.dispatchEvent(new CustomEvent(`hp:${name}`, { detail: JSON.parse(event.data) }));
-    });
+    source.addEventListener(name, () => changed(name));
   }
   source.onopen = () => {
     clearTimeout(lost);
