@@ -27,8 +27,7 @@ from hpsearch.cli.app import COMMANDS, app
 from hpsearch.records import Job, Line
 from hpsearch.service import commands
 from hpsearch.service.actions import JobAction
-from hpsearch.service.client import SERVER, TOKEN, answer_of
-from hpsearch.service.client import Ran as Answered
+from hpsearch.service.client import SERVER, TOKEN, CommandResult, answer_of
 from hpsearch.service.commands import Command
 from hpsearch.service.credentials import opened
 from hpsearch.service.roles import Role
@@ -194,7 +193,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def given(**files: bytes) -> None:
         named = {name.replace("_", "."): content for name, content in files.items()}
         out = f"wrote {', '.join(f'/tmp/x/{name}' for name in named)}\n"
-        monkeypatch.setattr(Client, "run", lambda *_, **__: Answered(0, out, "", "/tmp/x", named))
+        monkeypatch.setattr(Client, "run", lambda *_, **__: CommandResult(0, out, "", "/tmp/x", named))
 
     return given
 
@@ -301,7 +300,7 @@ def test_every_command_that_is_done_at_once_prints_and_writes_what_it_does_here(
     monkeypatch.chdir(copies.there)
     with served.client("studies/hpsearch.db") as http:
 
-        def answered(_: Client, kind: str, /, **arguments: Any) -> Answered:
+        def answered(_: Client, kind: str, /, **arguments: Any) -> CommandResult:
             monkeypatch.chdir(copies.there)
             done = http.post("/hp/api/v1/commands", json={"kind": kind, "arguments": arguments}).json()
             monkeypatch.chdir(copies.away)
