@@ -40,12 +40,16 @@ def run_job(claim: str, settings: Settings, *, command: Callable[[list[str]], in
         BadInput: Nobody has claimed a job under this id, or another process has it now.
     """
     with closing(open_service(settings.storage)) as database:
+        away: list[str] = []  # notes that the server of the database did not answer
+        database.on_disconnect(away.append, stopping=lambda: False)
         queue = Queue(database)
         if (job := queue.take(replace(Owner.current(), run=claim))) is None:
             raise BadInput(f"no job is claimed by {claim}; the service starts this process, people do not")
         with closing(_Log(queue, claim, job)) as log:
             code = _run(queue, claim, job, settings, command)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is recorded
+        if code and away:  # a command that begins just then fails; nobody is there to enter it again
+            code = INTERRUPTED
         if log.standing != "lost":
             queue.finish(claim, code, reason=log.last_error.removeprefix("hpsearch: ") or f"exit code {code}")
     return code

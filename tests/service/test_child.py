@@ -19,6 +19,7 @@ from hpsearch.service import child
 from hpsearch.service.database import open_service
 from hpsearch.service.jobs import Queue
 from hpsearch.service.settings import Settings
+from hpsearch.store.engine import Database
 from hpsearch.store.leases import Owner
 
 Command = Callable[[list[str]], int]
@@ -81,6 +82,14 @@ def test_the_first_action_that_fails_is_the_last_one(run: Callable[..., Ran]) ->
 
 def test_a_failure_without_a_word_has_a_reason(run: Callable[..., Ran]) -> None:
     assert run(lambda words: 1)[0].reason == "exit code 1"
+
+
+def test_a_job_that_fails_while_the_database_was_away_is_begun_again(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Database, "on_disconnect", lambda database, note, stopping: note("the server is away"))
+    job, _ = run(lambda words: 2)
+    assert (job.state, job.attempts, job.exit_code) == ("queued", 0, None)
 
 
 def test_a_log_has_so_many_lines_and_a_line_so_many_bytes(
