@@ -26,21 +26,22 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a search
 _MOST = 10**9
 
 
-def _no_file(name: str) -> str:
+def no_file(name: str) -> str:
+    """Return a name; refuse that of a study file, which `hpsearch.Search` would read."""
     if name.endswith(".toml"):
         raise ValueError("it is a file; give the name of a search")
     return name
 
 
-_NO_FILE: dict[str, Any] = {"not": {"pattern": r"\.toml$"}}  # as `_no_file`, for OpenAPI
+NO_FILE: dict[str, Any] = {"not": {"pattern": r"\.toml$"}}  # as `no_file`, for OpenAPI
 SearchName: TypeAlias = Annotated[
-    str, Field(pattern=f"^{NAME}$", examples=["mnist"], json_schema_extra=_NO_FILE), AfterValidator(_no_file)
+    str, Field(pattern=f"^{NAME}$", examples=["mnist"], json_schema_extra=NO_FILE), AfterValidator(no_file)
 ]
 # The name of a search, of a stage or of a confirmation.
 StageName: TypeAlias = Annotated[
     str,
-    Field(pattern=rf"^{NAME}(/(stage|confirm)-[0-9]{{1,6}})?$", examples=["mnist"], json_schema_extra=_NO_FILE),
-    AfterValidator(_no_file),
+    Field(pattern=rf"^{NAME}(/(stage|confirm)-[0-9]{{1,6}})?$", examples=["mnist"], json_schema_extra=NO_FILE),
+    AfterValidator(no_file),
 ]
 TrialState: TypeAlias = Literal["complete", "pruned", "fail", "running", "waiting"]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]

@@ -15,13 +15,14 @@ from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hpsearch.api import searches
 from hpsearch.errors import ServerFailure
 from hpsearch.reports import PlotKind
 from hpsearch.service.actions import (
     NAME,
+    NO_FILE,
     ActionRequest,
     Arguments,
     Count,
@@ -32,6 +33,7 @@ from hpsearch.service.actions import (
     Strict,
     Text,
     TrialState,
+    no_file,
 )
 from hpsearch.service.auth import Needed, needs
 from hpsearch.service.client import SERVER, TOKEN
@@ -48,7 +50,9 @@ ROLES = {  # of commands that write
     "delete": Role.ADMIN,
 }
 _TRIAL = rf"^{NAME}(/(stage|confirm)-[0-9]{{1,6}}(/[0-9]{{1,9}})?)?$"
-TrialName: TypeAlias = Annotated[str, Field(pattern=_TRIAL, examples=["mnist/stage-02/7"])]
+TrialName: TypeAlias = Annotated[
+    str, Field(pattern=_TRIAL, examples=["mnist/stage-02/7"], json_schema_extra=NO_FILE), AfterValidator(no_file)
+]
 # The name of a file, without a folder, which the answer brings; - for standard output.
 FileName: TypeAlias = Annotated[str, Field(pattern=r"^(-|[A-Za-z0-9_][A-Za-z0-9_. -]{0,199})$", examples=["pair.html"])]
 ROUTER = APIRouter(tags=["commands"])

@@ -7,7 +7,7 @@ import json
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hpsearch import representations
 from hpsearch.api import summaries
@@ -16,7 +16,17 @@ from hpsearch.records import Job, JobState, Line
 from hpsearch.reports import PlotKind
 from hpsearch.serialization import to_plain
 from hpsearch.service import studies
-from hpsearch.service.actions import NAME, JobAction, Narrowing, SearchName, Strict, TrialState, settle_stages
+from hpsearch.service.actions import (
+    NAME,
+    NO_FILE,
+    JobAction,
+    Narrowing,
+    SearchName,
+    Strict,
+    TrialState,
+    no_file,
+    settle_stages,
+)
 from hpsearch.service.auth import Identity, Role, needs
 from hpsearch.service.hub import hub_of, search_of, storage_of
 from hpsearch.service.problems import without_storage, word
@@ -30,7 +40,9 @@ OfSearch: TypeAlias = Annotated[SearchName, Path(description="Name of the search
 OfStage: TypeAlias = Annotated[int, Path(ge=1, le=10**9, description="Number of the stage.")]
 Stage: TypeAlias = Annotated[int | None, Query(ge=1, le=10**9, description="Number of the stage.")]
 Entrant: TypeAlias = Annotated[
-    str, Query(pattern=ENTRANT, description="A search, a stage or a trial: mnist/stage-02/7.")
+    str,
+    Query(pattern=ENTRANT, description="A search, a stage or a trial: mnist/stage-02/7.", json_schema_extra=NO_FILE),
+    AfterValidator(no_file),
 ]
 TrialNumber: TypeAlias = Annotated[int, Path(ge=0, le=10**9)]
 JobId: TypeAlias = Annotated[int, Path(ge=1, le=2**31 - 1)]

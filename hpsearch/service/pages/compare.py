@@ -36,7 +36,7 @@ def comparison(request: Request, a: Name, b: Name = "") -> HTMLResponse:
     """Return a comparison; without ``b`` that with the baseline."""
     try:
         for argument, name in (("a", a), ("b", b)):
-            if name and not re.fullmatch(ENTRANT, name):
+            if name.endswith(".toml") or (name and not re.fullmatch(ENTRANT, name)):
                 raise BadArgument(argument, name, "not a search, a stage or a trial", "write mnist/stage-02/7")
         result = search_of(request, a).compare(search_of(request, b) if b else None)
     except BadInput as error:
