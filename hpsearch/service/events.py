@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hpsearch.store.changes import Changes
     from hpsearch.store.engine import Database
 
-EVERY_S = 0.5  # seconds between two looks, or ten times as long as one takes
+EVERY_S = 0.5  # seconds between two looks, or four times as long as one takes
 KEPT = 2000  # events of a channel that are kept, for clients that lag or come back after a lost connection
 LINGER_S = 30.0  # seconds for which a channel that nobody watches goes on: the next page may be the same search's
 PING_S = 15.0  # seconds of silence after which a client is sent a comment, so that no proxy takes it for dead
@@ -253,7 +253,7 @@ class Feed:
                         channel.publish(new)
                         channel.seen.set()
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._called.wait(), max(EVERY_S, 10 * (time.monotonic() - began)))
+                        await asyncio.wait_for(self._called.wait(), max(EVERY_S, 4 * (time.monotonic() - began)))
                     self._channels = {of.watch.search: of for of in self._channels.values() if not of.expired}
         except HpsearchError as error:
             _log.warning("the event streams end: %s", error)

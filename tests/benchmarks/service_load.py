@@ -194,8 +194,8 @@ def percentiles(values: Sequence[float]) -> tuple[str, str, str]:
 def under_load(folder: Path, trials: int, rounds: int) -> str:
     """A stage with and without load in turn: how quick the answers are, how late the events, how slow the stage."""
     (folder / "studies").mkdir()
-    sections = {"data": {"train": 1000, "validation": 500}, "network": {"hidden": [64]}, "training": {"epochs": 10}}
-    tiny.write(folder / "studies", "tiny", **sections)
+    data, network, training = {"train": 1000, "validation": 500}, {"hidden": [64]}, {"epochs": 10}
+    tiny.write(folder / "studies", "tiny", data=data, network=network, training=training)
     quiet, busy, loads = list[Run](), list[Run](), list[Load]()
     with server(folder) as at:
         with closing(open_service(str(folder / STORAGE))) as database:
