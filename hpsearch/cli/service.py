@@ -92,7 +92,7 @@ def serve(
     from hpsearch.service import server  # an optional package
 
     def ready(address: str) -> None:
-        say(f"hpsearch is at {address}{' (this link opens once)' if settings.loopback else ''}; Ctrl-C ends it")
+        say(f"hpsearch is at {address}{' (this link opens once)' if settings.local else ''}; Ctrl-C ends it")
         if open_browser:
             webbrowser.open(address)
 

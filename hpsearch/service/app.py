@@ -35,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings: The server's; the study database exists.
     """
     database = open_service(settings.storage)
-    code = secrets.token_urlsafe(32) if settings.loopback else None
+    code = secrets.token_urlsafe(32) if settings.local else None
     queue = Queue(database)
     hub = Hub(
         settings,

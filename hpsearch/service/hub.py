@@ -30,7 +30,7 @@ class Hub:
     feed: Feed
     answers: Answers
     credentials: Credentials
-    code: str | None  # of the link that begins a session once, where only this machine can reach the server
+    code: str | None  # of the link that begins a session once; None where others than this machine can reach the server
     findings: Findings
     commands: asyncio.Semaphore  # bounds how many run at once
 

@@ -29,7 +29,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
 
     Args:
         settings: The server's; its study database is made where it is missing.
-        on_ready: Called with the page's address once the server listens; on loopback one that opens it once.
+        on_ready: Called with the page's address once the server listens; one that opens it once where it is local.
 
     Raises:
         BadArgument: The port is taken or not one, or the certificate and its key cannot be used.
@@ -66,13 +66,12 @@ def _check(settings: Settings) -> None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.certfile, settings.keyfile)
         except OSError as error:  # also OpenSSL's
             raise BadArgument("certfile", settings.certfile, first_line(error), _PEM) from error
-    if not settings.loopback:
+    if not settings.local:
         with opened(settings.storage) as credentials:
             if not credentials.tokens():
                 make = Action("token create", {"name": "NAME", "role": "admin", "storage": settings.storage})
-                raise BadInput(
-                    "{}: nobody has a token yet; `{}` makes the first", Argument("host", settings.host), make
-                )
+                how = Argument("url", settings.url) if settings.url else Argument("host", settings.host)
+                raise BadInput("{}: nobody has a token yet; `{}` makes the first", how, make)
 
 
 class _Server(uvicorn.Server):

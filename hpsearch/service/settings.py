@@ -43,6 +43,11 @@ class Settings:
         return self.host in LOOPBACK
 
     @property
+    def local(self) -> bool:
+        """True if people of this machine alone can reach it: no proxy hands on the requests of others."""
+        return self.loopback and not self.url
+
+    @property
     def prefix(self) -> str:
         """The path under which a proxy serves this server: ``/tools``; nothing at the root."""
         return urlsplit(self.url).path.rstrip("/")

@@ -309,10 +309,16 @@ def test_a_server_that_others_reach_answers_to_its_names_and_addresses(tmp_path:
         assert client.delete(f"{API}/session", headers=origin).status_code == 204
 
 
-def test_others_than_this_machine_come_in_only_where_somebody_has_a_token(tmp_path: Path) -> None:
-    settings = Settings(storage=str(tmp_path / "a.db"), host="0.0.0.0", port=0)
-    with pytest.raises(BadInput, match=r"host=0.0.0.0: nobody has a token yet; .*token create"):
+@pytest.mark.parametrize("address", [{"host": "0.0.0.0"}, {"url": "https://hp.example.org"}])
+def test_others_than_this_machine_come_in_only_where_somebody_has_a_token(
+    tmp_path: Path, address: dict[str, str]
+) -> None:
+    settings = Settings(storage=str(tmp_path / "a.db"), port=0, **address)  # type: ignore[arg-type]
+    [(name, value)] = address.items()
+    with pytest.raises(BadInput, match=rf"{name}={value}: nobody has a token yet; .*token create"):
         server.serve(settings, on_ready=pytest.fail)
+    with served.client(tmp_path / "a.db", None, **address) as browser:
+        assert served.hub(browser).code is None  # a link would open it to whoever reads the log
 
 
 def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
