@@ -180,10 +180,8 @@ class Display(Listener):
             note(f"{done}, as the run that they belonged to had died: {counted(summary.released, 'trial')}")
         if self._output != "table":
             return
-        self._next = [command(Action("dashboard", {"storage": store.where}))]
         cut_short = summary.ended_by in ("timeout", "until", "stop") and summary.counts.finished < self._until
-        if cut_short:
-            self._next = [command(Action("start", where)), *self._next]
+        self._next = [command(Action("start", where))] if cut_short else []
         say(summary.words(stage.name))
         if score is None:
             if summary.counts.failed and not cut_short:
@@ -198,7 +196,7 @@ class Display(Listener):
             say(f"best {stage.metric} {with_error(score, error)} (one standard error)")
         step = next_step(Results(store, store.stages(stage.search)))
         if step.step != "use" and not cut_short:  # evaluated: nothing is to be run
-            self._next = [*map(command, step.actions[:1]), *self._next]
+            self._next = [*map(command, step.actions[:1])]
 
     @_outlived
     def narrowed(self, narrowed: NextStage) -> None:
@@ -217,7 +215,7 @@ class Display(Listener):
             emit_object({"stages": self._finished})
         elif self._output == "csv":
             emit(by_column(self._finished), "csv")
-        else:
+        elif self._next:
             say(f"next: {'    '.join(self._next)}")
         if self._failure is not None:
             raise self._failure

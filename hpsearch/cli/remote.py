@@ -24,7 +24,13 @@ AT_ONCE = (
     *("status", "trials", "best", "recommend", "checklist", "plot", "report", "compare", "export"),
     *("narrow", "stop", "retry", "delete", "baseline"),
 )
-LOCAL = ("init", "check", "train", "predict", "data", "model", "docs", "serve", "token")  # use no study database here
+# Done here whatever the environment says, and why.
+LOCAL = {
+    **dict.fromkeys(
+        ("init", "check", "train", "predict", "data", "model", "docs"), "uses no study database, and runs here"
+    ),
+    **dict.fromkeys(("serve", "token"), "is run on the server's own machine"),
+}
 NOT_SENT = {
     "db": "it works on the database itself: run it where the server runs",
     "import": "it reads files: run it where the server runs, with --storage",
@@ -54,7 +60,7 @@ def sent(name: str, command: click.Command, server: str, *, explicit: bool) -> c
     if name in LOCAL and not explicit:
         return command
     if name in LOCAL:
-        raise BadInput(f"hpsearch {name} uses no study database and runs here; leave out --server")
+        raise BadInput(f"hpsearch {name} {LOCAL[name]}; leave out --server")
     if name in NOT_SENT:
         raise BadInput(f"hpsearch {name} cannot be sent to a server: {NOT_SENT[name]}; leave out --server")
     return _sent(name, command, server)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from hpsearch.service.settings import Settings
 
-_LINK = b"""<a href="/hp/" style="position: fixed; top: 16px; right: 16px; padding: 4px 12px; border-radius: 4px;
- background: #1f4e79; color: #fff; font: 15px sans-serif; text-decoration: none; z-index: 1300">hpsearch</a>"""
+_LINK = """<a href="/hp/" style="position: fixed; bottom: 16px; left: 72px; padding: 4px 12px; border-radius: 4px;
+ background: #1f4e79; color: #fff; font: 15px sans-serif; text-decoration: none; z-index: 1300">hpsearch{}</a>"""
 
 
 class Root:
@@ -56,13 +56,14 @@ class Root:
 
     def _load(self) -> ASGIApp:
         url = parse_url(self._settings.storage).render_as_string(hide_password=False)
-        application: Any = linked(load(url))
+        application: Any = linked(load(url), writable=self._settings.writable)
         asgi: Any = WSGIMiddleware(application)  # its types are its own, not WSGI's and Starlette's
         return cast("ASGIApp", asgi)
 
 
-def linked(application: WSGIApplication) -> WSGIApplication:
-    """Put a link to the service's page into the dashboard's."""
+def linked(application: WSGIApplication, *, writable: bool) -> WSGIApplication:
+    """Put a link to the service's page into the dashboard's, which itself does not say that it is read-only."""
+    link = _LINK.format("" if writable else " (read-only here)").encode()
 
     def with_link(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not environ["PATH_INFO"].startswith("/dashboard"):
@@ -77,6 +78,6 @@ def linked(application: WSGIApplication) -> WSGIApplication:
             page = b"".join(parts)
         finally:
             getattr(parts, "close", lambda: None)()
-        return [page.replace(b"</body>", _LINK + b"</body>")]
+        return [page.replace(b"</body>", link + b"</body>")]
 
     return with_link

@@ -6,19 +6,21 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import closing, suppress
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.files import first_line
 from hpsearch.records import Action, Argument
-from hpsearch.service.app import create_app
 from hpsearch.service.connections import Connection
 from hpsearch.service.credentials import opened
-from hpsearch.service.events import Feed
 from hpsearch.service.settings import Settings
 from hpsearch.service.worker import working
 from hpsearch.store import open_store
+
+if TYPE_CHECKING:
+    from hpsearch.service.events import Feed
 
 _PEM = "give PEM files: the certificate with those that sign it, and the key"
 _GRACE_S = 5  # for requests that are under way when the server ends
@@ -35,9 +37,11 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         BadArgument: The port is taken or not one, or the certificate and its key cannot be used.
         BadInput: Others than this machine can reach it, and nobody has a token.
     """
-    open_store(settings.storage, create=True, write=True).close()
-    _check(settings)
     with closing(_listen(settings)) as listening:
+        from hpsearch.service.app import create_app  # takes seconds, for which a port that is taken need not wait
+
+        open_store(settings.storage, create=True, write=True).close()
+        _check(settings)
         app = create_app(settings)
         code: str | None = app.state.hub.code
         config = uvicorn.Config(
@@ -93,4 +97,5 @@ def _listen(settings: Settings) -> socket.socket:
             (settings.host, settings.port), family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         )
     except (OSError, OverflowError) as error:
-        raise BadArgument("port", settings.port, f"cannot be used ({error})", "use another, or 0 for any") from error
+        why = str(getattr(error, "strerror", error)).partition(" (while")[0]  # without the address
+        raise BadArgument("port", settings.port, f"cannot be used: {why}", "use another, or 0 for any") from error

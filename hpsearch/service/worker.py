@@ -111,6 +111,8 @@ class _Worker:
     def stop(self) -> None:
         """Ask the processes of this machine that run jobs to end, also those of a worker that was killed, and wait."""
         asked = -_AGAIN_S
+        if self._alive():
+            _warn("the jobs that run here record what has finished, and go on when this is started again")
         while alive := self._alive():
             if time.monotonic() - asked >= _AGAIN_S:
                 asked = time.monotonic()

@@ -138,7 +138,8 @@ def test_every_command_is_sent_or_says_why_not() -> None:
 
 def test_what_makes_no_sense_on_a_server_says_so_in_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     remotely = f"--server {HERE}"
-    cli.refused(f"{remotely} train", says="hpsearch train uses no study database and runs here; leave out --server")
+    cli.refused(f"{remotely} train", says="hpsearch train uses no study database, and runs here; leave out --server")
+    cli.refused(f"{remotely} token list", says="hpsearch token is run on the server's own machine; leave out --server")
     cli.refused(f"{remotely} db check", says="it works on the database itself: run it where the server runs")
     cli.refused(f"{remotely} import x.csv", says="run it where the server runs, with --storage")
     cli.refused(f"{remotely} status --watch", says="--watch with --server: the server's page shows it live")

@@ -54,7 +54,7 @@ def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> No
     assert "tiny/stage-01 has 8 finished trials; 8 of them now" in out
     assert "one standard error" in out
     following = out.splitlines()[-1]
-    assert following == "next: hpsearch start tiny --trials 100    hpsearch dashboard"
+    assert following == "next: hpsearch start tiny --trials 100"
     assert following.split("    ")[0].removeprefix("next: ") in cli.ok("checklist")
     (best,) = cli.json("trials --top 1")
     assert f"best validation_accuracy {best['validation_accuracy']:.4g}" in out
@@ -460,4 +460,4 @@ def test_a_run_is_stopped_from_elsewhere(cli: Cli, tiny: Path, tmp_path: Path) -
     (stage,) = cli.json("status")
     assert (stage["running"], stage["failed"]) == (0, 0)
     assert f"tiny/stage-01 has {stage['finished']:,} finished trials" in out
-    assert "next: hpsearch start tiny    hpsearch dashboard" in out
+    assert "next: hpsearch start tiny" in out

@@ -131,7 +131,9 @@ def test_the_root_leads_to_the_page_and_the_dashboard_has_a_link_to_it(storage: 
     with served.client(storage) as client:
         assert client.get("/").headers["location"] == "/hp/"
         assert client.get("/hp").headers["location"] == f"{served.ADDRESS}/hp/"
-        assert '<a href="/hp/"' in client.get("/dashboard").text
+        page = client.get("/dashboard").text
+        assert '<a href="/hp/"' in page
+        assert "hpsearch (read-only here)</a>" in page
         assert client.get("/hp/nothing").json()["detail"] == "there is no such page"
 
 

@@ -46,6 +46,7 @@ x = {{ low = 0.0, high = 1.0 }}
 count = {TRIALS}
 sampler = "random"
 """
+GOES_ON = "the jobs that run here record what has finished, and go on when this is started again"
 START = Action("start", {"search": "tiny", "jobs": 1, "lanes": 1})
 
 
@@ -182,6 +183,8 @@ def test_a_killed_service_leaves_its_job_running_and_the_next_one_takes_care_of_
     with worker() as second:
         second.send_signal(signal.SIGTERM)
         assert second.wait(LIMIT_S) == 0
+        assert second.stderr is not None
+        assert second.stderr.read() == f"hpsearch: {GOES_ON}\n"
     waiting = place.queue.job(job)  # and not a moment later: the worker has waited for it
     assert (waiting.state, waiting.attempts) == ("queued", 0)
     assert states(place.database).count("RUNNING") == 0
