@@ -105,12 +105,13 @@ class Credentials:
 
     Args:
         database: The service's own.
-        code: The secret of a link that opens a session once.
+        code: The secret of a link that opens a session once. None: sessions that began with such a link do not count.
     """
 
     def __init__(self, database: Database, *, code: str | None = None) -> None:
         self._database = database
         self._code = None if code is None else _hash(code)
+        self._local = code is not None
         self._lock = threading.Lock()
         self._failures = Failures()
         self._known: set[str] = set()  # hashes that were right: their owners are not kept out by another's failures
@@ -165,7 +166,8 @@ class Credentials:
 
     def by_session(self, secret: str, client: str) -> Identity:
         """Return whose session a secret is; raises as `by_token`."""
-        valid = sqlalchemy.or_(SESSIONS.c.token_id.is_(None), TOKENS.c.id.is_not(None))
+        known = TOKENS.c.id.is_not(None)
+        valid = sqlalchemy.or_(SESSIONS.c.token_id.is_(None), known) if self._local else known
         query = (
             sqlalchemy.select(TOKENS.c.name, TOKENS.c.role)
             .select_from(SESSIONS.outerjoin(TOKENS))

@@ -179,6 +179,16 @@ def test_the_printed_link_opens_once(storage: Path) -> None:
         assert browser.get("/hp/", headers={"Accept": "text/html"}).headers["location"] == "/hp/login?next=/hp/"
 
 
+def test_a_session_of_the_link_ends_where_others_can_reach_the_server(storage: Path) -> None:
+    with served.client(storage, None) as browser:
+        browser.get(f"/hp/enter?code={served.hub(browser).code}")
+        cookies = browser.cookies
+    for address, status in (({}, 200), ({"url": "https://hp.example.org"}, 401)):
+        with served.client(storage, None, **address) as browser:
+            browser.cookies = cookies
+            assert browser.get(f"{API}/session").status_code == status
+
+
 def test_a_cookie_goes_over_tls_alone_where_the_page_came_by_it(storage: Path) -> None:
     with served.client(storage, None, url="https://hp.example.org/tools") as browser:
         browser.base_url = "https://hp.example.org/tools"
