@@ -100,8 +100,8 @@ class _Log:
             ending = self._ending.is_set()  # before it looks: what was printed until then is in the pipes
             ready = self._selector.select(0 if ending else _TICK_S)
             for key, _ in ready:
-                if some := os.read(key.fd, 65536):
-                    self._add(key.data.name, key.data.lines(some))
+                if content := os.read(key.fd, 65536):
+                    self._add(key.data.name, key.data.lines(content))
                 else:
                     self._selector.unregister(key.fd)
             if ending and not ready:
@@ -148,9 +148,9 @@ class _Stream:
         setattr(sys, name, open(self._number, "w", **lines))  # noqa: SIM115 - `restore` takes it away
         self._part = b""  # a line that has not ended
 
-    def lines(self, some: bytes) -> list[str]:
+    def lines(self, content: bytes) -> list[str]:
         """Return the lines that end with what has come; one that is too long is cut."""
-        *whole, self._part = (self._part + some).split(b"\n")
+        *whole, self._part = (self._part + content).split(b"\n")
         if len(self._part) > _LONGEST_LINE:
             whole, self._part = [*whole, self._part], b""
         return [line.decode(errors="backslashreplace") for line in whole]

@@ -304,7 +304,7 @@ def _id(job: Job | int) -> int:
 
 def _job(plain: Mapping[str, Any]) -> Job:
     times = {name: plain[name] and datetime.fromisoformat(plain[name]) for name in ("created", "started", "ended")}
-    actions = tuple(Action(of["kind"], of["arguments"]) for of in plain["actions"])
+    actions = tuple(Action(action["kind"], action["arguments"]) for action in plain["actions"])
     return Job(**{**plain, **times, "actions": actions})
 
 

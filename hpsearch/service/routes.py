@@ -65,15 +65,15 @@ def get_searches(request: Request) -> Answer:
     return Answer(
         [
             {
-                "search": of.name,
-                "stages": len(of.stages),
-                "metric": of.metric,
-                "direction": of.stages[0].direction,
-                **to_plain(of.counts),
-                "best": of.best,
-                "last_finished": of.finished,
+                "search": summary.name,
+                "stages": len(summary.stages),
+                "metric": summary.metric,
+                "direction": summary.stages[0].direction,
+                **to_plain(summary.counts),
+                "best": summary.best,
+                "last_finished": summary.finished,
             }
-            for of in summaries(storage_of(request))
+            for summary in summaries(storage_of(request))
         ]
     )
 
@@ -146,9 +146,12 @@ def get_checklist(request: Request, search: OfSearch, top: Annotated[int, Query(
 
     ``actions`` has the actions of questions and of the next step as data, as a job takes them.
     """
-    seen = search_of(request, search).checklist(top=top)
-    actions = [*(of.action for of in seen.questions if of.action is not None), *seen.next.actions]
-    return Answer({**to_plain(seen, word=word), "actions": to_plain([without_storage(action) for action in actions])})
+    checklist = search_of(request, search).checklist(top=top)
+    actions = [question.action for question in checklist.questions if question.action is not None]
+    actions += checklist.next.actions
+    return Answer(
+        {**to_plain(checklist, word=word), "actions": to_plain([without_storage(action) for action in actions])}
+    )
 
 
 @ROUTER.get("/searches/{search}/figures/{kind}")
@@ -225,7 +228,7 @@ def submit_job(
 
     The actions are about one search; with an Idempotency-Key a request may be repeated without harm.
     """
-    actions = settle_stages([of.action for of in job.actions], hub_of(request).settings)
+    actions = settle_stages([action.action for action in job.actions], hub_of(request).settings)
     made, _ = hub_of(request).queue.submit(actions, by=by.name, key=idempotency_key)
     where = request.scope.get("root_path", "") + request.app.url_path_for("get_job", id=made.id)
     return Answer(to_plain(made), 202, headers={"Location": where})

@@ -27,7 +27,7 @@ Name = Annotated[str, Query(max_length=200)]
 def compare(request: Request, a: Name = "", b: Name = "") -> HTMLResponse:
     """Return the form that asks what to compare, and the place of the comparison."""
     known = summaries(storage_of(request))
-    names = [name for of in known for name in (of.name, *(stage.name for stage in of.stages))]
+    names = [name for search in known for name in (search.name, *(stage.name for stage in search.stages))]
     return render(request, "compare", a=a, b=b, names=names)
 
 

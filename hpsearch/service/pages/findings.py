@@ -92,9 +92,9 @@ class Findings:
         with closing(open_store(self._storage, search=search)) as store:
             stages = stages_of(store, search)
             every = [*stages, *store.confirmations(search)]
-            counts = [store.counts(of) for of in every]
-            names = tuple((of.name, of.study_id) for of in every)
-            return (names, tuple(counts), len(evaluations(store, stages))), sum(of.rows for of in counts)
+            counts = [store.counts(stage) for stage in every]
+            names = tuple((stage.name, stage.study_id) for stage in every)
+            return (names, tuple(counts), len(evaluations(store, stages))), sum(count.rows for count in counts)
 
     def _make(self, of: _Made, search: str, trials: int, name: str) -> Any:
         began = time.monotonic()

@@ -32,11 +32,11 @@ def jobs_part(
 ) -> HTMLResponse:
     """Return their table; that of a search with the end of the log of the job that runs."""
     queue = hub_of(request).queue
-    some = queue.jobs(search=search, state=state, limit=_MOST, before=before)
-    running = next((job for job in some if job.state == "running"), None) if search is not None else None
+    listed = queue.jobs(search=search, state=state, limit=_MOST, before=before)
+    running = next((job for job in listed if job.state == "running"), None) if search is not None else None
     tail = [] if running is None else queue.log(running.id, after=max(0, queue.last_line(running.id) - _TAIL))
-    following = some[-1].id if len(some) == _MOST else None
-    content = {"jobs": some, "search": search, "state": state, "following": following, "running": running}
+    following = listed[-1].id if len(listed) == _MOST else None
+    content = {"jobs": listed, "search": search, "state": state, "following": following, "running": running}
     return render(request, "parts/jobs", tail=tail, label=label, **content)
 
 
