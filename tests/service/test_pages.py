@@ -21,7 +21,7 @@ from hpsearch.records import Action
 from hpsearch.service.auth import Role
 from hpsearch.service.pages import findings
 from hpsearch.service.pages.steps import label
-from hpsearch.store import open_store
+from hpsearch.store import Owner, open_store
 
 SCORES = [0.5, 0.9, 0.7]
 
@@ -173,10 +173,16 @@ def test_findings_are_made_again_after_a_change_but_not_all_the_time(
             second = client.get("/hp/searches/made/parts/evidence")
             assert second.text != first.text
             assert "HP-Stale" not in second.headers
-            made_stages.make(store, [0.6, 0.4], trials=2, number=3)
+            stage = made_stages.make(store, [0.6, 0.4], trials=2, number=3)
+            owner = Owner.current()
+            store.claim(stage, until=3, most=1, owner=owner)
             third = client.get("/hp/searches/made/parts/evidence")
-    assert third.text == second.text
+            store.release(stage, owner=owner)
+            fourth = client.get("/hp/searches/made/parts/evidence")
+    assert "As of 5 finished trials in all; newer findings follow." in third.text
     assert int(third.headers["HP-Stale"]) > 1
+    assert "HP-Stale" not in fourth.headers  # nothing runs, so there is no pause
+    assert "As of" not in fourth.text
 
 
 def test_findings_are_made_again_after_their_process_was_killed(

@@ -120,6 +120,7 @@ def test_of_an_unknown_search_there_is_nothing(client: TestClient, part: str) ->
     [
         ("next: {}", "Next: <code>--top 5</code>."),
         ("lr matters", "lr matters."),
+        ("p = 1e-11 says so", "p = 1e-11 says so."),
         ("a<b> is \x1b[1m", r"a&lt;b&gt; is \x1b[1m."),
         ("x_1 lies beyond {}.", "x_1 lies beyond <code>--top 5</code>."),
     ],
@@ -136,7 +137,7 @@ def test_on_another_page_an_action_is_a_link_that_opens_its_dialog() -> None:
     link = Mentions(request, "made", there=False).mention(Action("confirm", {"search": "made/stage-01", "repeats": 20}))
     address = "/tools/hp/searches/made#do=%7B%22kind%22%3A%20%22confirm%22%2C"
     assert link.startswith(f'<a href="{address}')
-    assert link.endswith('">Confirm the best (20 repeats)</a>')
+    assert link.endswith('">Confirm the best (20 repeats) of made/stage-01</a>')
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def comparison(request: Request, a: Name, b: Name = "") -> HTMLResponse:
                 raise BadArgument(argument, name, "not a search, a stage or a trial", "write mnist/stage-02/7")
         result = search_of(request, a).compare(search_of(request, b) if b else None)
     except BadInput as error:
-        return render(request, "parts/compare", refused=error.worded(word))
+        return render(request, "parts/compare", refused=error.worded(word), b=b)
     table = Table("The two sides", comparison_table(result))
     show = Mentions(request, result.b.stage.search, there=False)
     return render(request, "parts/compare", refused=None, result=result, table=table, show=show)

@@ -1,8 +1,8 @@
 """Findings about each search, as its report has them: made once for all who look at it.
 
 It takes tens of seconds of a search with 100,000 trials, in which a thread would hold up every other answer: that of
-large searches is made in a process of its own. Of a search that changes all the time there is a new one only after a
-pause that is long against the making; until then the last one is good enough.
+large searches is made in a process of its own. Of a search that runs there is a new one only after a pause that is long
+against the making; until then the last one is good enough. Once nothing runs there is no pause.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hpsearch.reports.report import Material, gather
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.stage import stages_of
 from hpsearch.service.pages.parts import FROM_REPORT
-from hpsearch.store import open_store
+from hpsearch.store import Counts, open_store
 
 _SEARCHES = 4  # those looked at last, whose findings are kept
 _PAUSE = 4  # in units of the time that the making takes
@@ -34,9 +34,31 @@ _NICE = 10  # the process lets the answers to others and the trials go first
 _SMALL = 2000  # trials of a search whose findings take a fraction of a second
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A part of the findings about a search."""
+
+    content: Any
+    trials: int  # finished ones, which it follows from
+    stale: float  # seconds until there may be a newer one; 0: it is the newest
+
+
+@dataclass(frozen=True)
+class _State:
+    """What the findings about a search follow from."""
+
+    stages: tuple[str, ...]  # confirmations among them
+    studies: tuple[int, ...]
+    counts: tuple[Counts, ...]
+    evaluations: int
+
+    def total(self, name: str) -> int:
+        return int(sum(getattr(of, name) for of in self.counts))
+
+
 @dataclass(eq=False)
 class _Made:
-    state: Hashable  # of the search, that it is made of
+    state: _State
     parts: dict[str, Future[Any]] = field(default_factory=dict)
     seconds: float = 0.0  # that the making took
     until: float = 0.0  # on the monotonic clock: when a newer one may be made
@@ -57,8 +79,8 @@ class Findings:
         self._connection: Connection | None = None
         self._known: OrderedDict[str, _Made] = OrderedDict()
 
-    async def part(self, search: str, name: str) -> tuple[Any, float]:
-        """Return a part of the findings about a search, and in how many seconds there may be a newer one, or 0.
+    async def part(self, search: str, name: str) -> Finding:
+        """Return a part of the findings about a search.
 
         Args:
             search: Its name.
@@ -68,18 +90,20 @@ class Findings:
             UnknownSearch: No such search.
             HTTPException: The process was killed.
         """
-        state, trials = await asyncio.to_thread(self._state, search)
+        state = await asyncio.to_thread(self._state, search)
         of = self._known.get(search)
-        if of is None or (of.state != state and of.done and time.monotonic() >= of.until):
+        paused = state.total("running") and of is not None and time.monotonic() < of.until
+        if of is None or (of.state != state and of.done and not paused):
             of = self._known[search] = _Made(state)
             while len(self._known) > _SEARCHES:
                 self._known.popitem(last=False)
         self._known.move_to_end(search)
         if name not in of.parts or _failed(of.parts[name]):
-            of.parts[name] = self._thread.submit(self._make, of, search, trials, name)
+            of.parts[name] = self._thread.submit(self._make, of, search, name)
         # Whoever goes away does not take it from the others.
         made = await asyncio.shield(asyncio.wrap_future(of.parts[name]))
-        return made, max(1.0, of.until - time.monotonic()) if of.state != state else 0.0
+        left = of.until - time.monotonic() if state.total("running") else 0.0
+        return Finding(made, of.state.total("finished"), 0.0 if of.state == state else max(1.0, left))
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -87,19 +111,19 @@ class Findings:
         if self._process is not None:
             self._process.kill()
 
-    def _state(self, search: str) -> tuple[Hashable, int]:
-        """Return what the findings follow from, and the number of trials."""
+    def _state(self, search: str) -> _State:
         with closing(open_store(self._storage, search=search)) as store:
             stages = stages_of(store, search)
             every = [*stages, *store.confirmations(search)]
             counts = [store.counts(stage) for stage in every]
-            names = tuple((stage.name, stage.study_id) for stage in every)
-            return (names, tuple(counts), len(evaluations(store, stages))), sum(count.rows for count in counts)
+            names, studies = tuple(stage.name for stage in every), tuple(stage.study_id for stage in every)
+            return _State(names, studies, tuple(counts), len(evaluations(store, stages)))
 
-    def _make(self, of: _Made, search: str, trials: int, name: str) -> Any:
+    def _make(self, of: _Made, search: str, name: str) -> Any:
         began = time.monotonic()
         try:
-            return (self._here.make if trials <= _SMALL else self._elsewhere)(search, of.state, name)
+            small = of.state.total("rows") <= _SMALL
+            return (self._here.make if small else self._elsewhere)(search, of.state, name)
         finally:
             of.seconds += time.monotonic() - began
             of.until = time.monotonic() + _PAUSE * of.seconds

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hpsearch import __version__
 from hpsearch.reports.page import environment, figure_settings
+from hpsearch.serialization import to_plain
 from hpsearch.service.pages.assets import VERSION
 from hpsearch.service.roles import Role
-from hpsearch.text import counted, duration, printable
+from hpsearch.text import counted, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from hpsearch.service.pages.findings import Finding
 
 
 @cache
@@ -29,9 +32,9 @@ def _templates() -> Environment:
         assets=VERSION,
         figure_settings=figure_settings(),
         counted=counted,
-        ago=ago,
+        utc=utc,
     )
-    made.filters["lines"] = lines
+    made.filters |= {"lines": lines, "codes": codes, "plain": to_plain}
     return made
 
 
@@ -53,10 +56,11 @@ def render(request: Request, template: str, status: int = 200, /, **content: Any
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
 
 
-def stale_in(seconds: float, part: HTMLResponse) -> HTMLResponse:
-    """Return a part with word that there may be a newer one in so many seconds; 0: it is the newest."""
-    if seconds:
-        part.headers["HP-Stale"] = str(ceil(seconds))
+def render_finding(request: Request, template: str, made: Finding, /, **content: Any) -> HTMLResponse:
+    """Return a part that shows a finding; one that is not the newest says so, and when there may be a newer one."""
+    part = render(request, template, as_of=made.trials if made.stale else None, **content)
+    if made.stale:
+        part.headers["HP-Stale"] = str(ceil(made.stale))
     return part
 
 
@@ -65,10 +69,12 @@ def lines(text: str) -> Markup:
     return Markup("\n").join(printable(line) for line in text.splitlines())
 
 
-def ago(when: datetime | None) -> str:
-    """Return how long ago something was (UTC): ``12 min ago``."""
-    if when is None:
-        return ""
-    now = datetime.now(UTC)
-    seconds = (now - (when if when.tzinfo else when.replace(tzinfo=UTC))).total_seconds()
-    return "now" if seconds < 1 else f"{duration(seconds)} ago" if seconds < 172_800 else f"{when:%Y-%m-%d}"
+def codes(text: str) -> Markup:
+    """Return a sentence in which commands stand between backquotes, as HTML."""
+    parts = [escape(printable(part)) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def utc(when: datetime | None) -> str:
+    """Return a time of the databases, which is UTC's: ``2026-11-30 17:24:50 UTC``."""
+    return "" if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC"

@@ -15,7 +15,8 @@ from hpsearch.service.auth import Role, needs
 from hpsearch.service.hub import hub_of, search_of, storage_of
 from hpsearch.service.pages import parts, trial
 from hpsearch.service.pages.parts import FROM_REPORT, QUICK, Look
-from hpsearch.service.pages.rendering import render, stale_in
+from hpsearch.service.pages.rendering import render, render_finding
+from hpsearch.service.pages.steps import label
 from hpsearch.service.routes import OfStage, TrialNumber
 from hpsearch.store import open_store
 from hpsearch.text import printable
@@ -54,9 +55,9 @@ def search_page(request: Request, search: str) -> HTMLResponse:
 async def search_part(request: Request, search: str, part: str, stage: int | None = None) -> HTMLResponse:
     """Return a part of it."""
     if part in FROM_REPORT:
-        made, stale = await hub_of(request).findings.part(search, part)
+        made = await hub_of(request).findings.part(search, part)
         name = "parts/answer" if part == "answer" else "parts/sections"
-        return stale_in(stale, await run_in_threadpool(render, request, name, content=made))
+        return await run_in_threadpool(render_finding, request, name, made, content=made.content)
     if part not in QUICK and part not in ("state", "best"):
         raise HTTPException(404, f"a search has no part {printable(part, 40)}")
     return await run_in_threadpool(_quick, request, search, part, stage)
@@ -66,7 +67,8 @@ def _quick(request: Request, search: str, part: str, number: int | None) -> HTML
     with closing(open_store(storage_of(request), search=search)) as store:
         look = Look(store, stages_of(store, search))
         if part == "state":
-            return render(request, "parts/state", search=search, of=parts.progress(look))
+            job = next(iter(hub_of(request).queue.jobs(search=search, limit=1)), None)
+            return render(request, "parts/state", search=search, of=parts.progress(look), job=job, label=label)
         if part == "best":
             stage = look.latest() if number is None else pick(look.stages, number)
             numbers, table = parts.best(look, stage)

@@ -26,7 +26,7 @@ from hpsearch.service.actions import Count, SearchName
 from hpsearch.service.auth import Role, needs, who
 from hpsearch.service.hub import hub_of, search_of, storage_of
 from hpsearch.service.pages.parts import PANELS, sampled
-from hpsearch.service.pages.rendering import render, stale_in
+from hpsearch.service.pages.rendering import render, render_finding
 from hpsearch.service.problems import without_storage, word
 from hpsearch.space import Categorical
 from hpsearch.store import open_store
@@ -44,6 +44,7 @@ _VERBS = {  # of the actions of jobs
     "narrow": "Narrow",
     "retry": "Run failed trials again",
 }
+_FIELDS = {"expand": "Widen"}  # of the dialogs, by argument, where sentences mention them
 _PHRASES = {"trials": "{:,} trials", "epochs": "{} epochs", "repeats": "{} repeats"}  # of arguments
 
 
@@ -66,7 +67,7 @@ class Mentions:
         """Return a sentence with what it mentions in it."""
         text = printable_line(sentence.text)
         first = text.split(" ", 1)[0].rstrip(",:")
-        if first.isalpha() and first not in self._names:
+        if first.isalpha() and first not in self._names and first != "p":  # the p-value
             text = text[:1].upper() + text[1:]
         worded = Sentence(str(escape(text)), sentence.mentions).worded(self.mention)
         return Markup(worded if worded.endswith((".", "\N{HORIZONTAL ELLIPSIS}")) else f"{worded}.")
@@ -74,6 +75,8 @@ class Mentions:
     def mention(self, mention: Action | Argument) -> Markup:
         """Return an action or an argument."""
         if isinstance(mention, Argument):
+            if mention.name in _FIELDS:
+                return Markup("<q>{}</q>").format(_FIELDS[mention.name])
             return Markup("<code>{}</code>").format(word(mention))
         arguments = without_storage(mention).arguments
         given = {name: value for name, value in arguments.items() if value is not None and value is not False}
@@ -83,7 +86,7 @@ class Mentions:
             if self._there:
                 return Markup('<button type="button" data-action="{}">{}</button>').format(action, label(mention))
             page = f"{self._base}/searches/{quote(about.partition('/')[0], safe='')}"
-            return Markup('<a href="{}#do={}">{}</a>').format(page, quote(action, safe=""), label(mention))
+            return Markup('<a href="{}#do={}">{} of {}</a>').format(page, quote(action, safe=""), label(mention), about)
         if mention.kind == "plot":
             address = f"{self._base}/searches/{quote(about, safe='')}/parts/plot?{urlencode(given, doseq=True)}"
             text = f"figure: {given['kind']}"
@@ -110,10 +113,11 @@ def label(action: Action) -> str:
 @ROUTER.get("/searches/{search}/parts/checklist")
 async def checklist(request: Request, search: SearchName) -> HTMLResponse:
     """Return the questions of the checklist with their answers, and the next step."""
-    seen, stale = await hub_of(request).findings.part(search, "checklist")
-    show = Mentions(request, search, names=_names(seen))
-    part = await run_in_threadpool(render, request, "parts/checklist", seen=seen, marks=MARKS, show=show)
-    return stale_in(stale, part)
+    made = await hub_of(request).findings.part(search, "checklist")
+    show = Mentions(request, search, names=_names(made.content))
+    return await run_in_threadpool(
+        render_finding, request, "parts/checklist", made, seen=made.content, marks=MARKS, show=show
+    )
 
 
 def _names(seen: Checklist) -> set[str]:

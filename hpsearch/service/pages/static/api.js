@@ -2,6 +2,9 @@
 
 export const base = document.body.dataset.base;
 
+/** What a form says while there is no answer; it goes once the connection is back. */
+export const LOST = "The server does not answer; try again.";
+
 /** An answer that says no: `status`, and `message` as the server words it. */
 export class Refused extends Error {
   constructor(status, message) {

@@ -31,7 +31,7 @@ if (logout) {
       await request("session", { method: "DELETE" });
       location.href = `${base}/login`;
     } catch (error) {
-      notice("logout", error.message, 5000);
+      notice("logout", error.message, 5000, "bad");
     }
   });
 }

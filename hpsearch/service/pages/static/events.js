@@ -1,6 +1,6 @@
 // What happens on the server, as it happens; and words on the page while the connection is lost.
 
-import { base, request } from "./api.js";
+import { LOST, base, request } from "./api.js";
 import { notice } from "./notice.js";
 import { changed } from "./parts.js";
 
@@ -21,6 +21,7 @@ export function listen(search) {
     clearTimeout(lost);
     lost = null;
     notice("connection", "");
+    for (const alert of document.querySelectorAll('[role="alert"]')) alert.hidden ||= alert.textContent === LOST;
   };
   source.onerror = async () => {
     lost ??= setTimeout(() => notice("connection", "Connection lost: trying again. What you see may be old."), AGAIN);

@@ -1,8 +1,23 @@
-// Buttons that stop a job.
+// Buttons that stop a job, or do anew what is left of one.
 
-import { request } from "./api.js";
+import { base, request } from "./api.js";
 import { notice } from "./notice.js";
 import { changed } from "./parts.js";
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-again]");
+  if (!button) return;
+  button.disabled = true;
+  try {
+    const job = await request("jobs", { method: "POST", body: { actions: JSON.parse(button.dataset.again) } });
+    if (location.pathname.startsWith(`${base}/jobs/`)) location.href = `${base}/jobs/${job.id}`;
+    notice("jobs", `Job ${job.id} is ${job.state}.`, 6000);
+    changed("job");
+  } catch (error) {
+    button.disabled = false;
+    notice("jobs", error.message, 8000, "bad");
+  }
+});
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-cancel]");

@@ -1,6 +1,6 @@
 // The forms of a new search: one starts a study file as it is, the other makes a new one first.
 
-import { base, request } from "./api.js";
+import { LOST, base, request } from "./api.js";
 
 const READ = {
   flag: (field) => field.checked,
@@ -52,7 +52,7 @@ async function start(form, actions) {
     const job = await actions();
     location.href = `${base}/jobs/${job.id}`;
   } catch (error) {
-    line.textContent = error.status === undefined ? "The server does not answer; try again." : error.message;
+    line.textContent = error.status === undefined ? LOST : error.message;
     line.hidden = false;
     line.scrollIntoView({ block: "center" });
     button.disabled = false;

@@ -4,15 +4,17 @@ const line = document.getElementById("notice");
 const said = new Map(); // by what it is about
 
 const show = () => {
-  const texts = [...said.values()];
-  if (line.textContent !== texts.at(-1)) line.textContent = texts.at(-1) ?? "";
-  line.hidden = !texts.length;
+  const { text, kind } = [...said.values()].at(-1) ?? { text: "" };
+  if (line.textContent !== text) line.textContent = text;
+  line.classList.toggle("good", kind === "good");
+  line.hidden = !text;
 };
 
-/** Says something about a subject until it is taken back, by an empty text, or after so many milliseconds. */
-export function notice(subject, text, lasts = 0) {
+/** Says something about a subject until it is taken back, by an empty text, or after so many milliseconds: then good news, unless `kind` is another. */
+export function notice(subject, text, lasts = 0, kind = lasts ? "good" : "bad") {
+  const one = { text, kind };
   said.delete(subject);
-  if (text) said.set(subject, text);
+  if (text) said.set(subject, one);
   show();
-  if (text && lasts) setTimeout(() => said.get(subject) === text && notice(subject, ""), lasts);
+  if (text && lasts) setTimeout(() => said.get(subject) === one && notice(subject, ""), lasts);
 }

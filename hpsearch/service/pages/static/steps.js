@@ -1,6 +1,6 @@
 // Buttons of actions: each opens the dialog of its kind, filled in; what the dialog says becomes a job.
 
-import { request } from "./api.js";
+import { LOST, request } from "./api.js";
 import { notice } from "./notice.js";
 import { changed, refetch } from "./parts.js";
 
@@ -32,6 +32,11 @@ function open({ kind, arguments: given = {} }) {
     if (!field) rest[name] = value;
     else if (field.type === "checkbox") field.checked = value;
     else field.value = value;
+  }
+  if (kind === "start") {
+    const { next, count } = document.querySelector("[data-next]")?.dataset ?? {};
+    document.getElementById("start-about").textContent = rest.stage ? "" : next ?? "";
+    form.elements.trials.placeholder = count ? `${count}, as in the study file` : "as in the study file";
   }
   form.dataset.given = JSON.stringify(rest);
   const words = Object.entries(rest).filter(([name]) => name !== "search").map(([name, value]) => (value === true ? name : `${name} ${value}`));
@@ -83,7 +88,7 @@ document.addEventListener("submit", async (event) => {
   } catch (error) {
     // What was refused is asked anew when it is changed; after a lost connection it may have arrived.
     if (error.status !== undefined) form.dataset.key = "";
-    say(form, error.status === undefined ? "The server does not answer; try again." : error.message);
+    say(form, error.status === undefined ? LOST : error.message);
   } finally {
     button.disabled = false;
   }
@@ -112,7 +117,7 @@ document.addEventListener("click", async (event) => {
     notice("steps", "All runs of this search are asked to stop.", 8000);
     changed();
   } catch (error) {
-    notice("steps", error.message, 8000);
+    notice("steps", error.message, 8000, "bad");
   }
 });
 
