@@ -97,6 +97,7 @@ def score_by_parameters(
     *,
     narrowed: Space | None = None,
     best: int = 5,
+    columns: int | None = None,
     title: str | None = None,
 ) -> go.Figure:
     """Plot the score of every trial against each parameter, on the parameter's scale, a panel each.
@@ -107,13 +108,14 @@ def score_by_parameters(
     Args:
         space: Those of the stage's ranges that are plotted, with dotted lines at their ends. None: those that vary.
         narrowed: Those of the next stage, as far as known, as bands.
+        columns: Panels side by side; None: as many as read well.
     """
     space, narrowed = space or trials.varied, narrowed or {}
     if not space:
         return tell(nothing("there is no parameter to plot", title=title), "There is no parameter to plot.")
     # The same trials stand in every panel: fewer of them in many.
     panel = _Panel(trials, best=best, most=max(300, MOST_POINTS // max(len(space) // 2, 1)))
-    alone, columns = len(space) == 1, panel_columns(space)
+    alone, columns = len(space) == 1, columns or panel_columns(space)
     after = {name: [narrowed[name]] if name in narrowed else [] for name in space}
     figure = parameter_panels(
         [ParameterAxis(name, [parameter, *after[name]]) for name, parameter in space.items()],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote, urlencode
 
@@ -20,7 +21,7 @@ from hpsearch.reports.figures import score_by_parameters
 from hpsearch.reports.figures.style import least_width
 from hpsearch.reports.figures.trials import folded_space
 from hpsearch.reports.page import Table
-from hpsearch.reports.sections import MARKS, page_figure
+from hpsearch.reports.sections import MARKS, page_figure, phone_layout
 from hpsearch.representations import narrowed_columns
 from hpsearch.service.actions import Count, SearchName
 from hpsearch.service.auth import Role, needs, who
@@ -160,7 +161,8 @@ def narrow(
         trials = sampled(store, parent).folded
     space = dict(list(trials.varied.items())[:PANELS])
     bands = {name: of for name, of in {**folded_space(after), **after}.items() if name in space}
-    figure = score_by_parameters(trials, space, narrowed=bands, best=len(next_stage.narrowing.used))
+    plotted = partial(score_by_parameters, trials, space, narrowed=bands, best=len(next_stage.narrowing.used))
+    figure, narrow = plotted(), phone_layout(plotted(columns=1))
     title = f"Where the next stage of {search} samples"
     caption = f"Trials of {parent.name}. Bands are the next ranges, dotted lines the ends of the present ones."
     return render(
@@ -169,7 +171,7 @@ def narrow(
         refused=None,
         next=next_stage,
         table=Table("Next ranges", {name.replace("_", " "): of for name, of in narrowed_columns(next_stage).items()}),
-        figure=page_figure("next-ranges", title, caption, figure, width=least_width(figure)),
+        figure=page_figure("next-ranges", title, caption, figure, narrow=narrow, width=least_width(figure)),
         show=Mentions(request, search),
     )
 
