@@ -106,7 +106,7 @@ class Watcher:
         if goals := [owner.until for owner, _ in runners if owner.until]:
             self._goals[stage.study_id] = max(goals)
         elif shown.counts.finished and stage.study_id not in self._goals:
-            last = self._store.finishers(stage, among=1)
+            last = self._store.finishers(stage, among=1 + shown.counts.waiting)  # those that were stopped come last
             self._goals[stage.study_id] = max((owner.until for owner in last), default=0)
         until = self._goal(shown)
         return View(

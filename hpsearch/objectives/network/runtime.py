@@ -17,6 +17,10 @@ from hpsearch.data import splits
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadArgument, BadData, BadStudyFile, nearest
 from hpsearch.nn import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    OPTIMIZERS,
+    SCHEDULES,
     Epoch,
     History,
     Network,
@@ -59,6 +63,14 @@ __all__ = [
 ]
 
 _PROBE_EPOCHS = 2
+
+KNOWN: Mapping[str, Iterable[str]] = {  # the names that only registries know, by section and key
+    "data.name": data_sets.KNOWN,
+    "network.activation": ACTIVATIONS,
+    "network.initializer": INITIALIZERS,
+    "training.optimizer": OPTIMIZERS,
+    "training.lr_schedule": SCHEDULES,
+}
 
 
 def check(sections: NetworkSections, space: Space) -> None:

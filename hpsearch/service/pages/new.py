@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -89,6 +89,7 @@ def _may_be_sent(study: StudyFile) -> bool:
 def _sections(study: StudyFile) -> Iterator[tuple[str, list[FormField]]]:
     """Yield the sections that a form may have, each with its fields, filled in from a study file."""
     plain, own = study.to_dict(), study.kind.sections()
+    known: Mapping[str, Iterable[str]] = getattr(study.kind.runtime(), "KNOWN", {})
     may_be_sent: Mapping[str, tuple[str, ...]] = getattr(own, "sent", {})
     schemas = own.model_json_schema()["$defs"]
     models = {name: schemas[field.annotation.__name__] for name, field in own.model_fields.items() if field.annotation}
@@ -96,11 +97,19 @@ def _sections(study: StudyFile) -> Iterator[tuple[str, list[FormField]]]:
     for section, schema in models.items():
         keys = may_be_sent.get(section, tuple(schema["properties"]))
         properties = {key: schema["properties"][key] for key in keys if "const" not in schema["properties"][key]}
-        yield section, [_field(section, key, of, plain[section].get(key)) for key, of in properties.items()]
+        yield (
+            section,
+            [
+                _field(section, key, of, plain[section].get(key), known=tuple(known.get(f"{section}.{key}", ())))
+                for key, of in properties.items()
+            ],
+        )
 
 
-def _field(section: str, key: str, schema: Mapping[str, Any], value: Any) -> FormField:
-    """Return the field of a key by its JSON schema."""
+def _field(section: str, key: str, schema: Mapping[str, Any], value: Any, *, known: tuple[str, ...] = ()) -> FormField:
+    """Return the field of a key by its JSON schema, and by the names that its value may have, where they are known."""
+    if value in known:
+        return FormField(section, key, "choice", value, known)
     if "enum" in schema:
         return FormField(section, key, "choice", value, tuple(schema["enum"]))
     forms = [form for form in schema.get("anyOf", [schema]) if form.get("type") != "null"]
