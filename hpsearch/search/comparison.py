@@ -353,7 +353,7 @@ def _recommendation(
 ) -> tuple[str, list[Action]]:
     """Return the recommendation in words, and what would decide it."""
     of, values = gain or study, f"the values of {b.label} ({b.values})"
-    subject = f"{values} are" if gain else f"the best single score of {b.label} is"
+    subject = f"{values} are" if gain else f"the best single score of {b.label} is expected to be"
     more, less = _costs(complexity)
     if of is not None and verdict == "keep":
         return f"keep {a.label}: {subject} {_words(of)}", []
@@ -362,7 +362,7 @@ def _recommendation(
     trained = f"the best of {lacking.label}" if lacking.entrant.trial is None else lacking.name
     again = f"; {{}} trains {trained} again with other seeds" if actions else ""
     if of is not None and verdict == "adopt":
-        better = f"adopt {values}: {'' if gain else 'the best single score is '}{_words(of)}"
+        better = f"adopt {values}: {'' if gain else 'the best single score is expected to be '}{_words(of)}"
         better += f", if that is worth {more}" if more else f", with {less}" if less else ""
         return better + (f"{again}, which tells how much of that is left" if actions else ""), actions
     unknown = f"its values and those of {b.label} have not both been confirmed"
@@ -435,6 +435,6 @@ def _gains(a: Side, b: Side, gain: Gain | None, study: Gain | None) -> Iterator[
     if study is not None:
         chance = "; chance may explain that" if _verdict(study) == "undecided" else ""
         yield Sentence(
-            f"the best single score of {b.label} is {_words(study)} than that of {a.label}, over other "
-            f"{study.covers}{chance}"
+            f"the best single score of {b.label} is expected to be {_words(study)} than that of {a.label} when both "
+            f"are searched again, over other {study.covers}{chance}"
         )

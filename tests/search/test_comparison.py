@@ -94,7 +94,7 @@ def test_what_is_worse_is_said_to_be_worse(store: Store, top: float, keep: str) 
     made = decided(store, (0.9, top))
     assert made.searched is not None
     assert made.searched.mean < 0
-    words = "the best single score of B is worse by 0."
+    words = "the best single score of B is expected to be worse by 0."
     assert str(made.sentences[0]).startswith(f"{keep}: {words}")
     assert str(made.sentences[1]).startswith(words)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import multiprocessing
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from plotly.offline import get_plotlyjs
 from starlette.testclient import TestClient
 
 from hpsearch.records import Action
+from hpsearch.serialization import to_plain
 from hpsearch.service.auth import Role
 from hpsearch.service.pages import findings
 from hpsearch.service.pages.steps import label
@@ -215,9 +217,18 @@ def test_jobs_have_pages_and_who_may_only_read_gets_no_buttons(tmp_path: Path) -
         assert "hpsearch start made --trials 5 --stage 1" in state
         assert "ada" in state
         assert "Nothing yet" in client.get(f"/hp/jobs/{job.id}/parts/log").text
+        assert "data-again" not in state
+        queue.cancel(job.id)
+        for path in (f"jobs/{job.id}/parts/state", "searches/made/parts/state"):
+            (left,) = re.findall(r'data-again="(.*?)"', client.get(f"/hp/{path}").text)
+            again = client.post("/hp/api/v1/jobs", json={"actions": json.loads(html.unescape(left))})
+            assert again.json()["actions"] == to_plain(job.actions)
+            queue.cancel(again.json()["id"])
         reader = {"Authorization": f"Bearer {served.token(client.app, Role.READ)}"}
         for path in ("parts/jobs", f"jobs/{job.id}/parts/state", "searches/made"):
-            assert "data-cancel" not in client.get(f"/hp/{path}", headers=reader).text
+            assert not {"data-cancel", "data-again"} & {
+                *re.findall(r"data-\w+", client.get(f"/hp/{path}", headers=reader).text)
+            }
         assert "Start stage" not in client.get("/hp/searches/made", headers=reader).text
 
 
