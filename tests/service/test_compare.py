@@ -50,6 +50,12 @@ def test_a_comparison_is_that_of_the_command(client: TestClient, file: Path) -> 
         assert text in page
 
 
+def test_without_a_baseline_the_page_says_what_to_do(client: TestClient) -> None:
+    page = client.get("/hp/parts/compare", params={"a": "made", "b": ""}).text
+    assert "<code>hpsearch baseline set SEARCH/STAGE/TRIAL</code>" in page
+    assert "or fill in B" in page
+
+
 @pytest.mark.parametrize(
     ("a", "b", "words"),
     [

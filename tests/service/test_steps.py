@@ -132,6 +132,12 @@ def test_a_sentence_begins_and_ends_as_one_and_is_text(text: str, shown: str) ->
     assert show.sentence(Sentence(text, mentions)) == shown
 
 
+def test_what_is_widened_by_is_called_as_in_the_dialog(client: TestClient) -> None:
+    show = Mentions(Mock(state=Mock(identity=Identity("me", Role.RUN)), scope={}), "made")
+    assert show.sentence(Sentence("widen with {}", (Argument("expand"),))) == "Widen with <q>Widen</q>."
+    assert '<label><input type="checkbox" name="expand"> Widen:' in client.get("/hp/searches/made").text
+
+
 def test_on_another_page_an_action_is_a_link_that_opens_its_dialog() -> None:
     request = Mock(state=Mock(identity=Identity("me", Role.RUN)), scope={"root_path": "/tools"})
     link = Mentions(request, "made", there=False).mention(Action("confirm", {"search": "made/stage-01", "repeats": 20}))
