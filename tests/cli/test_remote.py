@@ -244,7 +244,7 @@ READING = [
     *("best nope", "trials --stage 9", "narrow --top 99", "stop", "delete tiny", "baseline set tiny/stage-01/2"),
     *("compare tiny --format csv", "retry", "delete tiny/stage-02 --yes --no-backup"),
 ]
-PROCESSES = ["status", "start tiny --trials 10 --engine inline", "evaluate", "evaluate --format csv", "best nope"]
+PROCESSES = ["start tiny --trials 10 --engine inline", "evaluate --format csv", "best nope"]
 
 
 @dataclass(frozen=True)

@@ -128,12 +128,12 @@ def test_a_page_says_that_the_server_is_gone_and_goes_on_when_it_is_back(browser
     with closing(open_store(str(tmp_path / "studies" / "hpsearch.db"), create=True, write=True)) as store:
         make(store, [0.5, 0.9, 0.7], trials=3)
         with browser.page() as page:
-            with served.server(tmp_path) as server:
+            with served.serving(tmp_path) as server:
                 page.open(server.enter)
                 page.shows("made")
                 page.until("document.getElementById('notice').hidden")
             page.shows("Connection lost: trying again")
             make(store, [0.6, 0.4], trials=2, number=2)
-            with served.server(tmp_path, "--port", server.url.rpartition(":")[2]):
+            with served.serving(tmp_path, port=int(server.url.rpartition(":")[2])):
                 page.until("document.getElementById('notice').hidden")
                 page.until("document.querySelector('main tbody td:nth-child(3)').innerText === '5'")

@@ -223,14 +223,13 @@ def test_a_port_that_is_taken_is_said_before_anything_is_made(tmp_path: Path) ->
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.slow
 def test_over_tls_the_link_s_session_is_for_tls_alone(tmp_path: Path) -> None:
     openssl = shutil.which("openssl") or pytest.skip("no openssl")
     made = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1".split()
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*made, *names], check=True, capture_output=True)
-    with served.server(tmp_path, "--certfile", str(certificate), "--keyfile", str(key)) as server:
+    with served.serving(tmp_path, certfile=certificate, keyfile=key) as server:
         assert server.url.startswith("https://127.0.0.1:")
         port = int(server.url.rpartition(":")[2])
         trust = ssl.create_default_context(cafile=certificate)

@@ -20,17 +20,13 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 import tiny
-from bounded import LIMIT_S
+from browser import Browser
 
 from hpsearch import Search
 from hpsearch.errors import BadArgument
 from hpsearch.service import dashboard
 
 pytest.importorskip("optuna_dashboard")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# A browser that keeps to itself: no sandbox (which root cannot have), no updates, no sync.
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --virtual-time-budget=15000 --dump-dom"""
 
 
 @pytest.fixture(scope="session")
@@ -196,8 +192,7 @@ def test_a_client_that_resets_its_connection_is_no_news(url: str, capfd: pytest.
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the page in")
-def test_the_page_lists_the_stages(url: str, tmp_path: Path) -> None:
+def test_the_page_lists_the_stages(url: str, browser: Browser) -> None:
     server = subprocess.Popen(
         [sys.executable, "-m", "hpsearch", "dashboard", "--port", "0"],
         env={**os.environ, "HPSEARCH_STORAGE": url},
@@ -209,11 +204,10 @@ def test_the_page_lists_the_stages(url: str, tmp_path: Path) -> None:
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())
             assert address is not None
-            profile = f"--user-data-dir={tmp_path / 'profile'}"
-            command = [str(BROWSER), *FLAGS.split(), profile, f"{address[0]}dashboard/"]
-            page = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
+            with browser.page() as page:
+                page.open(f"{address[0]}dashboard/")
+                page.shows("tiny/stage-01")
+                page.shows("tiny/stage-02")
         finally:
             server.send_signal(signal.SIGTERM)
-    assert "tiny/stage-01" in page
-    assert "tiny/stage-02" in page
     assert server.returncode == 0

@@ -28,7 +28,7 @@ import pytest
 from bounded import LIMIT_S, until
 from browser import Browser
 from made_stages import make
-from served import server
+from served import serving
 
 from hpsearch.__main__ import main
 from hpsearch.cli.app import app
@@ -176,7 +176,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         make(store, [0.5, 0.9, 0.7], trials=3)
     with closing(open_service(storage)) as database:
         token = Credentials(database).create("ada", Role.ADMIN)
-    with server(folder, "--url", url, "--port", direct.rpartition(":")[2]):
+    with serving(folder, url=url, port=int(direct.rpartition(":")[2])):
         text = block("nginx", number=number)
         for old, new in (
             (r"listen 443 ", f"listen {LOOPBACK}:{port} "),

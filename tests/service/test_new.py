@@ -101,7 +101,7 @@ def test_the_schema_of_a_key_gives_its_field(schema: dict[str, object], value: o
 
 
 def test_the_form_writes_a_study_file_and_starts_it(tmp_path: Path, browser: Browser) -> None:
-    with served.server(tmp_path) as server, browser.page() as page:
+    with served.serving(tmp_path) as server, browser.page() as page:
         page.open(server.enter)
         page.open(f"{server.url}/hp/new?from=mnist")
         page.evaluate("document.querySelectorAll('details').forEach((of) => { of.open = true; })")

@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from hpsearch.service.auth import Role
 
-EXAMPLES = 5  # of each operation
+EXAMPLES = 3  # of each operation
 SLOW = ("POST /hp/api/v1/commands", "GET /hp/api/v1/searches/{search}/report")  # seconds each, with tests of their own
 _OURS = {"search": "tiny", "stage": 1}  # what is there, where a path asks for it
 _SETTINGS: Any = settings(

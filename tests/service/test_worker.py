@@ -36,7 +36,7 @@ name = "tiny"
 [objective]
 command = [
   "/bin/sh", "-c",
-  'while [ $0 -ge {HELD_FROM} ] && [ ! -e "$1/go" ]; do sleep 0.02; done; echo "{{\\"score\\": $2}}"',
+  'while [ $0 -ge {HELD_FROM} ] && [ ! -e "$1/go" ]; do sleep 0.1; done; echo "{{\\"score\\": $2}}"',
   "{{trial}}", "{{folder}}", "{{x}}",
 ]
 direction = "maximize"
@@ -134,18 +134,16 @@ def worker() -> Iterator[subprocess.Popen[str]]:
 
 def test_a_job_runs_its_actions_and_its_log_has_what_they_print(place: Place, undisturbed: search.Rows) -> None:
     place.go()
-    both = place.submit(START, Action("narrow", {"search": "tiny", "top": 3}))
-    failing = place.submit(Action("narrow", {"search": "tiny", "top": 1}), START)
+    narrow = Action("narrow", {"search": "tiny", "top": 3})
+    id = place.submit(START, narrow, replace(narrow, arguments={"search": "tiny", "top": 1}), START)
     with working(place.settings):
-        job = place.ended(both)
-        assert (job.state, job.position, job.exit_code, job.attempts) == ("done", 2, 0, 1)
-        failed = place.ended(failing)
-    assert (failed.state, failed.position, failed.exit_code) == ("failed", 0, 2)
-    assert failed.reason == "--top 1: one value has no spread; give at least 2"
-    assert place.printed(failing, "stderr") == [f"hpsearch: {failed.reason}"]
+        job = place.ended(id)
+    assert (job.state, job.position, job.exit_code, job.attempts) == ("failed", 2, 2, 1)
+    assert job.reason == "--top 1: one value has no spread; give at least 2"
+    errors = place.printed(id, "stderr")
+    assert (errors[0], errors[-1]) == (f"tiny/stage-01: {TRIALS} trials, 1 process", f"hpsearch: {job.reason}")
     assert place.rows() == undisturbed
-    assert place.printed(both, "stderr")[0] == f"tiny/stage-01: {TRIALS} trials, 1 process"
-    out = place.printed(both, "stdout")
+    out = place.printed(id, "stdout")
     assert out[0].startswith(f"tiny/stage-01 has {TRIALS} finished trials; {TRIALS} of them now")
     assert out[-1] == "made tiny/stage-02; next: hpsearch start tiny"  # without a --storage
 
@@ -218,12 +216,3 @@ def test_a_process_that_ends_before_it_has_its_job(
         else:
             until(lambda: begun.exists() and len(begun.read_text()) > 4, what="another try")
     assert place.queue.job(job).state == state
-
-
-def test_a_process_without_a_claim_does_nothing(place: Place) -> None:
-    job = place.submit(START)
-    words = [sys.executable, "-m", "hpsearch", "serve", "--run-job", "0" * 32, "--storage", "studies/my.db"]
-    ran = subprocess.run(words, capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr.startswith("hpsearch: no job is claimed by 0000")
-    assert place.queue.job(job).state == "queued"

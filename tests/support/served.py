@@ -7,17 +7,23 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
-from bounded import LIMIT_S
+import pytest
+import uvicorn
+from bounded import LIMIT_S, until
 from starlette.testclient import TestClient
 
+from hpsearch.service import server as server_module
 from hpsearch.service.app import create_app
 from hpsearch.service.auth import Role
+from hpsearch.service.events import Feed
 from hpsearch.service.hub import Hub
 from hpsearch.service.settings import Settings
 from hpsearch.store import open_store
@@ -53,12 +59,44 @@ def token(app: Any, role: Role) -> str:
 
 
 @dataclass(frozen=True)
-class Server:
+class Served:
     """A server that listens."""
 
     url: str  # without a slash at its end
     enter: str  # the address that it printed, with the one-time code where it has one
+
+
+@dataclass(frozen=True)
+class Server(Served):
+    """A server in a process of its own."""
+
     process: subprocess.Popen[str]
+
+
+@contextmanager
+def serving(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Served]:
+    """A server over ``studies/hpsearch.db`` of a folder in a thread of this process, which costs seconds less."""
+    (folder / "studies").mkdir(exist_ok=True)
+    place = Settings(storage=str(folder / "studies" / "hpsearch.db"), studies=folder / "studies", port=port, **settings)
+    made, addresses = list[uvicorn.Server](), Queue[str]()
+
+    class Kept(server_module._Server):
+        def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
+            super().__init__(config, feed)
+            made.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server_module, "_Server", Kept)
+        thread = threading.Thread(target=server_module.serve, args=(place,), kwargs={"on_ready": addresses.put})
+        thread.start()
+        try:
+            enter = addresses.get(timeout=LIMIT_S)
+            until(lambda: bool(made) and made[0].started, what="the server")
+            yield Served(enter[: enter.index("/hp/")], enter)
+        finally:
+            for of in made:
+                of.should_exit = True
+            thread.join(LIMIT_S)
 
 
 @contextmanager
@@ -88,7 +126,7 @@ def server(folder: Path, *options: str) -> Iterator[Server]:
                 assert line, f"the server ended: {log.read_text()}"
                 addresses = re.findall(r"https?://\S+/hp/[^\s;]*", line)
             enter = addresses[0]
-            yield Server(enter[: enter.index("/hp/")], enter, process)
+            yield Server(enter[: enter.index("/hp/")], enter, process=process)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
