@@ -16,7 +16,7 @@ from hpsearch.exchange import trackers
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
-from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, OF_SAMPLES, PlotKind, PlotRequest, tables
+from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, OF_SAMPLES, PlotKind, PlotRequest, file, tables
 from hpsearch.search.baseline import Baseline, known_baseline, set_baseline
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
 from hpsearch.search.definition import Constraint, Definition, define
@@ -170,7 +170,7 @@ class Report:
             force: Overwrite a file that is no report.
         """
         path = path or Path(self.file_name)
-        _pages()[0].write(path, self.text, force=force)
+        file.write(path, self.text, force=force)
         return path
 
 
@@ -934,22 +934,23 @@ class Search:
         Raises:
             MissingExtra: ``html`` needs Jinja2, and it is not installed.
         """
+        from hpsearch.reports import page, report  # pandas and Plotly
+
         name, number = resolve_stage(self.name, stage)
-        page, contents = _pages()
         out = None if out is None else Path(out)
-        form = page.form_of(out, form)
+        form = file.form_of(out, form)
         if out is not None:
-            page.check_out(out, force=force)
+            file.check_out(out, force=force)
         if form == "html":
             page.check_html()
         with closing(open_store(self.storage, search=name)) as store:
-            material = contents.gather(store, name, stage=number)
-        made = contents.report(material, figures=form == "html", word=word)
+            material = report.gather(store, name, stage=number)
+        made = report.report(material, figures=form == "html", word=word)
         text = page.to_html(made) if form == "html" else page.to_markdown(made)
-        report = Report(made, text, page.name_for(material.stages[0].stage.search, form))
+        written = Report(made, text, file.name_for(material.stages[0].stage.search, form))
         if out is not None:
-            report.save(out, force=force)
-        return report
+            written.save(out, force=force)
+        return written
 
     def export(
         self,
@@ -1009,12 +1010,6 @@ def plotting() -> ModuleType:
     from hpsearch.reports import figures  # Plotly takes 0.3 s to load
 
     return figures
-
-
-def _pages() -> tuple[ModuleType, ModuleType]:
-    from hpsearch.reports import page, report  # pandas and Plotly
-
-    return page, report
 
 
 def searches(storage: str | Path | None = None) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ COMMANDS = {
     "export": ("db:export", "Write trials and learning curves to a file, or to MLflow or Weights & Biases."),
     "import": ("db:import_", "Read trials that were run elsewhere as a search."),
     "delete": ("db:delete", "Remove a stage, a confirmation or a whole search."),
-    "serve": ("service:serve", "Serve searches to browsers and programs, and run the jobs they start."),
+    "serve": ("service:serve", "Serve the searches of a database: a page, an HTTP API, and the jobs that they start."),
     "token": ("service:token", "Say who may use the service: make, list and revoke tokens."),
     "dashboard": ("service:dashboard", "Serve the Optuna dashboard on this machine."),
     "data": ("data:data", "List, download and show data sets."),

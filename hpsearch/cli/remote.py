@@ -6,7 +6,6 @@ import copy
 import sys
 import tomllib
 import webbrowser
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from click.core import ParameterSource
 from hpsearch.errors import BadArgument, BadInput, Interrupted
 from hpsearch.files import content, expanded, replacing
 from hpsearch.records import Action, Argument
+from hpsearch.reports.file import check_out
 from hpsearch.service.client import Client, CommandResult
 from hpsearch.study_file import find
 
@@ -151,7 +151,7 @@ def _write(kind: str, ran: CommandResult, folder: Path, *, force: bool) -> list[
     paths = [folder / Path(name).name for name in ran.files]
     for path in paths:
         if kind == "report":
-            import_module("hpsearch.reports.page").check_out(path, force=force)  # with Plotly, which others do without
+            check_out(path, force=force)
         elif kind == "export" and path.exists() and not force:
             raise BadInput(
                 f"{path} exists; add {{}} to overwrite it, or give another {{}}", Argument("force"), Argument("out")

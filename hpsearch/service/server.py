@@ -13,6 +13,7 @@ import uvicorn
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.files import first_line
 from hpsearch.records import Action, Argument
+from hpsearch.service.app import create_app
 from hpsearch.service.connections import Connection
 from hpsearch.service.credentials import opened
 from hpsearch.service.settings import Settings
@@ -38,8 +39,6 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         BadInput: Others than this machine can reach it, and nobody has a token.
     """
     with closing(_listen(settings)) as listening:
-        from hpsearch.service.app import create_app  # takes seconds, for which a port that is taken need not wait
-
         open_store(settings.storage, create=True, write=True).close()
         _check(settings)
         app = create_app(settings)

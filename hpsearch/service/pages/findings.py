@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class _State:
-    """What the findings about a search follow from."""
+    """The state of a search, from which the findings about it follow."""
 
     stages: tuple[str, ...]  # confirmations among them
     studies: tuple[int, ...]
