@@ -90,6 +90,8 @@ def test_a_run_that_has_ended_had_its_own_goal(store: Store, reader: Store, stag
     work.owner = Owner.current(until=2)
     work.claim(1)
     work.record(0.5, first=0)
+    work.claim(1)  # and is stopped before it has finished that one
+    store.release(stage, owner=work.owner)
     assert [Watcher(reader, "other").read().until, Watcher(reader, "other").read().done] == [2, False]
     work.claim(1)
     work.record(0.5, first=1)

@@ -73,6 +73,8 @@ def test_a_search_from_its_study_file_to_its_second_stage(browser: Browser, tmp_
         check(page, "study-file")
         page.fill("spinbutton", "Trials", "20")
         page.click("button", "Start tiny")
+        page.until("location.pathname.endsWith('/searches/tiny')")
+        page.open(f"{server.url}/hp/jobs/1")
         page.shows("hpsearch start tiny --trials 20")
         page.shows("20 trials of 20 epochs")  # the job's log
         check(page, "job")

@@ -118,7 +118,7 @@ def test_the_form_writes_a_study_file_and_starts_it(tmp_path: Path, browser: Bro
         page.shows("no optimizer 'adum'")
         page.fill("textbox", "optimizer: choices", "sgd, adam")
         page.click("button", "Start the new search")
-        page.until("location.pathname.startsWith('/hp/jobs/')")
+        page.until("location.pathname === '/hp/searches/mine'")
         errors = [entry for entry in page.console if "422" not in str(entry)]
     study, before = find(str(tmp_path / "studies/mine.toml")), find("mnist")
     assert (study.trials.count, study.epochs, study.settings["hidden"]) == (2, 1, (8, 4))

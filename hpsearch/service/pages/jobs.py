@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from hpsearch.records import JobState
 from hpsearch.service.auth import Role, needs
-from hpsearch.service.hub import hub_of
+from hpsearch.service.hub import hub_of, storage_of
 from hpsearch.service.pages.rendering import render
 from hpsearch.service.pages.steps import label
 from hpsearch.service.routes import Before, JobId
+from hpsearch.store import open_store
 from hpsearch.wording import word
 
 ROUTER = APIRouter(prefix="/hp", dependencies=[needs(Role.READ)], include_in_schema=False)
@@ -49,7 +52,10 @@ def job(request: Request, id: JobId) -> HTMLResponse:
 @ROUTER.get("/jobs/{id}/parts/state")
 def job_state(request: Request, id: JobId) -> HTMLResponse:
     """Return how far a job is."""
-    return render(request, "parts/job", job=hub_of(request).queue.job(id), label=label, word=word)
+    made = hub_of(request).queue.job(id)
+    with closing(open_store(storage_of(request))) as store:
+        begun = bool(store.stages(made.search))
+    return render(request, "parts/job", job=made, begun=begun, label=label, word=word)
 
 
 @ROUTER.get("/jobs/{id}/parts/log")

@@ -32,8 +32,9 @@ MOST = 1500  # trials of a stage that quick figures are made of
 _BEST = 20  # trials of a table, and of those that every sample holds
 PANELS = 8  # parameters of the scatter
 _CURVES = 30  # learning curves of trials that have finished
-_RATE_OF = 20  # trials that the speed is measured by, those that finished last
+_RATE_OF = 100  # trials that the speed is measured by, those that finished last
 _RATE_OVER_S = 60.0
+_TOGETHER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def progress(look: Look) -> Progress:
     every = [*view.stages, *view.confirmations]
     table = status_table([(of.stage, of.counts, None if of.best is None else of.best[1], of.error) for of in every])
     percent = min(100, round(100 * counts.finished / max(view.until, 1)))
-    return Progress(view, percent, pace, Table("Stages.", table))
+    return Progress(view, percent, pace, Table("The stages, and the confirmations that run.", table))
 
 
 def _pace(store: Store, stage: Stage, left: int) -> str:
@@ -76,9 +77,12 @@ def _pace(store: Store, stage: Stage, left: int) -> str:
     window = max(_RATE_OVER_S, 4 * took[len(took) // 2]) if took else 0.0
     ages = [(now - when).total_seconds() for when in latest["finished"]]
     ages = [age for age in ages if age <= window]
-    if len(ages) < 2 or max(ages) <= 0:
+    first = max(ages, default=0.0)
+    # Trials of a batch end together: those that ended first only say when counting began.
+    count = len(ages) if len(ages) == _RATE_OF else sum(age < first - _TOGETHER_S for age in ages)
+    if not count or first <= 0:
         return ""
-    rate = len(ages) / max(ages)
+    rate = count / first
     pace = f"{rate:.1f} trials/s" if rate >= 1 else f"{duration(1 / rate)} a trial"
     return f"{pace}, {duration(left / rate)} left" if left > 0 else pace
 

@@ -45,6 +45,7 @@ _VERBS = {  # of the actions of jobs
     "narrow": "Narrow",
     "retry": "Run failed trials again",
 }
+_ONE_PANEL = 400  # px
 _FIELDS = {"expand": "Widen"}  # of the dialogs, by argument, where sentences mention them
 _PHRASES = {"trials": "{:,} trials", "epochs": "{} epochs", "repeats": "{} repeats"}  # of arguments
 
@@ -189,5 +190,6 @@ def plot(
     """Return a figure."""
     made = search_of(request, search).plot(str(kind), stage=stage, parameters=parameters, top=top, quantity=quantity)
     figure = made.figure.update_layout(title=None)
-    content = page_figure("plot", made.name, f"{WORDS[kind].capitalize()}.", figure, width=least_width(figure))
+    width = least_width(figure) if least_width(figure) > _ONE_PANEL else 0  # which has a layout for phones
+    content = page_figure("plot", made.name, f"{WORDS[kind].capitalize()}.", figure, width=width)
     return render(request, "parts/plot", figure=content)

@@ -33,3 +33,9 @@ document.addEventListener("click", async (event) => {
     notice("jobs", error.message);
   }
 });
+
+// From the form of a new search: its page, once there is one.
+document.addEventListener("part", () => {
+  const link = document.querySelector("[data-watch]");
+  if (link && location.hash === "#watch") location.replace(link.href);
+});

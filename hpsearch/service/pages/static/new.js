@@ -50,7 +50,7 @@ async function start(form, actions) {
   line.hidden = true;
   try {
     const job = await actions();
-    location.href = `${base}/jobs/${job.id}`;
+    location.href = `${base}/jobs/${job.id}#watch`; // which leads to the search once it has begun
   } catch (error) {
     line.textContent = error.status === undefined ? LOST : error.message;
     line.hidden = false;
