@@ -45,7 +45,10 @@ from hpsearch.wording import words
 
 AT_ONCE = 2
 LIMIT_S = 600
-ROLES = {  # of commands that write
+ROLES = {
+    **dict.fromkeys(
+        ("status", "best", "recommend", "trials", "checklist", "plot", "report", "export", "compare"), Role.READ
+    ),
     **dict.fromkeys(("narrow", "stop", "retry", "baseline set"), Role.RUN),
     "delete": Role.ADMIN,
 }
@@ -154,7 +157,7 @@ class Output(Strict):
 @ROUTER.post("/commands")
 async def run(command: Command, request: Request, by: Annotated[Identity, needs(Role.READ)]) -> Output:
     """Carry out a command as the command line does. Those that write need the role ``run``, ``delete`` ``admin``."""
-    Needed(ROLES.get(command.kind, Role.READ))(by, None)
+    Needed(ROLES[command.kind])(by, None)
     hub = hub_of(request)
     with TemporaryDirectory(prefix="hpsearch-") as name:
         folder, action = Path(name), command.action

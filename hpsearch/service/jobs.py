@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hpsearch.store.engine import Database
 
 INTERRUPTED = 130  # exit code of a command that Ctrl-C or SIGTERM ended
+MOST_OPEN = 100  # jobs of a user that wait or run
 MOST_ATTEMPTS = 3  # processes that die with a job before it is given up
 _OPEN = ("queued", "running")
 _BEAT = timedelta(seconds=BEAT_EVERY_S)
@@ -90,6 +91,10 @@ class KeyConflict(BadInput):
     """The idempotency key was used for another request."""
 
 
+class TooManyJobs(BadInput):
+    """The user has as many jobs in the queue as a user may have."""
+
+
 class Queue:
     """The jobs in a service's database."""
 
@@ -107,6 +112,7 @@ class Queue:
         Raises:
             BadInput: There are no actions, or they are about several searches, or about none.
             KeyConflict: The user has given this key to other actions.
+            TooManyJobs: `MOST_OPEN` jobs of the user wait or run.
         """
         search, plain = _search_of(actions), to_plain(list(actions))
         key = uuid.uuid4().hex if key is None else key
@@ -115,6 +121,9 @@ class Queue:
             _lock(connection)
             row = connection.execute(select(JOBS).where(_of.by == by, _of.key == key)).one_or_none()
             if row is None:
+                waiting = select(func.count()).where(_of.by == by, _of.state.in_(_OPEN))
+                if connection.execute(waiting).scalar_one() >= MOST_OPEN:
+                    raise TooManyJobs(f"{MOST_OPEN} jobs of {by} wait or run; wait for their end, or cancel some")
                 values = {"search": search, "actions": plain, "state": "queued", "by": by, "key": key}
                 new = insert(JOBS).values(**values, created=database_now(connection)).returning(JOBS)
                 return _job(connection.execute(new).one()), True

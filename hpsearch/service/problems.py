@@ -29,14 +29,14 @@ from hpsearch.errors import (
 from hpsearch.records import Action, Argument
 from hpsearch.service.actions import bad_argument
 from hpsearch.service.hub import path_of
-from hpsearch.service.jobs import KeyConflict, UnknownJob
+from hpsearch.service.jobs import KeyConflict, TooManyJobs, UnknownJob
 from hpsearch.service.pages.rendering import render
 
 MEDIA_TYPE = "application/problem+json"
 # The first that fits.
 _STATUS: dict[type[HpsearchError] | tuple[type[HpsearchError], ...], int] = {
     (UnknownSearch, UnknownJob): 404,
-    (StageConflict, NotEnoughTrials, EvaluatedAlready, KeyConflict): 409,
+    (StageConflict, NotEnoughTrials, EvaluatedAlready, KeyConflict, TooManyJobs): 409,
     (BadStorage, StorageFailure): 503,
     BadInput: 422,
 }

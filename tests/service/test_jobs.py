@@ -15,8 +15,9 @@ from sqlalchemy import select, update
 
 from hpsearch.errors import BadInput, BadStorage
 from hpsearch.records import Action, Job, Line
+from hpsearch.service import jobs
 from hpsearch.service.database import open_service
-from hpsearch.service.jobs import JOBS, KeyConflict, Queue, UnknownJob
+from hpsearch.service.jobs import JOBS, KeyConflict, Queue, TooManyJobs, UnknownJob
 from hpsearch.store.engine import Database
 from hpsearch.store.leases import Owner, utc_now
 
@@ -107,6 +108,18 @@ def test_the_same_key_is_the_same_job(queue: Queue) -> None:
     assert queue.submit([START], by="ann")[1]
     assert queue.submit([START], by="ann")[1]
     assert len(queue.jobs()) == 4
+
+
+def test_a_user_has_so_many_open_jobs_and_no_more(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MOST_OPEN", 2)
+    first, _ = queue.submit([START], by="ann", key="k")
+    queue.submit([START], by="ann")
+    with pytest.raises(TooManyJobs, match="2 jobs of ann wait or run"):
+        queue.submit([START], by="ann")
+    assert queue.submit([START], by="ann", key="k") == (first, False)
+    assert queue.submit([START], by="ben")[1]
+    queue.cancel(first.id)
+    assert queue.submit([START], by="ann")[1]
 
 
 def test_a_key_that_comes_many_times_at_once_is_one_job(queue: Queue) -> None:
