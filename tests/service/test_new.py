@@ -77,6 +77,10 @@ def test_what_is_no_study_file_is_refused_in_words(client: TestClient, name: str
 def test_who_may_only_read_gets_no_form(tmp_path: Path) -> None:
     with served.client(tmp_path / "a.db", role=Role.READ) as client:
         assert "<form" not in client.get("/hp/new", params={"from": "mnist"}).text
+        assert "needs the role run" in client.get("/hp/new").text
+        page = client.get("/hp/").text
+        assert "needs the role run" in page
+        assert "/hp/new" not in page
 
 
 @pytest.mark.parametrize(

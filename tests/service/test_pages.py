@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import made_stages
 import pytest
@@ -22,6 +24,7 @@ from hpsearch.records import Action
 from hpsearch.serialization import to_plain
 from hpsearch.service.auth import Role
 from hpsearch.service.pages import findings
+from hpsearch.service.pages.parts import _pace
 from hpsearch.service.pages.steps import label
 from hpsearch.store import Owner, open_store
 
@@ -130,6 +133,21 @@ def test_a_stage_that_was_just_made_is_said_to_be_ready(tmp_path: Path) -> None:
             assert "is ready" not in client.get("/hp/searches/made/parts/state").text
             store.create_stage(replace(stage, number=2, parent=1))
             assert "made/stage-02 is ready and has no trial yet" in client.get("/hp/searches/made/parts/state").text
+
+
+@pytest.mark.parametrize(
+    ("ages", "words"),
+    [
+        ([], ""),
+        ([0.1, 0.2, 0.3, 0.4], ""),  # of one batch: how long it took is not known from these
+        ([5.0] * 6 + [10.0] * 6, "1.7 s a trial, 5 min left"),
+        ([20.0] * 100, "5.0 trials/s, 36 s left"),  # all that are looked at
+    ],
+)
+def test_the_speed_is_that_after_the_first_trials(ages: list[float], words: str) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    latest = {"seconds": [1.0] * len(ages), "finished": [now - timedelta(seconds=age) for age in ages]}
+    assert _pace(Mock(latest=lambda stage, most: latest), Mock(), 180) == words
 
 
 def test_no_part_names_the_storage(client: TestClient) -> None:
