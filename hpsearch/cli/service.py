@@ -23,10 +23,12 @@ from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.service import child
 from hpsearch.service.credentials import opened
 from hpsearch.service.dashboard import serve as serve_dashboard
+from hpsearch.service.database import url_of
 from hpsearch.service.roles import Role
 from hpsearch.service.settings import Settings
 from hpsearch.service.worker import work
 from hpsearch.store import open_store
+from hpsearch.store.engine import show
 from hpsearch.study_file import STUDIES_FOLDER
 
 if TYPE_CHECKING:
@@ -69,8 +71,10 @@ def serve(
 
     Ctrl-C ends it; jobs that are under way record what has finished, and go on when it is started again.
     """
+    if storage is None:
+        make_folder(DEFAULT_STORAGE.parent)
     settings = Settings(
-        storage=_storage(storage),
+        storage=storage or str(DEFAULT_STORAGE),
         host=host,
         port=port,
         studies=studies,
@@ -143,10 +147,13 @@ def token() -> None:
 @options.storage
 def create(name: str, role: str, storage: str | None) -> None:
     """Make a token and print it: this once, for only its hash is kept."""
-    with _credentials(storage) as credentials:
+    if storage is None:
+        make_folder(DEFAULT_STORAGE.parent)
+    with _credentials(storage, create=True) as credentials:
         secret = credentials.create(name, Role[role.upper()])
     sys.stdout.write(f"{secret}\n")
-    note("keep it: it is not shown again; log in with it, or give it as $HPSEARCH_TOKEN")
+    where = show(url_of(storage or str(DEFAULT_STORAGE)))
+    note(f"it is in {where}, and is not shown again; log in with it, or give it as $HPSEARCH_TOKEN")
 
 
 @token.command("list")
@@ -174,11 +181,5 @@ def revoke(name: str, storage: str | None) -> None:
     say(f"revoked the token of {name}")
 
 
-def _credentials(storage: str | None) -> AbstractContextManager[Credentials]:
-    return opened(_storage(storage))
-
-
-def _storage(storage: str | None) -> str:
-    if storage is None:
-        make_folder(DEFAULT_STORAGE.parent)
-    return storage or str(DEFAULT_STORAGE)
+def _credentials(storage: str | None, *, create: bool = False) -> AbstractContextManager[Credentials]:
+    return opened(storage or str(DEFAULT_STORAGE), create=create)

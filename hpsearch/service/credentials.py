@@ -22,9 +22,9 @@ from sqlalchemy import Column, ForeignKey, Integer, String, Table, literal, null
 
 from hpsearch.errors import BadInput
 from hpsearch.records import Action
-from hpsearch.service.database import METADATA, open_service
+from hpsearch.service.database import METADATA, open_service, url_of
 from hpsearch.service.roles import Role
-from hpsearch.store.engine import Database
+from hpsearch.store.engine import Database, sqlite_file
 
 TOKENS = Table(
     "tokens",
@@ -221,8 +221,19 @@ class Credentials:
 
 
 @contextmanager
-def opened(storage: str) -> Iterator[Credentials]:
-    """Open the tokens of the service beside a study database."""
+def opened(storage: str, *, create: bool = True) -> Iterator[Credentials]:
+    """Open the tokens of the service beside a study database.
+
+    Args:
+        storage: The study database.
+        create: Make their database where it is missing.
+
+    Raises:
+        BadInput: It is missing, and is not to be made.
+    """
+    file = sqlite_file(url_of(storage))
+    if not create and file is not None and not file.exists():
+        raise BadInput(f"there is no {file}, which the first `{{}}` makes", Action("token create"))
     with closing(open_service(storage)) as database:
         yield Credentials(database)
 

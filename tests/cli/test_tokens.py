@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from commands import Cli
 
@@ -10,7 +11,7 @@ from commands import Cli
 def test_tokens_are_made_listed_and_revoked(cli: Cli) -> None:
     made = cli("token create ada --role run --storage a.db")
     assert re.fullmatch(r"hps_[\w-]{43}\n", made.out)
-    assert "not shown again" in made.err
+    assert made.err.startswith("note: it is in a-service.db, and is not shown again; ")
     cli.ok("token create eve --storage a.db")
     rows = cli.json("token list --storage a.db")
     assert [(row["name"], row["role"]) for row in rows] == [("ada", "run"), ("eve", "read")]
@@ -22,5 +23,8 @@ def test_tokens_are_made_listed_and_revoked(cli: Cli) -> None:
 def test_names_that_are_taken_or_unknown_are_refused(cli: Cli) -> None:
     cli.ok("token create ada --storage a.db")
     cli.refused("token create ada --storage a.db", says="a token of ada; `hpsearch token revoke ada` first")
+    for line in ("list", "revoke ada"):
+        cli.refused(f"token {line}", says="no studies/hpsearch-service.db, which the first `hpsearch token create`")
+    assert not Path("studies").exists()
     cli.refused("token revoke eve --storage a.db", says="no token of eve; `hpsearch token list`")
     cli.refused("token create eve --role owner --storage a.db", says="'owner' is not one of")
