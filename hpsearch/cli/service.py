@@ -93,7 +93,8 @@ def serve(
         return 0
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise MissingExtra("the service is not installed; pip install 'hpsearch[service]'")
-    from hpsearch.service import server  # an optional package
+    listening = settings.listen()
+    from hpsearch.service import server  # an optional package, which takes seconds
 
     def ready(address: str) -> None:
         say(f"hpsearch is at {address}{' (this link opens once)' if settings.local else ''}; Ctrl-C ends it")
@@ -102,7 +103,7 @@ def serve(
 
     if not settings.loopback and certfile is None and not url.startswith("https:"):
         note("tokens travel unencrypted: give --certfile and --keyfile, or --url https://... of a proxy in front")
-    server.serve(settings, on_ready=ready)
+    server.serve(settings, listening, on_ready=ready)
     return 0
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
 
 import uvicorn
 
@@ -16,29 +15,28 @@ from hpsearch.records import Action, Argument
 from hpsearch.service.app import create_app
 from hpsearch.service.connections import Connection
 from hpsearch.service.credentials import opened
+from hpsearch.service.events import Feed
 from hpsearch.service.settings import Settings
 from hpsearch.service.worker import working
 from hpsearch.store import open_store
-
-if TYPE_CHECKING:
-    from hpsearch.service.events import Feed
 
 _PEM = "give PEM files: the certificate with those that sign it, and the key"
 _GRACE_S = 5  # for requests that are under way when the server ends
 
 
-def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+def serve(settings: Settings, listening: socket.socket, *, on_ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM, and run jobs.
 
     Args:
         settings: The server's; its study database is made where it is missing.
+        listening: That of `Settings.listen`.
         on_ready: Called with the page's address once the server listens; one that opens it once where it is local.
 
     Raises:
-        BadArgument: The port is taken or not one, or the certificate and its key cannot be used.
+        BadArgument: The certificate and its key cannot be used.
         BadInput: Others than this machine can reach it, and nobody has a token.
     """
-    with closing(_listen(settings)) as listening:
+    with listening:
         open_store(settings.storage, create=True, write=True).close()
         _check(settings)
         app = create_app(settings)
@@ -88,13 +86,3 @@ class _Server(uvicorn.Server):
         """End the streams, then all else."""
         await self._feed.close()
         await super().shutdown(sockets)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    try:
-        return socket.create_server(
-            (settings.host, settings.port), family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        )
-    except (OSError, OverflowError) as error:
-        why = str(getattr(error, "strerror", error)).partition(" (while")[0]  # without the address
-        raise BadArgument("port", settings.port, f"cannot be used: {why}", "use another, or 0 for any") from error

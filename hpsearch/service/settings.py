@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,3 +58,17 @@ class Settings:
         scheme = "http" if self.certfile is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.url.rstrip("/") or f"{scheme}://{host}:{port}"
+
+    def listen(self) -> socket.socket:
+        """Return a socket that listens, before anything is loaded that takes seconds.
+
+        Raises:
+            BadArgument: The port is taken or not one.
+        """
+        try:
+            return socket.create_server(
+                (self.host, self.port), family=socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            )
+        except (OSError, OverflowError) as error:
+            why = str(getattr(error, "strerror", error)).partition(" (while")[0]  # without the address
+            raise BadArgument("port", self.port, f"cannot be used: {why}", "use another, or 0 for any") from error

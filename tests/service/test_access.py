@@ -328,7 +328,7 @@ def test_others_than_this_machine_come_in_only_where_somebody_has_a_token(
     settings = Settings(storage=str(tmp_path / "a.db"), port=0, **address)  # type: ignore[arg-type]
     [(name, value)] = address.items()
     with pytest.raises(BadInput, match=rf"{name}={value}: nobody has a token yet; .*token create"):
-        server.serve(settings, on_ready=pytest.fail)
+        server.serve(settings, settings.listen(), on_ready=pytest.fail)
     with served.client(tmp_path / "a.db", None, **address) as browser:
         assert served.hub(browser).code is None  # a link would open it to whoever reads the log
 
@@ -340,7 +340,7 @@ def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
             file.write_text(content)
         settings = Settings(storage=str(tmp_path / "a.db"), port=0, certfile=file)
         with pytest.raises(BadArgument, match=r"certfile=.*; give PEM files"):
-            server.serve(settings, on_ready=pytest.fail)
+            server.serve(settings, settings.listen(), on_ready=pytest.fail)
 
 
 @pytest.mark.parametrize("url", ["hp.example.org", "ftp://a", "https://", "https://a/?b", "javascript:alert(1)"])

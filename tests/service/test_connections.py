@@ -23,7 +23,6 @@ from starlette.testclient import TestClient
 from hpsearch.errors import BadArgument
 from hpsearch.service import connections, guard
 from hpsearch.service.connections import Connection
-from hpsearch.service.server import serve
 from hpsearch.service.settings import Settings
 
 HEAD = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -213,14 +212,13 @@ def test_what_is_no_plain_request_is_refused(sent: str, got: bytes, listening: L
     assert b"hpsearch is" not in answer
 
 
-def test_a_port_that_is_taken_is_said_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_one_short_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        settings = Settings(storage=str(tmp_path / "a.db"), port=port)
+        settings = Settings(port=port)
         says = f"^port={port}: cannot be used: Address already in use; use another, or 0 for any$"
         with pytest.raises(BadArgument, match=says):
-            serve(settings, on_ready=pytest.fail)
-    assert [*tmp_path.iterdir()] == []
+            settings.listen()
 
 
 def test_over_tls_the_link_s_session_is_for_tls_alone(tmp_path: Path) -> None:

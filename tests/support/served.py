@@ -87,7 +87,9 @@ def serving(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Served]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server_module, "_Server", Kept)
-        thread = threading.Thread(target=server_module.serve, args=(place,), kwargs={"on_ready": addresses.put})
+        thread = threading.Thread(
+            target=server_module.serve, args=(place, place.listen()), kwargs={"on_ready": addresses.put}
+        )
         thread.start()
         try:
             enter = addresses.get(timeout=LIMIT_S)
