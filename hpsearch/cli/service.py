@@ -93,17 +93,17 @@ def serve(
         return 0
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise MissingExtra("the service is not installed; pip install 'hpsearch[service]'")
-    listening = settings.listen()
-    from hpsearch.service import server  # an optional package, which takes seconds
+    with settings.listen() as listening:
+        from hpsearch.service import server  # an optional package, which takes seconds
 
-    def ready(address: str) -> None:
-        say(f"hpsearch is at {address}{' (this link opens once)' if settings.local else ''}; Ctrl-C ends it")
-        if open_browser:
-            webbrowser.open(address)
+        def ready(address: str) -> None:
+            say(f"hpsearch is at {address}{' (this link opens once)' if settings.local else ''}; Ctrl-C ends it")
+            if open_browser:
+                webbrowser.open(address)
 
-    if not settings.loopback and certfile is None and not url.startswith("https:"):
-        note("tokens travel unencrypted: give --certfile and --keyfile, or --url https://... of a proxy in front")
-    server.serve(settings, listening, on_ready=ready)
+        if not settings.loopback and certfile is None and not url.startswith("https:"):
+            note("tokens travel unencrypted: give --certfile and --keyfile, or --url https://... of a proxy in front")
+        server.serve(settings, listening, on_ready=ready)
     return 0
 
 

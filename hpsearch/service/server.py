@@ -29,35 +29,34 @@ def serve(settings: Settings, listening: socket.socket, *, on_ready: Callable[[s
 
     Args:
         settings: The server's; its study database is made where it is missing.
-        listening: That of `Settings.listen`.
+        listening: That of `Settings.listen`; the caller closes it.
         on_ready: Called with the page's address once the server listens; one that opens it once where it is local.
 
     Raises:
         BadArgument: The certificate and its key cannot be used.
         BadInput: Others than this machine can reach it, and nobody has a token.
     """
-    with listening:
-        open_store(settings.storage, create=True, write=True).close()
-        _check(settings)
-        app = create_app(settings)
-        code: str | None = app.state.hub.code
-        config = uvicorn.Config(
-            app,
-            http=Connection,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            root_path=settings.prefix,
-            proxy_headers=bool(settings.url),  # a proxy on this machine says who asks, and how
-            timeout_graceful_shutdown=_GRACE_S,
-            ssl_certfile=settings.certfile,
-            ssl_keyfile=settings.keyfile,
-        )
-        entrance = "" if code is None else f"enter?code={code}"
-        on_ready(f"{settings.address(listening.getsockname()[1])}/hp/{entrance}")
-        with working(settings), suppress(KeyboardInterrupt):
-            _Server(config, app.state.hub.feed).run(sockets=[listening])
+    open_store(settings.storage, create=True, write=True).close()
+    _check(settings)
+    app = create_app(settings)
+    code: str | None = app.state.hub.code
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        root_path=settings.prefix,
+        proxy_headers=bool(settings.url),  # a proxy on this machine says who asks, and how
+        timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=settings.certfile,
+        ssl_keyfile=settings.keyfile,
+    )
+    entrance = "" if code is None else f"enter?code={code}"
+    on_ready(f"{settings.address(listening.getsockname()[1])}/hp/{entrance}")
+    with working(settings), suppress(KeyboardInterrupt):
+        _Server(config, app.state.hub.feed).run(sockets=[listening])
 
 
 def _check(settings: Settings) -> None:

@@ -50,7 +50,7 @@ CALLS: Mapping[str, list[str]] = {
     "compare": ["compare held held/stage-01"],
     "data": ["data list", "data show held.npz"],
     "serve": ["serve --port 0"],
-    "token": ["token list"],
+    "token": ["token create ada", "token list"],
     "dashboard": ["dashboard --port 0"],
     "db": ["db check", "db backup copy.db"],
     "delete": ["delete other --storage other.db --yes --no-backup"],

@@ -327,8 +327,11 @@ def test_others_than_this_machine_come_in_only_where_somebody_has_a_token(
 ) -> None:
     settings = Settings(storage=str(tmp_path / "a.db"), port=0, **address)  # type: ignore[arg-type]
     [(name, value)] = address.items()
-    with pytest.raises(BadInput, match=rf"{name}={value}: nobody has a token yet; .*token create"):
-        server.serve(settings, settings.listen(), on_ready=pytest.fail)
+    with (
+        settings.listen() as listening,
+        pytest.raises(BadInput, match=rf"{name}={value}: nobody has a token yet; .*token create"),
+    ):
+        server.serve(settings, listening, on_ready=pytest.fail)
     with served.client(tmp_path / "a.db", None, **address) as browser:
         assert served.hub(browser).code is None  # a link would open it to whoever reads the log
 
@@ -339,8 +342,8 @@ def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         if content:
             file.write_text(content)
         settings = Settings(storage=str(tmp_path / "a.db"), port=0, certfile=file)
-        with pytest.raises(BadArgument, match=r"certfile=.*; give PEM files"):
-            server.serve(settings, settings.listen(), on_ready=pytest.fail)
+        with settings.listen() as listening, pytest.raises(BadArgument, match=r"certfile=.*; give PEM files"):
+            server.serve(settings, listening, on_ready=pytest.fail)
 
 
 @pytest.mark.parametrize("url", ["hp.example.org", "ftp://a", "https://", "https://a/?b", "javascript:alert(1)"])

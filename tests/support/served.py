@@ -85,10 +85,10 @@ def serving(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Served]
             super().__init__(config, feed)
             made.append(self)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with place.listen() as listening, pytest.MonkeyPatch.context() as patch:
         patch.setattr(server_module, "_Server", Kept)
         thread = threading.Thread(
-            target=server_module.serve, args=(place, place.listen()), kwargs={"on_ready": addresses.put}
+            target=server_module.serve, args=(place, listening), kwargs={"on_ready": addresses.put}
         )
         thread.start()
         try:
