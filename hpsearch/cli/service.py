@@ -21,8 +21,8 @@ from hpsearch.errors import MissingExtra
 from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.service import child
+from hpsearch.service import dashboard as optuna_dashboard
 from hpsearch.service.credentials import opened
-from hpsearch.service.dashboard import serve as serve_dashboard
 from hpsearch.service.database import url_of
 from hpsearch.service.roles import Role
 from hpsearch.service.settings import Settings
@@ -129,7 +129,7 @@ def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     say("loading the Optuna dashboard ...", stderr=True)  # takes seconds
-    serve_dashboard(store.url, port=port, writable=writable, on_ready=ready)
+    optuna_dashboard.serve(store.url, port=port, writable=writable, on_ready=ready)
 
 
 @click.group(cls=Group)

@@ -244,6 +244,8 @@ READING = [
     *("best nope", "trials --stage 9", "narrow --top 99", "stop", "delete tiny", "baseline set tiny/stage-01/2"),
     *("compare tiny --format csv", "retry", "delete tiny/stage-02 --yes --no-backup"),
 ]
+_DURATION = r"\d+\.\d+(?= (s|trials/s|s a trial)\b)"
+_EVALUATED = r"^\d{4}-\d\d-\d\dT[\d:+]+"  # when, the first column of an evaluation
 PROCESSES = ["start tiny --trials 10 --engine inline", "evaluate --format csv", "best nope"]
 
 
@@ -274,7 +276,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
         monkeypatch.chdir(folder)
         capfd.readouterr()
         code = main([*before, *line.split()])
-        return Ran(code, *(re.sub(r"\d+\.\d+(?= (s|trials/s|s a trial)\b)", "#", text) for text in capfd.readouterr()))
+        return Ran(code, *(re.sub(f"{_DURATION}|{_EVALUATED}", "#", text, flags=re.M) for text in capfd.readouterr()))
 
     return run
 

@@ -296,7 +296,7 @@ def test_trials_that_were_stopped_early_are_counted_everywhere(
     cli = made(study=STOPPING)
     out = cli.ok(TWELVE)
     assert "pruned)" in out
-    assert "next: hpsearch start tiny --trials 100 " in out  # as `checklist` says: so few say little
+    assert "next: hpsearch start tiny --trials 100\n" in out  # as `checklist` says: so few say little
     (status,) = cli.json("status")
     stopped, complete = status["pruned"], status["finished"] - status["pruned"]
     assert stopped > 0
