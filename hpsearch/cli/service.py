@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.storage
-@click.option("--host", default="127.0.0.1", help="Address to listen at; others than this machine's need users.")
+@click.option("--host", default="127.0.0.1", help="Address to listen at; any but this machine's needs a token first.")
 @click.option("--port", type=options.Range(0, 65535), default=8080, help="Port; 0 for any.")
 @click.option(
     "--studies", type=options.FILE, default=STUDIES_FOLDER, help="Folder of the study files that may be started."

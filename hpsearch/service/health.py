@@ -98,7 +98,7 @@ def metrics(request: Request) -> PlainTextResponse:
 
 def _studies(hub: Hub) -> closing[Database]:
     """Return the study database as it is, without the patience that a search has with a server that is away."""
-    return closing(Database(as_permitted(parse_url(hub.settings.storage), write=False)))
+    return closing(Database(as_permitted(parse_url(hub.settings.storage), write=False), shared=True))
 
 
 def _head(name: str, kind: str, words: str) -> list[str]:
