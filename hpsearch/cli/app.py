@@ -38,7 +38,6 @@ COMMANDS = {
     "delete": ("db:delete", "Remove a stage, a confirmation or a whole search."),
     "serve": ("service:serve", "Serve the searches of a database: a page, an HTTP API, and the jobs that they start."),
     "token": ("service:token", "Say who may use the service: make, list and revoke tokens."),
-    "dashboard": ("service:dashboard", "Serve the Optuna dashboard on this machine."),
     "data": ("data:data", "List, download and show data sets."),
     "model": ("models:model", "Show a saved model, or export it."),
     "docs": ("docs:docs", "Read the manual."),

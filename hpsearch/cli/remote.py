@@ -34,7 +34,6 @@ LOCAL = {
 NOT_SENT = {
     "db": "it works on the database itself: run it where the server runs",
     "import": "it reads files: run it where the server runs, with --storage",
-    "dashboard": "the server has it at its address",
 }
 # Options without a meaning for a server, and why.
 REFUSED = {

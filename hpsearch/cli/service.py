@@ -1,4 +1,4 @@
-"""``hpsearch serve``, ``dashboard`` and ``token``: searches that run while others watch, and who may do so."""
+"""``hpsearch serve`` and ``token``: searches that run while others watch, and who may do so."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ from hpsearch.errors import MissingExtra
 from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.service import child
-from hpsearch.service import dashboard as optuna_dashboard
 from hpsearch.service.credentials import opened
 from hpsearch.service.database import url_of
 from hpsearch.service.roles import Role
 from hpsearch.service.settings import Settings
 from hpsearch.service.worker import work
-from hpsearch.store import open_store
 from hpsearch.store.engine import show
 from hpsearch.study_file import STUDIES_FOLDER
 
@@ -105,31 +103,6 @@ def serve(
             note("tokens travel unencrypted: give --certfile and --keyfile, or --url https://... of a proxy in front")
         server.serve(settings, listening, on_ready=ready)
     return 0
-
-
-@click.command()
-@options.storage
-@click.option("--port", type=options.Range(0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
-@options.flag("--writable", "Let it change and delete studies.")
-@click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
-def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool) -> None:
-    """Serve the Optuna dashboard on this machine.
-
-    Read-only unless --writable; Ctrl-C ends it.
-    """
-    if find_spec("optuna_dashboard") is None:
-        raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'")
-    store = open_store(str(storage or DEFAULT_STORAGE))
-    store.close()
-
-    def ready(address: str) -> None:
-        say(f"the dashboard is at {address} ({'writable' if writable else 'read-only'}); Ctrl-C ends it")
-        if open_browser:
-            webbrowser.open(address)
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    say("loading the Optuna dashboard ...", stderr=True)  # takes seconds
-    optuna_dashboard.serve(store.url, port=port, writable=writable, on_ready=ready)
 
 
 @click.group(cls=Group)

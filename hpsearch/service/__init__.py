@@ -1,1 +1,1 @@
-"""Services over HTTP: optuna-dashboard, for this machine alone."""
+"""The service: a page, an HTTP API, the Optuna dashboard, and a queue of jobs over a study database."""

@@ -13,6 +13,7 @@ from hpsearch import __version__
 from hpsearch.service import auth, commands, events, health, problems, routes
 from hpsearch.service.client import API
 from hpsearch.service.credentials import Credentials
+from hpsearch.service.dashboard import Root
 from hpsearch.service.database import open_service
 from hpsearch.service.events import Feed
 from hpsearch.service.guard import Guard, audit_log
@@ -23,7 +24,6 @@ from hpsearch.service.pages import assets, compare, new, steps
 from hpsearch.service.pages import jobs as job_pages
 from hpsearch.service.pages import routes as pages
 from hpsearch.service.pages.findings import Findings
-from hpsearch.service.root import Root
 from hpsearch.service.settings import Settings
 from hpsearch.store.engine import sharing_engines
 

@@ -1,80 +1,70 @@
-"""The Optuna dashboard over the study database: on this machine only, and read-only unless asked otherwise."""
+"""The Optuna dashboard: at the root of the server, beside ``/hp``, for its paths are fixed."""
 
 from __future__ import annotations
 
-import json
-import socketserver
-import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
 
+from a2wsgi import WSGIMiddleware
 from optuna.storages import get_storage
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
-from hpsearch.errors import BadArgument
+from hpsearch.service.hub import path_of
+from hpsearch.service.roles import Role
+from hpsearch.store.engine import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-_HOST = "127.0.0.1"
-READING = ("GET", "HEAD", "OPTIONS")
+    from hpsearch.service.settings import Settings
 
-
-def read_only(application: WSGIApplication) -> WSGIApplication:
-    """Let only reading requests through to an application.
-
-    The dashboard has no such mode: whoever reaches its port may delete studies and finish trials.
-    """
-
-    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in READING:
-            return application(environ, start_response)
-        body = json.dumps({"reason": "this dashboard is read-only"}).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start_response("405 Method Not Allowed", [*headers, ("Allow", ", ".join(READING))])
-        return [body]
-
-    return guarded
+_READING = ("GET", "HEAD", "OPTIONS")
+_LINK = """<a href="/hp/" style="position: fixed; bottom: 16px; left: 72px; padding: 4px 12px; border-radius: 4px;
+ background: #1f4e79; color: #fff; font: 15px sans-serif; text-decoration: none; z-index: 1300">hpsearch{}</a>"""
 
 
-def same_site(application: WSGIApplication) -> WSGIApplication:
-    """Refuse requests that name another host than this server, or come from another site's page.
+class Root:
+    """ASGI application for what no route of the service answers; the dashboard loads when it is first asked for."""
 
-    Any page open in the user's browser could otherwise reach the port: under a name of its own (DNS rebinding), or
-    by a form that posts here.
-    """
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loading = asyncio.Lock()
+        self._dashboard: ASGIApp | None = None
 
-    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        address = environ.get("HTTP_HOST", _HOST)
-        same_host = address.rsplit(":", 1)[0] in (_HOST, "localhost")
-        same_origin = environ.get("HTTP_ORIGIN", f"http://{address}") == f"http://{address}"
-        if same_host and same_origin:
-            return application(environ, start_response)
-        body = b"unknown host or origin"
-        start_response("403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-        return [body]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the dashboard, which shares our origin: who writes by it has to be an administrator."""
+        path = path_of(Request(scope))
+        if path in ("", "/", "/hp"):
+            await RedirectResponse(f"{scope.get('root_path', '')}/hp/")(scope, receive, send)
+            return
+        if path.startswith("/hp/"):
+            raise HTTPException(404, "there is no such page")
+        if scope["method"] not in _READING:
+            if not self._settings.writable:
+                raise HTTPException(405, "the dashboard is read-only", {"Allow": ", ".join(_READING)})
+            if scope["state"]["identity"].role < Role.ADMIN:
+                raise HTTPException(403, "this needs the role admin")
+        async with self._loading:
+            if self._dashboard is None:
+                self._dashboard = await run_in_threadpool(self._load)
+        await self._dashboard(scope, receive, send)
 
-    return guarded
-
-
-def unframed(application: WSGIApplication) -> WSGIApplication:
-    """Forbid pages of other sites to show an application in a frame, where a click could be led astray."""
-
-    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
-            forbidding = [("Content-Security-Policy", "frame-ancestors 'none'"), ("X-Frame-Options", "DENY")]
-            return start_response(status, [*headers, *forbidding], *error)
-
-        return application(environ, start)
-
-    return guarded
+    def _load(self) -> ASGIApp:
+        url = parse_url(self._settings.storage).render_as_string(hide_password=False)
+        application: Any = linked(load(url), writable=self._settings.writable)
+        asgi: Any = WSGIMiddleware(application)  # its types are its own, not WSGI's and Starlette's
+        return cast("ASGIApp", asgi)
 
 
 def load(url: str) -> WSGIApplication:
-    """Return the dashboard as it comes, without a guard."""
-    from optuna_dashboard import wsgi  # an optional package, which takes 1.5 s to load
+    """Return the dashboard over the database of an SQLAlchemy URL, which lets everybody change studies."""
+    from optuna_dashboard import wsgi  # takes 1.5 s to load
 
     # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
     dashboard: WSGIApplication = wsgi(get_storage(url))
@@ -87,43 +77,23 @@ def load(url: str) -> WSGIApplication:
     return understood
 
 
-def application(url: str, *, writable: bool = False) -> WSGIApplication:
-    """Return the dashboard with its guards as a WSGI application, which must sit at the root of its server."""
-    dashboard = load(url)
-    return unframed(same_site(dashboard if writable else read_only(dashboard)))
+def linked(application: WSGIApplication, *, writable: bool) -> WSGIApplication:
+    """Put a link to the service's page into the dashboard's, which itself does not say that it is read-only."""
+    link = _LINK.format("" if writable else " (read-only here)").encode()
 
+    def with_link(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not environ["PATH_INFO"].startswith("/dashboard"):
+            return application(environ, start_response)
 
-class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+            others = [(name, value) for name, value in headers if name.lower() != "content-length"]
+            return start_response(status, others, *error)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print the traceback of a request that failed, but of no client that left."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
+        parts = application(environ, start)
+        try:
+            page = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+        return [page.replace(b"</body>", link + b"</body>")]
 
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """The dashboard polls every few seconds; its requests are nobody's news."""
-
-
-def serve(url: str, *, port: int, writable: bool = False, on_ready: Callable[[str], None]) -> None:
-    """Serve the dashboard on 127.0.0.1 until Ctrl-C.
-
-    Args:
-        url: SQLAlchemy URL of the study database, which exists.
-        port: TCP port; 0 for any that is free.
-        writable: Let the dashboard change studies.
-        on_ready: Called with the address once the server listens.
-
-    Raises:
-        BadArgument: The port is taken or not one.
-    """
-    guarded = application(url, writable=writable)
-    try:
-        server = make_server(_HOST, port, guarded, server_class=_Server, handler_class=_Quiet)
-    except (OSError, OverflowError) as error:
-        raise BadArgument("port", port, f"cannot be used ({error})", "use another one, or 0 for any") from error
-    with server, suppress(KeyboardInterrupt):
-        on_ready(f"http://{_HOST}:{server.server_port}/")
-        server.serve_forever()
+    return with_link

@@ -65,7 +65,7 @@ NOTHING: list[Any] = [
     ("start --trails 3", "No such option '--trails'. Did you mean '--trials'? - see `hpsearch start --help`"),
     ("start --trials", "'--trials' requires an argument"),
     ("start --trials many", "'--trials': 'many' is not a valid integer"),
-    ("dashboard --port 99999", "99999 is not in the range 0<=x<=65535"),
+    ("serve --port 99999", "99999 is not in the range 0<=x<=65535"),
     ("plot", "'KIND'. Choose from: curves, parameters"),
     ("import", "Missing argument 'FILE_OR_URL' - see `hpsearch import --help`"),
     ("best tiny other", "unexpected extra argument (other)"),
@@ -85,7 +85,7 @@ NOTHING: list[Any] = [
     *(
         (f"{command} --storage none.db", "no database none.db; `hpsearch start --storage none.db` makes one")
         for command in (
-            *("status", "status --watch", "narrow", "plot history", "dashboard", "delete tiny"),
+            *("status", "status --watch", "narrow", "plot history", "delete tiny"),
             *("db check", "db repair", "db vacuum", "db backup copy.db"),
         )
     ),

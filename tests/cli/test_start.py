@@ -379,7 +379,7 @@ def test_closed_streams_change_no_exit_code(tmp_path: Path, closed: str) -> None
 
 def test_a_package_that_is_missing_is_said_at_the_door(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     cli = made(START, study=HELD_OUT)
-    for module in ("kaleido", "pyarrow", "pyarrow.parquet", "jinja2", "optuna_dashboard", "onnx", "distributed"):
+    for module in ("kaleido", "pyarrow", "pyarrow.parquet", "jinja2", "fastapi", "onnx", "distributed"):
         monkeypatch.setitem(sys.modules, module, None)
     for name in [name for name in sys.modules if name.startswith("hpsearch.executors.dask.")]:
         monkeypatch.delitem(sys.modules, name)  # so that they are imported anew
@@ -389,7 +389,7 @@ def test_a_package_that_is_missing_is_said_at_the_door(made: Made, monkeypatch: 
         ("train tiny.toml --plot curves.svg", "hpsearch[images]"),
         ("export --out trials.parquet", "hpsearch[data]"),
         ("report", "hpsearch[report]"),
-        ("dashboard", "hpsearch[dashboard]"),
+        ("serve", "hpsearch[service]"),
         ("start tiny.toml --engine dask", "hpsearch[dask]"),
     ):
         assert package in cli.refused(command, says="pip install")

@@ -20,7 +20,7 @@ import hpsearch
 from hpsearch import data
 from hpsearch.cli.app import COMMANDS
 from hpsearch.data import splits
-from hpsearch.service import dashboard, server
+from hpsearch.service import server
 
 N, TRAIN, VALIDATION, TEST = 220, 60, 40, 100
 STUDY = HELD_OUT.replace('name = "mnist-10k"', 'path = "held.npz"').replace("tiny", "held")
@@ -51,7 +51,6 @@ CALLS: Mapping[str, list[str]] = {
     "data": ["data list", "data show held.npz"],
     "serve": ["serve --port 0"],
     "token": ["token create ada", "token list"],
-    "dashboard": ["dashboard --port 0"],
     "db": ["db check", "db backup copy.db"],
     "delete": ["delete other --storage other.db --yes --no-backup"],
 }
@@ -82,8 +81,7 @@ def write(folder: Path, *, altered: bool) -> None:
 @pytest.fixture
 def run_all(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
     """Runs every command there is but evaluate in a folder of its own."""
-    for service in (dashboard, server):
-        monkeypatch.setattr(service, "serve", lambda *_, on_ready, **__: on_ready("http://nowhere"))
+    monkeypatch.setattr(server, "serve", lambda *_, on_ready, **__: on_ready("http://nowhere"))
 
     def run(name: str, *, altered: bool = False) -> dict[str, str]:
         folder = tmp_path / name

@@ -127,6 +127,23 @@ def test_the_dashboard_changes_studies_where_it_is_writable_and_nowhere_else(
         assert names == {"made/stage-01", "new"}
 
 
+def test_the_dashboard_has_the_stages_and_their_trials(
+    browser: TestClient, bearers: dict[Role, dict[str, str]]
+) -> None:
+    read = bearers[Role.READ]
+    listed = browser.get("/api/studies", headers=read).json()["study_summaries"]
+    ids = {study["study_name"]: study["study_id"] for study in listed}
+    stage = browser.get(f"/api/studies/{ids['made/stage-01']}", headers=read).json()
+    assert stage["objective_names"] == ["validation_accuracy"]
+    assert [(trial["number"], trial["state"], trial["values"]) for trial in stage["trials"]] == [
+        (0, "Complete", [0.5]),
+        (1, "Complete", [0.9]),
+        (2, "Complete", [0.7]),
+    ]
+    script = browser.get("/static/bundle.js", headers={**read, "Accept-Encoding": ""})
+    assert (script.status_code, len(script.content) > 100_000, script.content[:2] != b"\x1f\x8b") == (200, True, True)
+
+
 def test_the_root_leads_to_the_page_and_the_dashboard_has_a_link_to_it(storage: Path) -> None:
     with served.client(storage) as client:
         assert client.get("/").headers["location"] == "/hp/"
