@@ -17,7 +17,7 @@ from hpsearch.service.dashboard import Root
 from hpsearch.service.database import open_service
 from hpsearch.service.events import Feed
 from hpsearch.service.guard import Guard, audit_log
-from hpsearch.service.health import Answers, Timed
+from hpsearch.service.health import Answers, TimingMiddleware
 from hpsearch.service.hub import Hub
 from hpsearch.service.jobs import Queue
 from hpsearch.service.pages import assets, compare, new, steps
@@ -83,5 +83,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.ROUTER)
     app.router.default = Root(settings)
     app.add_middleware(Guard, settings=settings, credentials=hub.credentials, audit=audit)
-    app.add_middleware(Timed, answers=hub.answers)
+    app.add_middleware(TimingMiddleware, answers=hub.answers)
     return app

@@ -32,7 +32,7 @@ def who(request: Request) -> Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class RoleCheck:
     """A FastAPI dependency that lets in who has at least a role."""
 
     role: Role
@@ -47,7 +47,7 @@ class Needed:
 
 def needs(role: Role) -> Any:
     """Return what a route depends on: ``dependencies=[needs(Role.RUN)]`` or ``by: Annotated[Identity, needs(...)]``."""
-    return Depends(Needed(role))
+    return Depends(RoleCheck(role))
 
 
 @contextmanager

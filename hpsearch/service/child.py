@@ -17,7 +17,7 @@ from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.records import Job, Line
 from hpsearch.service.actions import command_line
 from hpsearch.service.database import open_service
-from hpsearch.service.jobs import INTERRUPTED, Queue, Standing
+from hpsearch.service.jobs import INTERRUPTED, ClaimState, Queue
 from hpsearch.service.settings import Settings
 from hpsearch.store.leases import Owner
 
@@ -50,7 +50,7 @@ def run_job(claim: str, settings: Settings, *, command: Callable[[list[str]], in
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is recorded
         if code and away:  # a command that begins just then fails; nobody is there to enter it again
             code = INTERRUPTED
-        if log.standing != "lost":
+        if log.claim_state != "lost":
             queue.finish(claim, code, reason=log.last_error.removeprefix("hpsearch: ") or f"exit code {code}")
     return code
 
@@ -76,7 +76,7 @@ class _Log:
         self._queue, self._claim = queue, claim
         self._number = queue.last_line(job.id)
         self._lines: list[Line] = []  # that are not in the database yet
-        self.standing: Standing = "go on"
+        self.claim_state: ClaimState = "go on"
         self.last_error = ""
         self._ending = threading.Event()
         self._selector = selectors.DefaultSelector()
@@ -92,7 +92,7 @@ class _Log:
         for stream in self._streams:
             stream.restore()
         self._thread.join()
-        self.standing = self._queue.report(self._claim, self._lines)
+        self.claim_state = self._queue.report(self._claim, self._lines)
 
     def _work(self) -> None:
         reported = time.monotonic()
@@ -115,10 +115,10 @@ class _Log:
 
     def _report(self) -> None:
         with suppress(HpsearchError):  # the database is away: the next report has these lines too
-            standing = self._queue.report(self._claim, self._lines)
+            claim_state = self._queue.report(self._claim, self._lines)
             self._lines = []
-            if standing != "go on" and self.standing == "go on":
-                self.standing = standing
+            if claim_state != "go on" and self.claim_state == "go on":
+                self.claim_state = claim_state
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def _add(self, stream: StreamName, texts: list[str]) -> None:

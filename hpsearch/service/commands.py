@@ -35,7 +35,7 @@ from hpsearch.service.actions import (
     TrialState,
     no_file,
 )
-from hpsearch.service.auth import Needed, needs
+from hpsearch.service.auth import RoleCheck, needs
 from hpsearch.service.client import SERVER, TOKEN
 from hpsearch.service.credentials import Identity
 from hpsearch.service.hub import Hub, hub_of
@@ -157,7 +157,7 @@ class Output(Strict):
 @ROUTER.post("/commands")
 async def run(command: Command, request: Request, by: Annotated[Identity, needs(Role.READ)]) -> Output:
     """Carry out a command as the command line does. Those that write need the role ``run``, ``delete`` ``admin``."""
-    Needed(ROLES[command.kind])(by, None)
+    RoleCheck(ROLES[command.kind])(by, None)
     hub = hub_of(request)
     with TemporaryDirectory(prefix="hpsearch-") as name:
         folder, action = Path(name), command.action

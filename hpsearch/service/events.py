@@ -254,7 +254,7 @@ class Feed:
                         channel.seen.set()
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._called.wait(), max(EVERY_S, 4 * (time.monotonic() - began)))
-                    self._channels = {of.watch.search: of for of in self._channels.values() if not of.expired}
+                    self._channels = {name: channel for name, channel in self._channels.items() if not channel.expired}
         except HpsearchError as error:
             _log.warning("the event streams end: %s", error)
         except Exception:

@@ -49,7 +49,7 @@ class Answers:
         self.buckets[bisect.bisect_left(BUCKETS_S, seconds)] += 1
 
 
-class Timed:
+class TimingMiddleware:
     """ASGI middleware that counts answers."""
 
     def __init__(self, app: ASGIApp, *, answers: Answers) -> None:
@@ -106,9 +106,9 @@ def _head(name: str, kind: str, words: str) -> list[str]:
 
 
 def _of_trials(studies: Database) -> Iterator[str]:
-    of = schema.trials.c
+    trials = schema.trials.c
     with studies.read() as connection:
-        rows = connection.execute(select(of.state, func.count()).group_by(of.state))
+        rows = connection.execute(select(trials.state, func.count()).group_by(trials.state))
         counts: dict[str, int] = dict(map(tuple, rows))
     yield from _head("hpsearch_trials", "gauge", "Trials in the study database, by state.")
     yield from (
@@ -118,9 +118,9 @@ def _of_trials(studies: Database) -> Iterator[str]:
 
 
 def _of_jobs(database: Database) -> Iterator[str]:
-    of = JOBS.c
+    jobs = JOBS.c
     with database.read() as connection:
-        rows = connection.execute(select(of.state, func.count(), func.min(of.created)).group_by(of.state))
+        rows = connection.execute(select(jobs.state, func.count(), func.min(jobs.created)).group_by(jobs.state))
         states, now = {state: (count, first) for state, count, first in rows}, database_now(connection)
     yield from _head("hpsearch_jobs", "gauge", "Jobs, by state.")
     yield from (

@@ -80,7 +80,7 @@ LOG = Table(
 Index("jobs_of_search", JOBS.c.search, JOBS.c.id)
 _of, _log = JOBS.c, LOG.c
 
-Standing: TypeAlias = Literal["go on", "stop", "lost"]
+ClaimState: TypeAlias = Literal["go on", "stop", "lost"]
 
 
 class UnknownJob(BadInput):
@@ -233,7 +233,7 @@ class Queue:
 
         return self._database.writing(work)
 
-    def report(self, claim: str, lines: Sequence[Line] = ()) -> Standing:
+    def report(self, claim: str, lines: Sequence[Line] = ()) -> ClaimState:
         """Add lines to the log of a claimed job, and renew the claim.
 
         Args:
@@ -244,12 +244,12 @@ class Queue:
             Whether the job may go on, is to stop, or is another process's now.
         """
 
-        def look(connection: Connection) -> tuple[Standing, bool]:
+        def look(connection: Connection) -> tuple[ClaimState, bool]:
             row = connection.execute(_of_claim(claim)).one_or_none()
             old = row is not None and database_now(connection) - row.renewed > _BEAT
-            return _standing(row), bool(row is not None and (lines or old))
+            return _claim_state(row), bool(row is not None and (lines or old))
 
-        def work(connection: Connection, _: Standing | None) -> Standing:
+        def work(connection: Connection, _: ClaimState | None) -> ClaimState:
             row = _claimed(connection, claim)
             if row is not None:
                 last = _last_line(connection, row.id)
@@ -261,10 +261,10 @@ class Queue:
                 if new:
                     connection.execute(insert(LOG), new)
                 _set(connection, row.id, renewed=database_now(connection))
-            return _standing(row)
+            return _claim_state(row)
 
-        standing, writes = self._database.reading(look)
-        return self._database.writing(work) if writes else standing
+        claim_state, writes = self._database.reading(look)
+        return self._database.writing(work) if writes else claim_state
 
     def last_line(self, id: int) -> int:
         """Return the number of the last line of a job's log, 0 where there is none."""
@@ -377,7 +377,7 @@ def _of_claim(claim: str) -> Select[Any]:
     return select(JOBS).where(_of.claim == claim, _of.state == "running")
 
 
-def _standing(row: Row[Any] | None) -> Standing:
+def _claim_state(row: Row[Any] | None) -> ClaimState:
     return "lost" if row is None else "stop" if row.stopping else "go on"
 
 

@@ -73,7 +73,7 @@ def word(mention: Action | Argument) -> str:
 
 def without_storage(action: Action) -> Action:
     """Return an action without the database, which is the server's."""
-    return replace(action, arguments={name: of for name, of in action.arguments.items() if name != "storage"})
+    return replace(action, arguments={name: value for name, value in action.arguments.items() if name != "storage"})
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -105,12 +105,12 @@ async def _http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:  # Starlette names the methods of one route; a path may have several
         routes = [
-            of
-            for of in iter_route_contexts(request.app.routes)
-            if compile_path(of.path or "")[0].match(path_of(request))
+            route
+            for route in iter_route_contexts(request.app.routes)
+            if compile_path(route.path or "")[0].match(path_of(request))
         ]
         if routes:  # else it is the dashboard's
-            headers["Allow"] = ", ".join(sorted({method for of in routes for method in of.methods or ()}))
+            headers["Allow"] = ", ".join(sorted({method for route in routes for method in route.methods or ()}))
     return _answer(request, error.status_code, error.detail, headers)
 
 

@@ -167,6 +167,7 @@ def test_a_signal_ends_a_run_in_one_line_and_leaves_nothing_running(
 ) -> None:
     process = start("--engine", engine, held=3)
     finished(database, process, 1)
+    until(lambda: states(database)[3:4] == ["RUNNING"], what="a trial that is held")
     process.send(number, group=number != signal.SIGTERM)  # as a terminal sends it: to the workers too
     code, printed, said = process.end()
     assert code == 130

@@ -228,8 +228,8 @@ def test_a_function_that_is_gone_fails_the_run_and_not_its_trials(tmp_path: Path
     (tmp_path / "mine.toml").write_text(text)
     (tmp_path / "mine.py").write_text("def f(trial):\n    return 1.0\n")
     run(Job(**job, trials=2))
-    (tmp_path / "mine.py").write_text("def g(trial):\n    return 1.0\n")
-    with pytest.raises(EvaluationFailure, match=r"mine\.py has no 'f'; it has: g; 2 trials recorded; fix"):
+    (tmp_path / "mine.py").write_text("def another(trial):\n    return 1.0\n")
+    with pytest.raises(EvaluationFailure, match=r"mine\.py has no 'f'; it has: another; 2 trials recorded; fix"):
         run(Job(**job, trials=4))
     assert [trial.state.name for trial in frozen(tmp_path / "x.db")] == ["COMPLETE", "COMPLETE", "WAITING"]
 

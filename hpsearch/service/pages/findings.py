@@ -53,11 +53,11 @@ class _State:
     evaluations: int
 
     def total(self, name: str) -> int:
-        return int(sum(getattr(of, name) for of in self.counts))
+        return int(sum(getattr(counts, name) for counts in self.counts))
 
 
 @dataclass(eq=False)
-class _Made:
+class _Entry:
     state: _State
     parts: dict[str, Future[Any]] = field(default_factory=dict)
     seconds: float = 0.0  # that the making took
@@ -77,7 +77,7 @@ class Findings:
         self._here = _Maker(storage)
         self._process: multiprocessing.process.BaseProcess | None = None  # makes those of large searches
         self._connection: Connection | None = None
-        self._known: OrderedDict[str, _Made] = OrderedDict()
+        self._known: OrderedDict[str, _Entry] = OrderedDict()
 
     async def part(self, search: str, name: str) -> Finding:
         """Return a part of the findings about a search.
@@ -91,19 +91,19 @@ class Findings:
             HTTPException: The process was killed.
         """
         state = await asyncio.to_thread(self._state, search)
-        of = self._known.get(search)
-        paused = state.total("running") and of is not None and time.monotonic() < of.until
-        if of is None or (of.state != state and of.done and not paused):
-            of = self._known[search] = _Made(state)
+        entry = self._known.get(search)
+        paused = state.total("running") and entry is not None and time.monotonic() < entry.until
+        if entry is None or (entry.state != state and entry.done and not paused):
+            entry = self._known[search] = _Entry(state)
             while len(self._known) > _SEARCHES:
                 self._known.popitem(last=False)
         self._known.move_to_end(search)
-        if name not in of.parts or _failed(of.parts[name]):
-            of.parts[name] = self._thread.submit(self._make, of, search, name)
+        if name not in entry.parts or _failed(entry.parts[name]):
+            entry.parts[name] = self._thread.submit(self._make, entry, search, name)
         # Whoever goes away does not take it from the others.
-        made = await asyncio.shield(asyncio.wrap_future(of.parts[name]))
-        left = of.until - time.monotonic() if state.total("running") else 0.0
-        return Finding(made, of.state.total("finished"), 0.0 if of.state == state else max(1.0, left))
+        made = await asyncio.shield(asyncio.wrap_future(entry.parts[name]))
+        left = entry.until - time.monotonic() if state.total("running") else 0.0
+        return Finding(made, entry.state.total("finished"), 0.0 if entry.state == state else max(1.0, left))
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -119,14 +119,14 @@ class Findings:
             names, studies = tuple(stage.name for stage in every), tuple(stage.study_id for stage in every)
             return _State(names, studies, tuple(counts), len(evaluations(store, stages)))
 
-    def _make(self, of: _Made, search: str, name: str) -> Any:
+    def _make(self, entry: _Entry, search: str, name: str) -> Any:
         began = time.monotonic()
         try:
-            small = of.state.total("rows") <= _SMALL
-            return (self._here.make if small else self._elsewhere)(search, of.state, name)
+            small = entry.state.total("rows") <= _SMALL
+            return (self._here.make if small else self._elsewhere)(search, entry.state, name)
         finally:
-            of.seconds += time.monotonic() - began
-            of.until = time.monotonic() + _PAUSE * of.seconds
+            entry.seconds += time.monotonic() - began
+            entry.until = time.monotonic() + _PAUSE * entry.seconds
 
     def _elsewhere(self, *request: Hashable) -> Any:
         if self._process is None or not self._process.is_alive():

@@ -100,8 +100,14 @@ def _sections(study: StudyFile) -> Iterator[tuple[str, list[FormField]]]:
         yield (
             section,
             [
-                _field(section, key, of, plain[section].get(key), known=tuple(known.get(f"{section}.{key}", ())))
-                for key, of in properties.items()
+                _field(
+                    section,
+                    key,
+                    properties[key],
+                    plain[section].get(key),
+                    known=tuple(known.get(f"{section}.{key}", ())),
+                )
+                for key in properties
             ],
         )
 

@@ -65,7 +65,9 @@ def progress(look: Look) -> Progress:
     shown, counts = view.shown, view.shown.counts
     pace = _pace(look.store, shown.stage, view.until - counts.finished) if counts.running else ""
     every = [*view.stages, *view.confirmations]
-    table = status_table([(of.stage, of.counts, None if of.best is None else of.best[1], of.error) for of in every])
+    table = status_table(
+        [(row.stage, row.counts, None if row.best is None else row.best[1], row.error) for row in every]
+    )
     percent = min(100, round(100 * counts.finished / max(view.until, 1)))
     return Progress(view, percent, pace, Table("The stages, and the confirmations that run.", table))
 
@@ -169,13 +171,13 @@ def evidence(material: Material) -> Iterator[Section]:
     rows = [
         {
             "parameter": name,
-            "range": describe(of.before),
-            "next range": describe(of.advised),
-            "kept": f"{of.kept:.0%}",
-            "p": None if of.evidence is None else float(f"{of.evidence:.2g}"),
-            "evidence": of.verdict or "not known",
+            "range": describe(finding.before),
+            "next range": describe(finding.advised),
+            "kept": f"{finding.kept:.0%}",
+            "p": None if finding.evidence is None else float(f"{finding.evidence:.2g}"),
+            "evidence": finding.verdict or "not known",
         }
-        for name, of in findings.items()
+        for name, finding in findings.items()
     ]
     section = sections.ranges(material, word)
     caption = "p: how often trials differ so much by chance where the parameter does not matter."

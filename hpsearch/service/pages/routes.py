@@ -68,7 +68,7 @@ def _quick(request: Request, search: str, part: str, number: int | None) -> HTML
         look = Look(store, stages_of(store, search))
         if part == "state":
             job = next(iter(hub_of(request).queue.jobs(search=search, limit=1)), None)
-            return render(request, "parts/state", search=search, of=parts.progress(look), job=job, label=label)
+            return render(request, "parts/state", search=search, progress=parts.progress(look), job=job, label=label)
         if part == "best":
             stage = look.latest() if number is None else pick(look.stages, number)
             numbers, table = parts.best(look, stage)

@@ -124,8 +124,12 @@ async def checklist(request: Request, search: SearchName) -> HTMLResponse:
 
 def _names(seen: Checklist) -> set[str]:
     """Return the parameters and choices that a checklist may begin a sentence with."""
-    choices = [of.before.choices for of in seen.ranges.values() if isinstance(of.before, Categorical)]
-    return {*seen.ranges, *(seen.best.params if seen.best else ()), *(str(of) for several in choices for of in several)}
+    choices = [one.before.choices for one in seen.ranges.values() if isinstance(one.before, Categorical)]
+    return {
+        *seen.ranges,
+        *(seen.best.params if seen.best else ()),
+        *(str(choice) for several in choices for choice in several),
+    }
 
 
 @ROUTER.get("/searches/{search}/parts/narrow")
@@ -141,9 +145,8 @@ def narrow(
     branch: bool = False,
 ) -> HTMLResponse:
     """Return what a narrowing would do: the next ranges, over the trials."""
-    of = search_of(request, search)
     try:
-        next_stage = of.narrow(
+        next_stage = search_of(request, search).narrow(
             top=top,
             rule=rule,
             expand=expand,
@@ -161,7 +164,7 @@ def narrow(
     with closing(open_store(storage_of(request), search=search)) as store:
         trials = sampled(store, parent).folded
     space = dict(list(trials.varied.items())[:PANELS])
-    bands = {name: of for name, of in {**folded_space(after), **after}.items() if name in space}
+    bands = {name: parameter for name, parameter in {**folded_space(after), **after}.items() if name in space}
     plotted = partial(score_by_parameters, trials, space, narrowed=bands, best=len(next_stage.narrowing.used))
     figure, narrow = plotted(), phone_layout(plotted(columns=1))
     title = f"Where the next stage of {search} samples"
@@ -171,7 +174,9 @@ def narrow(
         "parts/narrow",
         refused=None,
         next=next_stage,
-        table=Table("Next ranges", {name.replace("_", " "): of for name, of in narrowed_columns(next_stage).items()}),
+        table=Table(
+            "Next ranges", {name.replace("_", " "): column for name, column in narrowed_columns(next_stage).items()}
+        ),
         figure=page_figure("next-ranges", title, caption, figure, narrow=narrow, width=least_width(figure)),
         show=Mentions(request, search),
     )

@@ -40,9 +40,9 @@ def facts_table(trial: TrialDetails, owned: Owned | None) -> Table:
 
 def values_table(trial: TrialDetails) -> Table:
     """Return a trial's values, those that it used."""
-    values = {name: of for name, of in used_values(trial.stage, trial.params).items() if of is not None}
+    values = {name: value for name, value in used_values(trial.stage, trial.params).items() if value is not None}
     return Table(
-        "The values that it used.", {"parameter": list(values), "value": [shown(of) for of in values.values()]}
+        "The values that it used.", {"parameter": list(values), "value": [shown(value) for value in values.values()]}
     )
 
 

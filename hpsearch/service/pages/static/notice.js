@@ -1,10 +1,10 @@
 // The line above the page that says what is going on.
 
 const line = document.getElementById("notice");
-const said = new Map(); // by what it is about
+const notices = new Map(); // by what it is about
 
 const show = () => {
-  const { text, kind } = [...said.values()].at(-1) ?? { text: "" };
+  const { text, kind } = [...notices.values()].at(-1) ?? { text: "" };
   if (line.textContent !== text) line.textContent = text;
   line.classList.toggle("good", kind === "good");
   line.hidden = !text;
@@ -13,8 +13,8 @@ const show = () => {
 /** Says something about a subject until it is taken back, by an empty text, or after so many milliseconds: then good news, unless `kind` is another. */
 export function notice(subject, text, lasts = 0, kind = lasts ? "good" : "bad") {
   const one = { text, kind };
-  said.delete(subject);
-  if (text) said.set(subject, one);
+  notices.delete(subject);
+  if (text) notices.set(subject, one);
   show();
-  if (text && lasts) setTimeout(() => said.get(subject) === one && notice(subject, ""), lasts);
+  if (text && lasts) setTimeout(() => notices.get(subject) === one && notice(subject, ""), lasts);
 }
