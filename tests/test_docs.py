@@ -306,7 +306,7 @@ def test_the_set_up_commands_are_one_line_each() -> None:
         assert len(block.commands) == 1
         assert block.commands[0][0].startswith("python3 -m venv ")
     assert marked["main-job"].commands[0][0].endswith("hpsearch start --trials 100")
-    assert marked["tests"].commands[0][0].endswith("python -m pytest -n 2 --dist worksteal")
+    assert marked["tests"].commands[0][0].endswith("python -m pytest -n 3 --dist worksteal")
 
 
 def test_the_readme_is_short() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import pandas as pd
 import plotly.io as pio
 import pytest
 from made_trials import SPACE, made_stage, made_trials, texts, traces
@@ -114,9 +116,14 @@ def test_every_trial_is_plotted_as_what_it_is(kind: str) -> None:
     assert sum(len(trace.x) for trace in scored) == 41 * panels
 
 
+@cache
+def many() -> pd.DataFrame:
+    return made_trials(4000, pruned=300, failed=200)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_of_many_trials_some_are_left_out_and_that_is_said(kind: str) -> None:
-    figure = KINDS[kind](made_stage(made_trials(4000, pruned=300, failed=200)))
+    figure = KINDS[kind](made_stage(many()))
     points = sum(len(trace.x) for trace in figure.data if trace.type == "scatter" and trace.mode == "markers")
     assert points <= (MOST_POINTS + 10) * (len(SPACE) if kind in ("parameters", "isolation") else 1)
     if kind not in ("lineage", "isolation", "budget"):
@@ -126,7 +133,7 @@ def test_of_many_trials_some_are_left_out_and_that_is_said(kind: str) -> None:
 
 
 def test_the_best_are_never_left_out() -> None:
-    frame = made_trials(4000, failed=100)
+    frame = many()
     top = frame.sort_values(["score", "validation_loss", "number"], ascending=[False, True, True]).head(5)
     [best] = traces(figures.score_by_parameters(made_stage(frame), ONE), "best 5")
     assert list(best.x) == pytest.approx(list(top["param:lr"]))
