@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpsearch import samplers
-from hpsearch.records import Direction, Stage
+from hpsearch.records import Direction, NewStage, Stage
 from hpsearch.reports.figures import StageTrials
+from hpsearch.samplers import RandomSampler
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_scale
 
 SPACE: dict[str, Parameter] = {
@@ -37,7 +37,8 @@ def made_trials(
 ) -> pd.DataFrame:
     """Trials whose score rises with the first parameter; the last ones were stopped early, failed or run."""
     rng = np.random.default_rng(seed)
-    sampled = [samplers.values(space, seed=seed, number=number) for number in range(count)]
+    sampler, stage = RandomSampler(), NewStage("", 1, "maximize", seed, space, {})
+    sampled = [sampler.params(stage, number) for number in range(count)]
     columns = {f"param:{name}": [params[name] for params in sampled] for name in space}
     first = rng.uniform(0, 1, count)
     for name, parameter in list(space.items())[:1]:
