@@ -47,6 +47,13 @@ PARTS = ("load", "pages", "replay")
 API = "/hp/api/v1"
 STORAGE = DEFAULT_STORAGE  # in the server's folder
 POINT = {"search": "tiny", "stage": "tiny/stage-01", "scores": [0.9125]}
+# Notes when a condition has come true and is on the screen: a question asked from outside waits for scripts at work.
+SHOWN = """new MutationObserver(() => {
+  if (window.shown === undefined && (%s)) {
+    window.shown = 0;
+    requestAnimationFrame(() => setTimeout(() => { window.shown = performance.now(); }));
+  }
+}).observe(document, {childList: true, subtree: true});"""
 # What people and programs ask while they watch, in turn.
 PATHS = (
     f"{API}/searches/tiny",
@@ -259,23 +266,25 @@ def opened(folder: Path, trials: int, searches: int) -> str:
     large = "/hp/searches/big"
     wanted = {
         f"the list of {searches:,} searches": ("/hp/", f"document.querySelectorAll('tbody tr').length >= {searches}"),
-        f"{trials:,} trials: how far it is": (large, "document.querySelector('#part-state').children.length"),
+        f"{trials:,} trials: how far it is": (large, "document.querySelector('#part-state')?.children.length"),
         f"{trials:,} trials: its first figure": (large, "document.querySelector('#part-scatter .main-svg')"),
-        f"{trials:,} trials: the answer": (large, "document.querySelector('#part-answer').children.length"),
+        f"{trials:,} trials: the answer": (large, "document.querySelector('#part-answer')?.children.length"),
     }
     rows = []
-    with server(folder) as at, started() as browser, browser.page() as page:
-        page.open(at.enter)
-        for name, (path, condition) in wanted.items():
-            times = []
-            for _ in range(5):
-                page.open(f"{at.url}/healthz")
-                page.send("Network.clearBrowserCache")
-                page.send("Page.navigate", url=at.url + path)
-                page.until(f"location.pathname === {path!r} && {condition}")
-                times.append(page.evaluate("performance.now()"))
-            rows.append((name, f"{times[0]:,.0f} ms", f"{statistics.median(times):,.0f} ms"))
-    return markdown(("Chromium, nothing cached", "first time", "median of 5"), rows)
+    for name, (path, condition) in wanted.items():
+        cold, again = list[float](), list[float]()
+        for _ in range(3):
+            with server(folder) as at, started() as browser, browser.page() as page:
+                page.open(at.enter)
+                page.send("Page.addScriptToEvaluateOnNewDocument", source=SHOWN % condition)
+                for times in (cold, again):
+                    page.open(f"{at.url}/healthz")
+                    page.send("Network.clearBrowserCache")
+                    page.send("Page.navigate", url=at.url + path)
+                    page.until(f"location.pathname === {path!r} && window.shown > 0")
+                    times.append(page.evaluate("shown"))
+        rows.append((name, *(f"{statistics.median(times):,.0f} ms" for times in (cold, again))))
+    return markdown(("Chromium, median of 3", "a new browser, a new server", "again, nothing cached"), rows)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
@@ -45,10 +46,10 @@ def searches_part(request: Request) -> HTMLResponse:
 
 @ROUTER.get("/searches/{search}")
 def search_page(request: Request, search: str) -> HTMLResponse:
-    """Return the page of a search, whose parts are fetched afterwards."""
+    """Return the page of a search with how far it is; its other parts are fetched afterwards."""
     with closing(open_store(storage_of(request), search=search)) as store:
-        stages = stages_of(store, search)
-    return render(request, "search", search=search, stages=stages, latest=stages[-1])
+        look = Look(store, stages_of(store, search))
+        return render(request, "search", latest=look.stages[-1], **_state(request, look))
 
 
 @ROUTER.get("/searches/{search}/parts/{part}")
@@ -63,12 +64,18 @@ async def search_part(request: Request, search: str, part: str, stage: int | Non
     return await run_in_threadpool(_quick, request, search, part, stage)
 
 
+def _state(request: Request, look: Look) -> dict[str, Any]:
+    """Return what the part that says how far a search is shows."""
+    search = look.stages[0].search
+    job = next(iter(hub_of(request).queue.jobs(search=search, limit=1)), None)
+    return {"search": search, "progress": parts.progress(look), "job": job, "label": label}
+
+
 def _quick(request: Request, search: str, part: str, number: int | None) -> HTMLResponse:
     with closing(open_store(storage_of(request), search=search)) as store:
         look = Look(store, stages_of(store, search))
         if part == "state":
-            job = next(iter(hub_of(request).queue.jobs(search=search, limit=1)), None)
-            return render(request, "parts/state", search=search, progress=parts.progress(look), job=job, label=label)
+            return render(request, "parts/state", **_state(request, look))
         if part == "best":
             stage = look.latest() if number is None else pick(look.stages, number)
             numbers, table = parts.best(look, stage)
