@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hpsearch.errors import BadArgument, BadInput, Interrupted
+from hpsearch.errors import BadArgument, BadInput, Interrupted, ServerFailure
 from hpsearch.files import content, expanded, replacing
 from hpsearch.records import Action, Argument
 from hpsearch.reports.file import check_out
@@ -118,10 +118,12 @@ def _run_job(client: Client, kind: str, given: dict[str, Any]) -> int:
     except KeyboardInterrupt:
         stop = Action("stop", {"search": job.search})
         raise Interrupted(f"job {job.id} goes on on the server; `{{}}` stops it", stop) from None
-    code = client.job(job).exit_code
-    if code is None:
-        raise Interrupted(f"job {job.id} was stopped before it began")
-    return code
+    ended = client.job(job)
+    if ended.exit_code is not None:
+        return ended.exit_code
+    if ended.state == "failed":
+        raise ServerFailure(f"job {job.id}: {ended.reason}")
+    raise Interrupted(f"job {job.id}: {ended.reason}")
 
 
 def _run(client: Client, kind: str, given: dict[str, Any]) -> int:

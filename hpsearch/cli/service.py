@@ -99,7 +99,7 @@ def serve(
             if open_browser:
                 webbrowser.open(address)
 
-        if not settings.loopback and certfile is None and not url.startswith("https:"):
+        if not settings.local and certfile is None and not url.startswith("https:"):
             note("tokens travel unencrypted: give --certfile and --keyfile, or --url https://... of a proxy in front")
         server.serve(settings, listening, on_ready=ready)
     return 0

@@ -13,7 +13,7 @@ from hpsearch import __version__
 from hpsearch.service import auth, commands, events, health, problems, routes
 from hpsearch.service.client import API
 from hpsearch.service.credentials import Credentials
-from hpsearch.service.dashboard import Root
+from hpsearch.service.dashboard import Dashboard
 from hpsearch.service.database import open_service
 from hpsearch.service.events import Feed
 from hpsearch.service.guard import Guard, audit_log
@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(commands.ROUTER, prefix=API)
     app.include_router(events.ROUTER, prefix=API)
     app.include_router(health.ROUTER)
-    app.router.default = Root(settings)
+    app.router.default = Dashboard(settings)
     app.add_middleware(Guard, settings=settings, credentials=hub.credentials, audit=audit)
     app.add_middleware(TimingMiddleware, answers=hub.answers)
     return app

@@ -17,7 +17,7 @@ from hpsearch.service.credentials import (
     UnknownSecret,
 )
 from hpsearch.service.credentials import Identity as Identity
-from hpsearch.service.hub import hub_of
+from hpsearch.service.hub import hub_of, prefix_of
 from hpsearch.service.roles import Role as Role
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}  # the header that goes with 401
@@ -79,8 +79,9 @@ def client_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _cookie_path(request: Request) -> str:
-    return f"{request.scope.get('root_path', '')}/"
+def cookie_path(request: Request) -> str:
+    """Return the path for which the session's cookie is."""
+    return f"{prefix_of(request)}/"
 
 
 def _set_cookie(request: Request, response: Response, secret: str) -> None:
@@ -88,8 +89,8 @@ def _set_cookie(request: Request, response: Response, secret: str) -> None:
         cookie_of(request),
         secret,
         max_age=SESSION_S,
-        path=_cookie_path(request),
-        secure=request.url.scheme == "https",
+        path=cookie_path(request),
+        secure=request.url.scheme == "https" or hub_of(request).settings.url.startswith("https:"),
         httponly=True,
         samesite="strict",
     )
@@ -114,14 +115,14 @@ def session(by: Annotated[Identity, needs(Role.READ)]) -> dict[str, str]:
 def log_out(request: Request, response: Response) -> None:
     """End the session of the request's cookie."""
     hub_of(request).credentials.end(request.cookies.get(cookie_of(request), ""))
-    response.delete_cookie(cookie_of(request), path=_cookie_path(request))
+    response.delete_cookie(cookie_of(request), path=cookie_path(request))
 
 
 @ROUTER.get("/enter", include_in_schema=False)
 def enter(request: Request, code: str = "") -> Response:
     """Begin a session by the link that ``hpsearch serve`` printed, and go to the page."""
     credentials = hub_of(request).credentials
-    home = f"{request.scope.get('root_path', '')}/hp/"
+    home = f"{prefix_of(request)}/hp/"
     try:
         request.state.identity = credentials.by_code(code, client_of(request))
     except (UnknownSecret, TooManyFailures):  # where there is a session already the page opens, else the login

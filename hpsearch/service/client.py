@@ -72,7 +72,9 @@ class Client:
 
     def __init__(self, url: str | None = None, token: str | None = None, *, timeout: float = 60) -> None:
         self.url = _address(url or os.environ.get(SERVER, ""))
-        self.token = os.environ.get(TOKEN) if token is None else token
+        self.token = (os.environ.get(TOKEN, "") if token is None else token).strip()
+        if not (self.token.isascii() and self.token.isprintable()):
+            raise BadInput("the token has characters that no token has; give what `hpsearch token create` printed")
         self._timeout = timeout
         self._opener = urllib.request.build_opener(_NoRedirect)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal, TypeAlias
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, Field
 
@@ -41,10 +41,12 @@ from hpsearch.service.credentials import Identity
 from hpsearch.service.hub import Hub, hub_of
 from hpsearch.service.roles import Role
 from hpsearch.store.engine import parse_url, sqlite_file
+from hpsearch.text import counted
 from hpsearch.wording import words
 
 AT_ONCE = 2
 LIMIT_S = 600
+PATIENCE_S = 30  # that a command waits for others to end
 ROLES = {
     **dict.fromkeys(
         ("status", "best", "recommend", "trials", "checklist", "plot", "report", "export", "compare"), Role.READ
@@ -164,20 +166,36 @@ async def run(command: Command, request: Request, by: Annotated[Identity, needs(
         if action.arguments.get("out", "-") != "-":  # what is printed names the folder, for which clients put theirs
             action = replace(action, arguments={**action.arguments, "out": str(folder / action.arguments["out"])})
         if command.kind == "stop":
-            await run_in_threadpool(_stop_jobs, hub, action.arguments.get("search"))
-        async with hub.commands:
+            note = await run_in_threadpool(_stop_jobs, hub, action.arguments.get("search"))
+            if note:
+                return Output(exit_code=0, stdout=note, stderr="", folder=name, files={})
+        try:
+            await asyncio.wait_for(hub.commands.acquire(), PATIENCE_S)
+        except TimeoutError:
+            raise HTTPException(503, "other commands are at work; try again", {"Retry-After": "30"}) from None
+        try:
             code, stdout, stderr = await child(words(action), folder, environment_of(folder, hub.settings.storage))
+        finally:
+            hub.commands.release()
         made = [path for path in folder.iterdir() if not path.is_symlink()]
         made.sort(key=lambda path: path.stat().st_mtime_ns)  # what is written first is checked first
         files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in made}
         return Output(exit_code=code, stdout=stdout, stderr=stderr, folder=name, files=files)
 
 
-def _stop_jobs(hub: Hub, search: str | None) -> None:
-    """Stop the jobs of a search, of the only one where none is named, before its runs: a job then ends as stopped."""
+def _stop_jobs(hub: Hub, search: str | None) -> str:
+    """Stop the jobs of a search, of the only one where none is named, before its runs: a job then ends as stopped.
+
+    Returns:
+        What to say where there is no more to stop, as the search has not begun; else nothing.
+    """
     known = searches(hub.settings.storage)
-    if search is not None or len(known) == 1:
-        hub.queue.cancel_open(search or known[0])
+    if search is None and len(known) != 1:
+        return ""
+    jobs = hub.queue.cancel_open(search or known[0])
+    if search is None or search in known or not jobs:
+        return ""
+    return f"stopped {counted(len(jobs), 'job')} of {search}, which had not begun\n"
 
 
 async def child(line: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from hpsearch.service.hub import path_of
+from hpsearch.service.hub import READING, path_of, prefix_of
 from hpsearch.service.roles import Role
 from hpsearch.store.engine import parse_url
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 
     from hpsearch.service.settings import Settings
 
-_READING = ("GET", "HEAD", "OPTIONS")
 _LINK = """<a href="/hp/" style="position: fixed; bottom: 16px; left: 72px; padding: 4px 12px; border-radius: 4px;
  background: #1f4e79; color: #fff; font: 15px sans-serif; text-decoration: none; z-index: 1300">hpsearch{}</a>"""
 
 
-class Root:
+class Dashboard:
     """ASGI application for what no route of the service answers; the dashboard loads when it is first asked for."""
 
     def __init__(self, settings: Settings) -> None:
@@ -39,15 +38,16 @@ class Root:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the dashboard, which shares our origin: who writes by it has to be an administrator."""
-        path = path_of(Request(scope))
+        request = Request(scope)
+        path = path_of(request)
         if path in ("", "/", "/hp"):
-            await RedirectResponse(f"{scope.get('root_path', '')}/hp/")(scope, receive, send)
+            await RedirectResponse(f"{prefix_of(request)}/hp/")(scope, receive, send)
             return
         if path.startswith("/hp/"):
             raise HTTPException(404, "there is no such page")
-        if scope["method"] not in _READING:
+        if scope["method"] not in READING:
             if not self._settings.writable:
-                raise HTTPException(405, "the dashboard is read-only", {"Allow": ", ".join(_READING)})
+                raise HTTPException(405, "the dashboard is read-only", {"Allow": ", ".join(READING)})
             if scope["state"]["identity"].role < Role.ADMIN:
                 raise HTTPException(403, "this needs the role admin")
         async with self._loading:
@@ -57,12 +57,12 @@ class Root:
 
     def _load(self) -> ASGIApp:
         url = parse_url(self._settings.storage).render_as_string(hide_password=False)
-        application: Any = linked(load(url), writable=self._settings.writable)
+        application: Any = _linked(_loaded(url), writable=self._settings.writable)
         asgi: Any = WSGIMiddleware(application)  # its types are its own, not WSGI's and Starlette's
         return cast("ASGIApp", asgi)
 
 
-def load(url: str) -> WSGIApplication:
+def _loaded(url: str) -> WSGIApplication:
     """Return the dashboard over the database of an SQLAlchemy URL, which lets everybody change studies."""
     from optuna_dashboard import wsgi  # takes 1.5 s to load
 
@@ -77,7 +77,7 @@ def load(url: str) -> WSGIApplication:
     return understood
 
 
-def linked(application: WSGIApplication, *, writable: bool) -> WSGIApplication:
+def _linked(application: WSGIApplication, *, writable: bool) -> WSGIApplication:
     """Put a link to the service's page into the dashboard's, which itself does not say that it is read-only."""
     link = _LINK.format("" if writable else " (read-only here)").encode()
 

@@ -19,7 +19,7 @@ from hpsearch.errors import BadStorage
 from hpsearch.store.engine import Database, folder_lock, parse_url, show, sqlite_file, translated
 
 SCHEMA = "hpsearch_service"
-METADATA = sqlalchemy.MetaData()  # the tables; `hpsearch.service.jobs` and `hpsearch.service.auth` define theirs
+METADATA = sqlalchemy.MetaData()  # the tables; `hpsearch.service.jobs` and `hpsearch.service.credentials` define theirs
 
 
 def url_of(storage: str) -> URL:

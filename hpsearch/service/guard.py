@@ -20,11 +20,11 @@ from starlette.datastructures import MutableHeaders
 
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.records import Action
-from hpsearch.service.auth import CHALLENGE, answering, client_of, cookie_of
+from hpsearch.service.auth import CHALLENGE, answering, client_of, cookie_of, cookie_path
 from hpsearch.service.client import API
 from hpsearch.service.credentials import Credentials, Failures, Identity
 from hpsearch.service.database import url_of
-from hpsearch.service.hub import path_of
+from hpsearch.service.hub import READING, path_of, prefix_of
 from hpsearch.service.problems import problem, word
 from hpsearch.service.settings import LOOPBACK, Settings
 from hpsearch.store.engine import sqlite_file
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 2**20  # of a request's body
 _BODY_S = 30  # seconds in which it must have come
-_SAFE = ("GET", "HEAD", "OPTIONS")
 _OPEN = ("/healthz", "/readyz", "/hp/login", "/hp/enter")  # to everybody, with the files of the page
 _STATIC = "/hp/static/"
 _SESSION = f"{API}/session"  # begun by everybody; seen and ended by who has one
@@ -113,7 +112,10 @@ class Guard:
         if request.headers.get("origin", ours[0]) not in ours:
             raise HTTPException(403, "a page of another site may not use this server")
         # Browsers say so of every request, also where they leave Origin out.
-        if request.method not in _SAFE and request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        if request.method not in READING and request.headers.get("sec-fetch-site", "none") not in (
+            "none",
+            "same-origin",
+        ):
             raise HTTPException(403, "a page of another site may not use this server")
 
     async def _identify(self, request: Request) -> Identity:
@@ -130,21 +132,21 @@ class Guard:
     def _refused(self, request: Request, refusal: HTTPException) -> Response:
         cookie = cookie_of(request)
         if refusal.status_code == 401 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-            prefix = request.scope.get("root_path", "")
+            prefix = prefix_of(request)
             response: Response = RedirectResponse(f"{prefix}/hp/login?next={quote(prefix + path_of(request))}", 303)
         else:
             response = problem(refusal.status_code, str(refusal.detail), refusal.headers)
         if refusal.status_code == 401 and cookie in request.cookies:
-            response.delete_cookie(cookie, path=f"{request.scope.get('root_path', '')}/")
+            response.delete_cookie(cookie, path=cookie_path(request))
         return response
 
     def _note(self, request: Request, status: int) -> None:
         """Write to the audit log what was changed or refused, by whom."""
         refused = status in (401, 403, 413, 429)
-        if request.method in _SAFE and not refused and path_of(request) != "/hp/enter":
+        if request.method in READING and not refused and path_of(request) != "/hp/enter":
             return
         identity: Identity | None = getattr(request.state, "identity", None)
-        if refused and identity is None:  # nobody who may fill the disk
+        if identity is None:  # nobody who may fill the disk
             if self._refusals.too_many(client_of(request)):
                 return
             self._refusals.add(client_of(request))
@@ -170,6 +172,7 @@ def audit_log(settings: Settings) -> logging.Logger:
     path = settings.studies / "hpsearch-audit.jsonl" if file is None else file.with_name(f"{file.stem}-audit.jsonl")
     log = logging.Logger("hpsearch.audit")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         log.addHandler(logging.handlers.WatchedFileHandler(path, encoding="utf-8"))  # logrotate may move it
     except OSError as error:
         raise BadInput(f"cannot write the audit log {path}: {error.strerror}") from error

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hpsearch.store.engine import Database
 
 
+READING = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Hub:
     """The shared state: ``app.state.hub``."""
@@ -51,7 +54,12 @@ def search_of(request: Request, name: str) -> Search:
     return Search(name, storage=storage_of(request))
 
 
+def prefix_of(request: Request) -> str:
+    """Return the path under which a proxy serves, ``/tools``; empty at the root."""
+    return str(request.scope.get("root_path", ""))
+
+
 def path_of(request: Request) -> str:
     """Return a request's path without the prefix under which a proxy serves."""
-    path, prefix = str(request.scope["path"]), str(request.scope.get("root_path", ""))
+    path, prefix = str(request.scope["path"]), prefix_of(request)
     return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path

@@ -60,7 +60,8 @@ JOBS = Table(
     Column("started", DateTime),
     Column("ended", DateTime),
     Column("claim", Text, unique=True),
-    Column("owner", Text),  # JSON of the `Owner` that has the claim; none: it has ended
+    Column("worker", Text),  # JSON of the `Owner` that claimed it
+    Column("owner", Text),  # likewise of the process that has the claim now; none: it has ended
     Column("renewed", DateTime),  # when the owner renewed its claim
     Column("reason", Text),
     Column("attempts", Integer, nullable=False, default=0),
@@ -101,8 +102,8 @@ class Queue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def submit(self, actions: Sequence[Action], *, by: str, key: str | None = None) -> tuple[Job, bool]:
-        """Hand in a job; return it, and whether it is a new one.
+    def submit(self, actions: Sequence[Action], *, by: str, key: str | None = None) -> Job:
+        """Hand in a job.
 
         Args:
             actions: What is to be done, one after another, all about the same search.
@@ -117,7 +118,7 @@ class Queue:
         search, plain = _search_of(actions), to_plain(list(actions))
         key = uuid.uuid4().hex if key is None else key
 
-        def work(connection: Connection, doubted: tuple[Job, bool] | None) -> tuple[Job, bool]:
+        def work(connection: Connection, _: Job | None) -> Job:
             _lock(connection)
             row = connection.execute(select(JOBS).where(_of.by == by, _of.key == key)).one_or_none()
             if row is None:
@@ -126,13 +127,13 @@ class Queue:
                     raise TooManyJobs(f"{MOST_OPEN} jobs of {by} wait or run; wait for their end, or cancel some")
                 values = {"search": search, "actions": plain, "state": "queued", "by": by, "key": key}
                 new = insert(JOBS).values(**values, created=database_now(connection)).returning(JOBS)
-                return _job(connection.execute(new).one()), True
+                return _job(connection.execute(new).one())
             if row.actions != plain:
                 raise KeyConflict(
                     f"the idempotency key {key!r} was used for job {row.id}, which asks for something else; "
                     "give every request a key of its own"
                 )
-            return _job(row), doubted is not None and doubted[1]
+            return _job(row)
 
         return self._database.writing(work)
 
@@ -201,7 +202,7 @@ class Queue:
                     _end(connection, row.id, *_ending(row))
                     continue
                 now = database_now(connection)
-                values = {"claim": owner.run, "owner": owner.to_json(), "renewed": now}
+                values = {"claim": owner.run, "worker": owner.to_json(), "owner": owner.to_json(), "renewed": now}
                 return _set(
                     connection,
                     row.id,
@@ -217,12 +218,16 @@ class Queue:
             return None
         return self._database.writing(work)
 
-    def running_here(self) -> list[Owner]:
-        """Return the processes of this machine that run jobs."""
-        wanted = select(_of.owner).where(_of.state == "running")
-        texts = self._database.reading(lambda connection: connection.execute(wanted).scalars().all())
-        owners = [owner for owner in map(Owner.from_json, texts) if owner is not None]
-        return [owner for owner in owners if owner.is_here() and not owner.is_gone()]
+    def orphans(self) -> list[Owner]:
+        """Return the processes of this machine that run jobs whose worker has gone."""
+        wanted = select(_of.worker, _of.owner).where(_of.state == "running")
+        rows = self._database.reading(lambda connection: connection.execute(wanted).all())
+        pairs = [(Owner.from_json(worker), Owner.from_json(owner)) for worker, owner in rows]
+        return [
+            owner
+            for worker, owner in pairs
+            if owner is not None and owner.is_here() and not owner.is_gone() and (worker is None or worker.is_gone())
+        ]
 
     def take(self, owner: Owner) -> Job | None:
         """Take a claim over, whose id is the owner's run; None where it is lost."""
@@ -369,8 +374,8 @@ def _row(connection: Connection, id: int) -> Row[Any]:
 
 
 def _claimed(connection: Connection, claim: str) -> Row[Any] | None:
-    # For update: on PostgreSQL nobody takes the claim away before the transaction ends.
-    return connection.execute(_of_claim(claim).with_for_update()).one_or_none()
+    _lock(connection)  # before the row, as all do: nobody takes the claim away before the transaction ends
+    return connection.execute(_of_claim(claim)).one_or_none()
 
 
 def _of_claim(claim: str) -> Select[Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -31,6 +31,9 @@ from hpsearch.service.actions import bad_argument
 from hpsearch.service.hub import path_of
 from hpsearch.service.jobs import KeyConflict, TooManyJobs, UnknownJob
 from hpsearch.service.pages.rendering import render
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
 # The first that fits.
@@ -81,7 +84,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HpsearchError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _internal)
+    app.add_middleware(InternalErrors)
 
 
 async def _ours(request: Request, error: Exception) -> Response:
@@ -114,8 +117,28 @@ async def _http(request: Request, error: Exception) -> Response:
     return _answer(request, error.status_code, error.detail, headers)
 
 
-async def _internal(request: Request, error: Exception) -> Response:
-    return _answer(request, 500, f"internal error, please report it: {type(error).__name__}")
+class InternalErrors:
+    """ASGI middleware that answers 500, inside the others: they count that answer too, and give it their headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on; an error goes on to the server's log."""
+        began = False
+
+        async def noted(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if not began and scope["type"] == "http":
+                text = f"internal error, please report it: {type(error).__name__}"
+                await _answer(Request(scope), 500, text)(scope, receive, send)
+            raise
 
 
 def _answer(

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from hpsearch import representations
 from hpsearch.api import summaries
-from hpsearch.errors import BadArgument
+from hpsearch.errors import BadArgument, UnknownSearch
 from hpsearch.records import Job, JobState, Line
 from hpsearch.reports import PlotKind
 from hpsearch.serialization import to_plain
@@ -28,7 +28,7 @@ from hpsearch.service.actions import (
     settle_stages,
 )
 from hpsearch.service.auth import Identity, Role, needs
-from hpsearch.service.hub import hub_of, search_of, storage_of
+from hpsearch.service.hub import hub_of, prefix_of, search_of, storage_of
 from hpsearch.service.problems import without_storage, word
 
 ROUTER = APIRouter(dependencies=[needs(Role.READ)])
@@ -207,7 +207,12 @@ def narrow(request: Request, search: OfSearch, options: Narrowing, by: Runner) -
 def stop(request: Request, search: OfSearch, by: Runner) -> Answer:
     """Stop a search: its jobs, and all runs of it wherever they were started."""
     jobs = [job.id for job in hub_of(request).queue.cancel_open(search)]  # first: what ends then was stopped, not done
-    asked = search_of(request, search).stop()
+    try:
+        asked = search_of(request, search).stop()
+    except UnknownSearch:
+        if not jobs:
+            raise
+        asked = ()  # its first job had not begun
     return Answer({"asked": representations.stopped(asked), "jobs": jobs})
 
 
@@ -229,8 +234,8 @@ def submit_job(
     The actions are about one search; with an Idempotency-Key a request may be repeated without harm.
     """
     actions = settle_stages([action.action for action in job.actions], hub_of(request).settings)
-    made, _ = hub_of(request).queue.submit(actions, by=by.name, key=idempotency_key)
-    where = request.scope.get("root_path", "") + request.app.url_path_for("get_job", id=made.id)
+    made = hub_of(request).queue.submit(actions, by=by.name, key=idempotency_key)
+    where = prefix_of(request) + request.app.url_path_for("get_job", id=made.id)
     return Answer(to_plain(made), 202, headers={"Location": where})
 
 

@@ -93,7 +93,7 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C and a closed terminal are the worker's; it outlives a killed one
             )
         except OSError:
-            self._queue.abandon(owner.run)
+            self._queue.finish(owner.run, INTERRUPTED)  # it waits again: the machine is at fault
             raise
         return True
 
@@ -109,7 +109,7 @@ class _Worker:
             del self._processes[claim]
 
     def stop(self) -> None:
-        """Ask the processes of this machine that run jobs to end, also those of a worker that was killed, and wait."""
+        """Ask the processes that run jobs to end, also those of this machine's workers that were killed, and wait."""
         asked = -_AGAIN_S
         if self._alive():
             _warn("the jobs that run here record what has finished, and go on when this is started again")
@@ -126,7 +126,7 @@ class _Worker:
             self._reap()
         mine = {process.pid for process in self._processes.values() if process.poll() is None}
         with suppress(HpsearchError):
-            return mine | {owner.pid for owner in self._queue.running_here() if owner.pid != os.getpid()}
+            return mine | {owner.pid for owner in self._queue.orphans()}
         return mine
 
 

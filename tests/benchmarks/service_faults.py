@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import tiny
 from faulty import search
+from job_processes import running_here
 from measuring import markdown
 from postgres import Server, served
 
@@ -84,7 +85,7 @@ class Place:
         for service in self._services:
             service.kill()
             service.wait()
-        for owner in self.queue.running_here():
+        for owner in running_here(self.queue):
             os.killpg(owner.pid, signal.SIGKILL)
         self._database.close()
         shutil.rmtree(self.folder)
@@ -105,7 +106,7 @@ class Place:
 
     def submit(self) -> int:
         """Hand the stage in; the job's id."""
-        return self.queue.submit([START], by="benchmark")[0].id
+        return self.queue.submit([START], by="benchmark").id
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Wait until it comes to that."""
@@ -124,7 +125,7 @@ class Place:
 
     def runner(self) -> list[Owner]:
         """The process that runs the job, as soon as it has it."""
-        return [owner for owner in self.queue.running_here() if owner.pid not in {s.pid for s in self._services}]
+        return [owner for owner in running_here(self.queue) if owner.pid not in {s.pid for s in self._services}]
 
 
 def kill_service(place: Place, service: subprocess.Popen[bytes]) -> None:

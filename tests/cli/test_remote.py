@@ -183,8 +183,12 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(cli: Cli, job: di
 def test_the_exit_code_is_the_job_s(cli: Cli, job: dict[str, Job]) -> None:
     job["ended"] = replace(JOB, state="failed", exit_code=1)
     assert cli(f"--server {HERE} start tiny") == Ran(1, "a result\n", "a note\n")
-    job["ended"] = replace(JOB, state="stopped", exit_code=None)
-    assert cli(f"--server {HERE} start tiny").err.endswith("hpsearch: job 7 was stopped before it began\n")
+    job["ended"] = replace(JOB, state="stopped", exit_code=None, reason="stopped before it began")
+    said = "a note\nhpsearch: job 7: stopped before it began\n"
+    assert cli(f"--server {HERE} start tiny") == Ran(130, "a result\n", said)
+    job["ended"] = replace(JOB, state="failed", exit_code=None, reason="3 processes have died with it")
+    said = "a note\nhpsearch: job 7: 3 processes have died with it\n"
+    assert cli(f"--server {HERE} start tiny") == Ran(1, "a result\n", said)
 
 
 @pytest.fixture

@@ -318,8 +318,11 @@ def test_who_is_changed_or_refused_is_in_the_audit_log_without_a_secret(tmp_path
 
 def test_refusals_of_strangers_do_not_fill_the_disk(tmp_path: Path) -> None:
     with served.client(tmp_path / "a.db", None) as stranger:
-        for _ in range(35):
+        for _ in range(12):
             assert stranger.post(f"{API}/jobs", json={}).status_code == 401
+            assert stranger.post(f"{API}/session", json={"token": ""}).status_code == 422
+            assert stranger.post("/healthz").status_code == 405
+            assert stranger.get("/hp/enter?code=wrong").status_code == 303
     assert len((tmp_path / "a-service-audit.jsonl").read_text().splitlines()) == 30
 
 

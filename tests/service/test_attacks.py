@@ -110,6 +110,7 @@ ATTACKS = [
     Attack("traversal to a file of pages", None, "GET /hp/static/x/..%2f..%2fapp.py", 404),
     Attack("traversal by a search", ADMIN, f"GET {API}/searches/..%2Foutside", 404),
     Attack("a search that is a file", ADMIN, f"GET {API}/searches/outside.toml", 422, "it is a file"),
+    Attack("a trial of a file on the page", READ, "GET /hp/searches/outside.toml/trials/1/0", 422, "it is a file"),
     Attack("a comparison with a file", ADMIN, f"GET {API}/compare?a=outside.toml", 422, "it is a file"),
     Attack("a comparison with a file on the page", READ, "GET /hp/parts/compare?a=outside.toml", 200, "not a search"),
     Attack("a command about a file", READ, f"POST {COMMANDS}", 422, "it is a file", command("compare", a="a.toml")),

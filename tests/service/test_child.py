@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from bounded import until
+from job_processes import running_here
 
 from hpsearch.errors import BadInput
 from hpsearch.records import Action, Job, Line
@@ -40,7 +41,7 @@ def run(queue: Queue, tmp_path: Path) -> Callable[..., Ran]:
     """Runs a job of so many actions by a command; the job, and its log as streams and texts."""
 
     def ran(command: Command, actions: int = 1) -> Ran:
-        job, _ = queue.submit([Action("narrow", {"search": "tiny", "top": n + 2}) for n in range(actions)], by="ann")
+        job = queue.submit([Action("narrow", {"search": "tiny", "top": n + 2}) for n in range(actions)], by="ann")
         owner = Owner.current()
         assert queue.claim(owner, at_once=1) is not None
         child.run_job(owner.run, Settings(storage=str(tmp_path / "studies.db")), command=command)
@@ -132,7 +133,7 @@ def test_a_process_that_has_lost_its_claim_is_interrupted_and_says_nothing_more(
     queue: Queue, run: Callable[..., Ran]
 ) -> None:
     def command(words: list[str]) -> int:
-        (owner,) = queue.running_here()
+        (owner,) = running_here(queue)
         queue.abandon(owner.run)
         assert queue.claim(Owner.current(), at_once=1) is not None
         print("late")

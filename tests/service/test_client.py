@@ -235,6 +235,14 @@ def test_the_token_is_in_no_text_of_the_client() -> None:
     assert "secret" not in repr(Client("http://h", "secret"))
 
 
+@pytest.mark.parametrize("token", ["hps_se\ncret", "hps_secret\N{EURO SIGN}"])
+def test_a_token_that_no_header_can_hold_is_refused_without_it(token: str) -> None:
+    with pytest.raises(BadInput, match="has characters that no token has") as refused:
+        Client("http://h", token)
+    assert "secret" not in str(refused.value)
+    assert Client("http://h", " hps_secret\n").token == "hps_secret"  # as a file or a paste gives it
+
+
 def test_the_client_needs_the_standard_library_alone() -> None:
     script = """
 import sys

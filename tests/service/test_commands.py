@@ -162,9 +162,22 @@ def test_a_command_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch,
 
 def test_stop_stops_the_jobs_of_the_search_too(http: TestClient, ran: list[Ran]) -> None:
     queue = http.app.state.hub.queue  # type: ignore[attr-defined] # which Starlette's applications have
-    jobs = [queue.submit([Action("start", {"search": search})], by="ada")[0] for search in ("m", "n")]
-    ask(http, "stop", Role.RUN, search="m")
+    jobs = [queue.submit([Action("start", {"search": search})], by="ada") for search in ("m", "n")]
+    answer = ask(http, "stop", Role.RUN, search="m").json()
     assert [queue.job(job.id).state for job in jobs] == ["stopped", "queued"]
+    assert (answer["exit_code"], answer["stdout"]) == (0, "stopped 1 job of m, which had not begun\n")
+    assert ran == []  # it would say that there is no such search
+
+
+def test_a_command_that_waits_too_long_for_others_is_asked_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "AT_ONCE", 0)
+    monkeypatch.setattr(commands, "PATIENCE_S", 0.01)
+    with served.client(tmp_path / "s.db") as http:
+        answer = ask(http, "status")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    assert answer.json()["detail"] == "other commands are at work; try again"
 
 
 def test_what_it_prints_comes_back_whatever_it_is(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_stage_that_is_made_and_one_that_is_deleted(world: World, search: str 
 def test_jobs_and_their_logs(world: World) -> None:
     async def work() -> None:
         client = await world.client()
-        job, _ = world.queue.submit([START], by="anna")
+        job = world.queue.submit([START], by="anna")
         (queued,) = await client.until("job")
         assert (queued.data["id"], queued.data["state"], queued.data["by"]) == (job.id, "queued", "anna")
         assert queued.data["actions"] == [{"kind": "start", "arguments": {"search": "made", "trials": 8}}]

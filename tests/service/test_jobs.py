@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import together
+from job_processes import running_here
 from sqlalchemy import select, update
 
 from hpsearch.errors import BadInput, BadStorage
@@ -54,7 +55,7 @@ def queue(database: Database) -> Queue:
 @pytest.fixture
 def submit(queue: Queue) -> Submit:
     """Hands in a job on a search."""
-    return lambda search="mnist", **given: queue.submit([Action("start", {"search": search, **given})], by="ann")[0]
+    return lambda search="mnist", **given: queue.submit([Action("start", {"search": search, **given})], by="ann")
 
 
 def claim(queue: Queue, *, at_once: int = 100, **owner: Any) -> tuple[str, Job | None]:
@@ -93,49 +94,46 @@ def test_a_folder_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> No
 def test_a_new_job_waits_and_says_who_handed_it_in_and_when(queue: Queue) -> None:
     actions = [START, Action("confirm", {"search": "mnist/stage-01", "top": 3})]
     before = datetime.now(UTC)
-    job, new = queue.submit(actions, by="ann")
-    assert new
+    job = queue.submit(actions, by="ann")
     assert job == queue.job(job.id) == Job(job.id, tuple(actions), "mnist", "queued", "ann", job.created)
     assert before <= job.created <= datetime.now(UTC)
 
 
 def test_the_same_key_is_the_same_job(queue: Queue) -> None:
-    job, _ = queue.submit([START], by="ann", key="k")
-    assert queue.submit([START], by="ann", key="k") == (job, False)
+    job = queue.submit([START], by="ann", key="k")
+    assert queue.submit([START], by="ann", key="k") == job
     with pytest.raises(KeyConflict, match=f"'k' was used for job {job.id}"):
         queue.submit([replace(START, kind="confirm")], by="ann", key="k")
-    assert queue.submit([START], by="ben", key="k")[1]
-    assert queue.submit([START], by="ann")[1]
-    assert queue.submit([START], by="ann")[1]
-    assert len(queue.jobs()) == 4
+    others = [queue.submit([START], by=by, key=key) for by, key in (("ben", "k"), ("ann", None), ("ann", None))]
+    assert len({job.id, *(other.id for other in others)}) == len(queue.jobs()) == 4
 
 
 def test_a_user_has_so_many_open_jobs_and_no_more(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "MOST_OPEN", 2)
-    first, _ = queue.submit([START], by="ann", key="k")
+    first = queue.submit([START], by="ann", key="k")
     queue.submit([START], by="ann")
     with pytest.raises(TooManyJobs, match="2 jobs of ann wait or run"):
         queue.submit([START], by="ann")
-    assert queue.submit([START], by="ann", key="k") == (first, False)
-    assert queue.submit([START], by="ben")[1]
+    assert queue.submit([START], by="ann", key="k") == first
+    queue.submit([START], by="ben")
     queue.cancel(first.id)
-    assert queue.submit([START], by="ann")[1]
+    queue.submit([START], by="ann")
 
 
 def test_a_key_that_comes_many_times_at_once_is_one_job(queue: Queue) -> None:
-    answers: list[tuple[Job, bool]] = []
+    answers: list[Job] = []
     threads = [threading.Thread(target=lambda: answers.append(queue.submit([START], by="ann", key="k"))) for _ in "123"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted((job.id, new) for job, new in answers) == [(1, False), (1, False), (1, True)]
+    assert [job.id for job in answers] == [1, 1, 1]
 
 
 def test_who_reads_keeps_nobody_from_handing_a_job_in(database: Database, queue: Queue) -> None:
     with database.read() as connection:
         connection.execute(select(JOBS)).all()
-        assert queue.submit([START], by="ann")[1]
+        assert queue.submit([START], by="ann").id == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +205,7 @@ def test_processes_make_the_database_at_once_and_claim_every_job_once(url: str) 
     assert together.at_once(together.open_service, 2, url) == [True, True]
     database = open_service(url)
     queue = Queue(database)
-    ids = [queue.submit([Action("start", {"search": f"s{number}"})], by="ann")[0].id for number in range(16)]
+    ids = [queue.submit([Action("start", {"search": f"s{number}"})], by="ann").id for number in range(16)]
     first, second = together.at_once(together.claim_jobs, 2, url)
     assert sorted(first + second) == ids
     database.close()
@@ -266,14 +264,24 @@ def test_a_job_that_three_processes_have_died_with_has_failed(queue: Queue, subm
 def test_the_child_takes_the_claim_over(queue: Queue, submit: Submit) -> None:
     job = submit()
     mine = claimed(queue, **DEAD)
-    assert queue.running_here() == []
+    assert running_here(queue) == []
     child = replace(Owner.current(), run=mine)
     taken = queue.take(child)
     assert taken is not None
     assert (taken.id, taken.owner) == (job.id, f"process {child.pid} on {child.host}")
     assert nothing_to_claim(queue)  # its process lives
-    assert queue.running_here() == [child]
+    assert running_here(queue) == [child]
     assert queue.take(Owner.current()) is None
+
+
+def test_an_orphan_is_a_process_whose_worker_has_gone(queue: Queue, submit: Submit) -> None:
+    submit()
+    child = replace(Owner.current(), run=claimed(queue, **DEAD))
+    queue.take(child)
+    assert queue.orphans() == [child]
+    submit("other")
+    queue.take(replace(Owner.current(), run=claim(queue, at_once=2)[0]))  # its worker lives: it is nobody else's care
+    assert queue.orphans() == [child]
 
 
 @pytest.mark.parametrize(
@@ -375,8 +383,8 @@ def test_a_connection_that_breaks_in_a_commit_makes_no_second_job_and_loses_no_c
             return work(connection, result)
 
     monkeypatch.setattr(Database, "writing", breaks_once)
-    assert [queue.submit([START], by="ann")[1] for _ in range(2)] == [True, True]
-    assert len(queue.jobs()) == 2
+    made = {queue.submit([START], by="ann").id for _ in range(2)}
+    assert len(made) == len(queue.jobs()) == 2
     mine, job = claim(queue)
     assert job is not None
     assert (job.id, job.attempts) == (queue.jobs()[-1].id, 1)

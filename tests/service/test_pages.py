@@ -226,7 +226,7 @@ def test_jobs_have_pages_and_who_may_only_read_gets_no_buttons(tmp_path: Path) -
         made_stages.make(store, SCORES, trials=3)
     with served.client(tmp_path / "a.db", role=Role.RUN) as client:
         queue = served.hub(client).queue
-        job, _ = queue.submit([Action("start", {"search": "made", "trials": 5, "stage": 1})], by="ada")
+        job = queue.submit([Action("start", {"search": "made", "trials": 5, "stage": 1})], by="ada")
         for path in ("parts/jobs", "parts/jobs?search=made&state=queued", f"jobs/{job.id}"):
             assert label(job.actions[0]) in client.get(f"/hp/{path}").text
         assert f'data-cancel="{job.id}"' in client.get("/hp/parts/jobs").text

@@ -16,6 +16,8 @@ import tiny
 from starlette.testclient import TestClient
 
 from hpsearch.__main__ import main
+from hpsearch.records import Action
+from hpsearch.service import routes
 from hpsearch.service.auth import Role
 from hpsearch.service.problems import problem
 from hpsearch.service.routes import Answer
@@ -235,6 +237,26 @@ def test_a_job_is_handed_in_once_per_key(client: TestClient) -> None:
     assert client.get(f"{API}/jobs").json() == [job] == client.get(f"{API}/jobs?search=tiny&state=queued").json()
     assert client.get(f"{API}/jobs?search=other").json() == []
     assert client.get(answer.headers["location"]).json() == job
+
+
+def test_a_search_whose_first_job_waits_is_stopped(client: TestClient) -> None:
+    first = served.hub(client).queue.submit([Action("start", {"search": "later"})], by="ada").id
+    assert client.post(f"{API}/searches/later/stop").json() == {"asked": [], "jobs": [first]}
+    assert client.post(f"{API}/searches/later/stop").status_code == 404  # no job any more, and still no search
+
+
+def test_an_internal_error_is_counted_and_guarded_as_any_answer(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: str) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(routes, "summaries", broken)
+    same = TestClient(client.app, base_url=served.ADDRESS, headers=dict(client.headers), raise_server_exceptions=False)
+    answer = same.get(f"{API}/searches")
+    assert (answer.status_code, answer.json()["detail"]) == (500, "internal error, please report it: RuntimeError")
+    assert "Content-Security-Policy" in answer.headers
+    assert served.hub(client).answers.statuses[500] == 1
 
 
 def test_a_job_is_cancelled_and_a_search_is_stopped_with_its_jobs(client: TestClient) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from bounded import LIMIT_S, until
 from faulty import search
+from job_processes import running_here
 from signalled import states
 
 from hpsearch import Search
@@ -64,7 +65,7 @@ class Place:
 
     def submit(self, *actions: Action) -> int:
         """Hand in a job; its id."""
-        return self.queue.submit(actions, by="ann")[0].id
+        return self.queue.submit(actions, by="ann").id
 
     def go(self) -> None:
         """Let the trials go on."""
@@ -75,7 +76,7 @@ class Place:
         others = {os.getpid(), *besides}
 
         def runners() -> list[int]:
-            return [owner.pid for owner in self.queue.running_here() if owner.pid not in others]
+            return [owner.pid for owner in running_here(self.queue) if owner.pid not in others]
 
         until(lambda: states(self.database).count("COMPLETE") == HELD_FROM and bool(runners()), what="a held job")
         return runners()[0]
@@ -177,7 +178,7 @@ def test_a_killed_service_leaves_its_job_running_and_the_next_one_takes_care_of_
         pid = place.held(first.pid)
         first.kill()
         first.wait(LIMIT_S)
-    assert [owner.pid for owner in place.queue.running_here()] == [pid]
+    assert [owner.pid for owner in place.queue.orphans()] == [pid]
     with worker() as second:
         second.send_signal(signal.SIGTERM)
         assert second.wait(LIMIT_S) == 0
@@ -196,13 +197,13 @@ def test_a_killed_service_leaves_its_job_running_and_the_next_one_takes_care_of_
 
 @pytest.mark.parametrize(
     ("script", "state"),
-    [("exit 1", "failed"), (None, "failed"), ("exit 130", "queued"), ("kill -TERM $$", "queued")],
+    [("exit 1", "failed"), (None, "queued"), ("exit 130", "queued"), ("kill -TERM $$", "queued")],
     ids=["dies", "is not there", "is interrupted", "is ended"],
 )
 def test_a_process_that_ends_before_it_has_its_job(
-    place: Place, monkeypatch: pytest.MonkeyPatch, script: str | None, state: str
+    place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], script: str | None, state: str
 ) -> None:
-    """Three deaths are the job's fault; interruptions are not, however many."""
+    """Three deaths are the job's fault. Interruptions are not, however many, nor is a machine that starts no process."""
     program, begun = place.settings.studies / "program", place.settings.studies / "begun"
     if script is not None:
         program.write_text(f"#!/bin/sh\necho >>{begun}\n{script}\n")
@@ -213,6 +214,9 @@ def test_a_process_that_ends_before_it_has_its_job(
     with working(place.settings):
         if state == "failed":
             assert place.ended(job).attempts == 3
+        elif script is None:
+            for _ in range(4):
+                until(lambda: "jobs cannot be run: " in capfd.readouterr().err, what="another try")
         else:
             until(lambda: begun.exists() and len(begun.read_text()) > 4, what="another try")
     assert place.queue.job(job).state == state

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from hpsearch import __version__
 from hpsearch.reports.page import environment, figure_settings
 from hpsearch.serialization import to_plain
+from hpsearch.service.hub import prefix_of
 from hpsearch.service.pages.assets import VERSION
 from hpsearch.service.roles import Role
 from hpsearch.text import counted, printable
@@ -45,7 +46,7 @@ def render(request: Request, template: str, status: int = 200, /, **content: Any
     ``dashboard`` (that of the Optuna dashboard; None where a proxy's prefix puts it out of reach), ``identity`` (the
     reader's), and ``may_run``, whether the reader may start and stop.
     """
-    root, identity = request.scope.get("root_path", ""), getattr(request.state, "identity", None)
+    root, identity = prefix_of(request), getattr(request.state, "identity", None)
     common = {
         "base": f"{root}/hp",
         "dashboard": None if root else "/dashboard",

@@ -18,7 +18,7 @@ from hpsearch.service.pages import parts, trial
 from hpsearch.service.pages.parts import FROM_REPORT, QUICK, Look
 from hpsearch.service.pages.rendering import render, render_finding
 from hpsearch.service.pages.steps import label
-from hpsearch.service.routes import OfStage, TrialNumber
+from hpsearch.service.routes import OfSearch, OfStage, TrialNumber
 from hpsearch.store import open_store
 from hpsearch.text import printable
 
@@ -45,7 +45,7 @@ def searches_part(request: Request) -> HTMLResponse:
 
 
 @ROUTER.get("/searches/{search}")
-def search_page(request: Request, search: str) -> HTMLResponse:
+def search_page(request: Request, search: OfSearch) -> HTMLResponse:
     """Return the page of a search with how far it is; its other parts are fetched afterwards."""
     with closing(open_store(storage_of(request), search=search)) as store:
         look = Look(store, stages_of(store, search))
@@ -53,7 +53,7 @@ def search_page(request: Request, search: str) -> HTMLResponse:
 
 
 @ROUTER.get("/searches/{search}/parts/{part}")
-async def search_part(request: Request, search: str, part: str, stage: int | None = None) -> HTMLResponse:
+async def search_part(request: Request, search: OfSearch, part: str, stage: int | None = None) -> HTMLResponse:
     """Return a part of it."""
     if part in FROM_REPORT:
         made = await hub_of(request).findings.part(search, part)
@@ -86,7 +86,7 @@ def _quick(request: Request, search: str, part: str, number: int | None) -> HTML
 
 
 @ROUTER.get("/searches/{search}/trials/{stage}/{number}")
-def trial_page(request: Request, search: str, stage: OfStage, number: TrialNumber) -> HTMLResponse:
+def trial_page(request: Request, search: OfSearch, stage: OfStage, number: TrialNumber) -> HTMLResponse:
     """Return the page of a trial."""
     details = search_of(request, search).trial(number, stage=stage)
     with closing(open_store(storage_of(request), search=search)) as store:

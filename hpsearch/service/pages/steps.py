@@ -25,7 +25,7 @@ from hpsearch.reports.sections import MARKS, page_figure, phone_layout
 from hpsearch.representations import narrowed_columns
 from hpsearch.service.actions import Count, SearchName
 from hpsearch.service.auth import Role, needs, who
-from hpsearch.service.hub import hub_of, search_of, storage_of
+from hpsearch.service.hub import hub_of, prefix_of, search_of, storage_of
 from hpsearch.service.pages.parts import PANELS, sampled
 from hpsearch.service.pages.rendering import render, render_finding
 from hpsearch.service.problems import without_storage, word
@@ -62,7 +62,7 @@ class Mentions:
 
     def __init__(self, request: Request, search: str, *, names: Collection[str] = (), there: bool = True) -> None:
         self._may_run = who(request).role >= Role.RUN
-        self._base = f"{request.scope.get('root_path', '')}/hp"
+        self._base = f"{prefix_of(request)}/hp"
         self._search, self._names, self._there = search, names, there
 
     def sentence(self, sentence: Sentence) -> Markup:

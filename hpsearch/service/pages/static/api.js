@@ -13,13 +13,10 @@ export class Refused extends Error {
   }
 }
 
-// Where the page does not come over TLS, `crypto.randomUUID` is missing.
-const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-
-/** Asks the API (`path` is relative to /hp/api/v1/) and returns its JSON. A POST has a key of its own: sent twice, it is done once. */
-export async function request(path, { method = "GET", body, key = freshKey() } = {}) {
+/** Asks the API (`path` is relative to /hp/api/v1/) and returns its JSON. A job with a key, sent twice, is one job. */
+export async function request(path, { method = "GET", body, key } = {}) {
   const headers = { Accept: "application/json" };
-  if (method === "POST") headers["Idempotency-Key"] = key;
+  if (key) headers["Idempotency-Key"] = key;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const response = await fetch(`${base}/api/v1/${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   return answer(response, (given) => (given.status === 204 ? null : given.json()));

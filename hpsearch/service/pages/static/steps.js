@@ -61,16 +61,15 @@ function look(form) {
 /** Does what a form says: a narrowing at once, all else as a job. */
 async function send(form) {
   const { kind } = form.dataset, { then, ...given } = actionOf(form);
-  form.dataset.key ||= crypto.getRandomValues(new Uint32Array(4)).join("-");
-  const key = form.dataset.key;
   if (kind === "narrow" && !then) {
     const { search: _, ...options } = given;
-    const { stage } = await request(`${path}/narrow`, { method: "POST", body: options, key });
+    const { stage } = await request(`${path}/narrow`, { method: "POST", body: options });
     return `${stage} is made; it has no trial yet.`;
   }
   const actions = [{ kind, arguments: given }];
   if (then) actions.push({ kind: "start", arguments: { search, trials: then } });
-  const job = await request("jobs", { method: "POST", body: { actions }, key });
+  form.dataset.key ||= crypto.getRandomValues(new Uint32Array(4)).join("-");
+  const job = await request("jobs", { method: "POST", body: { actions }, key: form.dataset.key });
   return `Job ${job.id} is ${job.state}.`;
 }
 
