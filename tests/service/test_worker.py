@@ -203,7 +203,7 @@ def test_a_killed_service_leaves_its_job_running_and_the_next_one_takes_care_of_
 def test_a_process_that_ends_before_it_has_its_job(
     place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], script: str | None, state: str
 ) -> None:
-    """Three deaths are the job's fault. Interruptions are not, however many, nor is a machine that starts no process."""
+    """Three deaths are the job's fault; interruptions, and a machine that can start no process, are not."""
     program, begun = place.settings.studies / "program", place.settings.studies / "begun"
     if script is not None:
         program.write_text(f"#!/bin/sh\necho >>{begun}\n{script}\n")
