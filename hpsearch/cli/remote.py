@@ -39,7 +39,7 @@ NOT_SENT = {
 REFUSED = {
     **dict.fromkeys(("storage", "data_dir", "scheduler", "other_storage"), "the server has its own"),
     **dict.fromkeys(("watch", "every", "until_done"), "the server's page shows it live"),
-    **dict.fromkeys(("plot", "mistakes", "save", "to", "project"), "it is not sent to a server"),
+    **dict.fromkeys(("plot", "mistakes", "save", "to", "project"), "it works where the server runs"),
 }
 _NAMES = {("start", "study"): "search"}  # arguments that the API calls otherwise
 

@@ -17,7 +17,7 @@ import click
 from hpsearch.cli import options
 from hpsearch.cli.options import Format, Group
 from hpsearch.cli.render import emit, note, say
-from hpsearch.errors import MissingExtra
+from hpsearch.errors import BadArgument, MissingExtra
 from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.service import child
@@ -69,6 +69,8 @@ def serve(
 
     Ctrl-C ends it; jobs that are under way record what has finished, and go on when it is started again.
     """
+    if studies != STUDIES_FOLDER and not studies.is_dir():
+        raise BadArgument("studies", studies, "there is no such folder", "make it, or give another")
     if storage is None:
         make_folder(DEFAULT_STORAGE.parent)
     settings = Settings(
@@ -127,7 +129,7 @@ def create(name: str, role: str, storage: str | None) -> None:
         secret = credentials.create(name, Role[role.upper()])
     sys.stdout.write(f"{secret}\n")
     where = show(url_of(storage or str(DEFAULT_STORAGE)))
-    note(f"it is in {where}, and is not shown again; log in with it, or give it as $HPSEARCH_TOKEN")
+    note(f"it is not shown again ({where} has its hash); log in with it, or give it as $HPSEARCH_TOKEN")
 
 
 @token.command("list")

@@ -173,7 +173,10 @@ def bad_argument(errors: Sequence[Mapping[str, Any]]) -> BadArgument:
     first = errors[0]
     place, given = [str(part) for part in first["loc"]], first.get("input")
     short = isinstance(given, str | int | float) and len(str(given)) <= 100 and str(given).isprintable()
-    return BadArgument(".".join(place) or "body", given if short else None, first["msg"][:1].lower() + first["msg"][1:])
+    text = (
+        first["msg"] if first["msg"][1:2].isupper() else first["msg"][:1].lower() + first["msg"][1:]
+    )  # JSON is a name
+    return BadArgument(".".join(place) or "body", given if short else None, text)
 
 
 def settle_stages(actions: Sequence[Action], settings: Settings) -> list[Action]:

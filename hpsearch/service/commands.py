@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -11,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, Field
 
-from hpsearch.api import searches
-from hpsearch.errors import ServerFailure
+from hpsearch import representations
+from hpsearch.api import Search, searches
+from hpsearch.errors import ServerFailure, UnknownSearch
+from hpsearch.records import Action
 from hpsearch.reports import PlotKind
 from hpsearch.service.actions import (
     NAME,
@@ -41,7 +44,6 @@ from hpsearch.service.credentials import Identity
 from hpsearch.service.hub import Hub, hub_of
 from hpsearch.service.roles import Role
 from hpsearch.store.engine import parse_url, sqlite_file
-from hpsearch.text import counted
 from hpsearch.wording import words
 
 AT_ONCE = 2
@@ -165,10 +167,8 @@ async def run(command: Command, request: Request, by: Annotated[Identity, needs(
         folder, action = Path(name), command.action
         if action.arguments.get("out", "-") != "-":  # what is printed names the folder, for which clients put theirs
             action = replace(action, arguments={**action.arguments, "out": str(folder / action.arguments["out"])})
-        if command.kind == "stop":
-            note = await run_in_threadpool(_stop_jobs, hub, action.arguments.get("search"))
-            if note:
-                return Output(exit_code=0, stdout=note, stderr="", folder=name, files={})
+        if command.kind == "stop" and (answer := await run_in_threadpool(_stop_jobs, hub, action)):
+            return Output(exit_code=0, stdout=answer, stderr="", folder=name, files={})
         try:
             await asyncio.wait_for(hub.commands.acquire(), PATIENCE_S)
         except TimeoutError:
@@ -183,19 +183,35 @@ async def run(command: Command, request: Request, by: Annotated[Identity, needs(
         return Output(exit_code=code, stdout=stdout, stderr=stderr, folder=name, files=files)
 
 
-def _stop_jobs(hub: Hub, search: str | None) -> str:
-    """Stop the jobs of a search, of the only one where none is named, before its runs: a job then ends as stopped.
+def _stop_jobs(hub: Hub, action: Action) -> str:
+    """Stop the jobs of a search, of the only one where none is named, and its runs; return what the command prints.
 
-    Returns:
-        What to say where there is no more to stop, as the search has not begun; else nothing.
+    Nothing where it has no jobs: what else it runs the command stops.
     """
     known = searches(hub.settings.storage)
-    if search is None and len(known) != 1:
+    search = action.arguments.get("search") or (known[0] if len(known) == 1 else None)
+    if search is None or not hub.queue.open_jobs(search):
         return ""
-    jobs = hub.queue.cancel_open(search or known[0])
-    if search is None or search in known or not jobs:
-        return ""
-    return f"stopped {counted(len(jobs), 'job')} of {search}, which had not begun\n"
+    stopped = stop_search(hub, search)
+    if action.arguments.get("output") == "json":
+        return f"{json.dumps(stopped, indent=2)}\n"
+    return f"asked to stop: {', '.join(f'job {id}' for id in stopped['jobs'])}\n"
+
+
+def stop_search(hub: Hub, search: str) -> dict[str, Any]:
+    """Stop the jobs of a search, then its runs wherever they were started; return both as plain data.
+
+    Raises:
+        UnknownSearch: There is no such search, and no job that begins it.
+    """
+    jobs = [job.id for job in hub.queue.cancel_open(search)]  # first: what ends then was stopped, not done
+    try:
+        asked = Search(search, storage=hub.settings.storage).stop()
+    except UnknownSearch:
+        if not jobs:
+            raise
+        asked = ()  # its first job had not begun
+    return {"asked": representations.stopped(asked), "jobs": jobs}
 
 
 async def child(line: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:

@@ -162,7 +162,9 @@ class Credentials:
             TooManyFailures: After too many of these from there.
         """
         query = sqlalchemy.select(TOKENS.c.name, TOKENS.c.role).where(TOKENS.c.hash == _hash(secret))
-        return self._first(query, secret, client, "unknown token; `hpsearch token create` makes one")
+        return self._first(
+            query, secret, client, "unknown token; `hpsearch token create NAME` on the server's machine makes one"
+        )
 
     def by_session(self, secret: str, client: str) -> Identity:
         """Return whose session a secret is; raises as `by_token`."""

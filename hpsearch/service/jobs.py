@@ -178,10 +178,14 @@ class Queue:
 
         return self._database.writing(work)
 
+    def open_jobs(self, search: str) -> list[Job]:
+        """Return the jobs of a search that have not ended, those that wait first."""
+        waiting, running = (self.jobs(search=search, state=state, limit=10**9) for state in ("queued", "running"))
+        return [*waiting, *running]
+
     def cancel_open(self, search: str) -> list[Job]:
         """Stop the jobs of a search that have not ended."""
-        waiting, running = (self.jobs(search=search, state=state, limit=10**9) for state in ("queued", "running"))
-        return [self.cancel(job.id) for job in (*waiting, *running)]
+        return [self.cancel(job.id) for job in self.open_jobs(search)]
 
     def claim(self, owner: Owner, *, at_once: int) -> Job | None:
         """Claim the oldest job that may run here, if there is one; the claim's id is the owner's run.

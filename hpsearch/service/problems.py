@@ -96,6 +96,8 @@ async def _ours(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
+    if first["loc"] == ("body",) and "json" not in request.headers.get("content-type", ""):
+        return _answer(request, 422, "the body is not JSON; send it with `Content-Type: application/json`")
     if "arguments" in first["loc"]:  # of an action: as the command line says it
         name = first["loc"][first["loc"].index("arguments") + 1 :][:1]
         return _answer(request, 422, bad_argument([{**first, "loc": name}]).worded(word), error="BadArgument")

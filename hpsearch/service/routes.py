@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from hpsearch import representations
 from hpsearch.api import summaries
-from hpsearch.errors import BadArgument, UnknownSearch
+from hpsearch.errors import BadArgument
 from hpsearch.records import Job, JobState, Line
 from hpsearch.reports import PlotKind
 from hpsearch.serialization import to_plain
@@ -28,6 +28,7 @@ from hpsearch.service.actions import (
     settle_stages,
 )
 from hpsearch.service.auth import Identity, Role, needs
+from hpsearch.service.commands import stop_search
 from hpsearch.service.hub import hub_of, prefix_of, search_of, storage_of
 from hpsearch.service.problems import without_storage, word
 
@@ -206,14 +207,7 @@ def narrow(request: Request, search: OfSearch, options: Narrowing, by: Runner) -
 @ROUTER.post("/searches/{search}/stop")
 def stop(request: Request, search: OfSearch, by: Runner) -> Answer:
     """Stop a search: its jobs, and all runs of it wherever they were started."""
-    jobs = [job.id for job in hub_of(request).queue.cancel_open(search)]  # first: what ends then was stopped, not done
-    try:
-        asked = search_of(request, search).stop()
-    except UnknownSearch:
-        if not jobs:
-            raise
-        asked = ()  # its first job had not begun
-    return Answer({"asked": representations.stopped(asked), "jobs": jobs})
+    return Answer(stop_search(hub_of(request), search))
 
 
 class NewJob(Strict):

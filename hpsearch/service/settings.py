@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,4 +72,6 @@ class Settings:
             )
         except (OSError, OverflowError) as error:
             why = str(getattr(error, "strerror", error)).partition(" (while")[0]  # without the address
-            raise BadArgument("port", self.port, f"cannot be used: {why}", "use another, or 0 for any") from error
+            if isinstance(error, OverflowError) or error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise BadArgument("port", self.port, f"cannot be used: {why}", "use another, or 0 for any") from error
+            raise BadArgument("host", self.host, f"cannot be used: {why}", "give an address of this machine") from error

@@ -65,6 +65,7 @@ NOTHING: list[Any] = [
     ("start --trails 3", "No such option '--trails'. Did you mean '--trials'? - see `hpsearch start --help`"),
     ("start --trials", "'--trials' requires an argument"),
     ("start --trials many", "'--trials': 'many' is not a valid integer"),
+    ("serve --studies nowhere", "--studies nowhere: there is no such folder; make it, or give another"),
     ("serve --port 99999", "99999 is not in the range 0<=x<=65535"),
     ("plot", "'KIND'. Choose from: curves, parameters"),
     ("import", "Missing argument 'FILE_OR_URL' - see `hpsearch import --help`"),

@@ -144,7 +144,7 @@ def test_what_makes_no_sense_on_a_server_says_so_in_one_line(cli: Cli, monkeypat
     cli.refused(f"{remotely} import x.csv", says="run it where the server runs, with --storage")
     cli.refused(f"{remotely} status --watch", says="--watch with --server: the server's page shows it live")
     cli.refused(f"{remotely} best --storage x.db", says="--storage with --server: the server has its own")
-    cli.refused(f"{remotely} evaluate --save x.npz", says="--save with --server: it is not sent to a server")
+    cli.refused(f"{remotely} evaluate --save x.npz", says="--save with --server: it works where the server runs")
     cli.refused(f"{remotely} evaluate --best --confirmed", says="choose different values; give one of them")
     cli.refused(f"{remotely} status --nope", says="No such option '--nope' - see `hpsearch status --help`")
     cli.refused("--server nonsense status", says="--server nonsense: no address of a server; give one such as http://")

@@ -11,7 +11,7 @@ from commands import Cli
 def test_tokens_are_made_listed_and_revoked(cli: Cli) -> None:
     made = cli("token create ada --role run --storage a.db")
     assert re.fullmatch(r"hps_[\w-]{43}\n", made.out)
-    assert made.err.startswith("note: it is in a-service.db, and is not shown again; ")
+    assert made.err.startswith("note: it is not shown again (a-service.db has its hash); ")
     cli.ok("token create eve --storage a.db")
     rows = cli.json("token list --storage a.db")
     assert [(row["name"], row["role"]) for row in rows] == [("ada", "run"), ("eve", "read")]

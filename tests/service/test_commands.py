@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -165,8 +166,10 @@ def test_stop_stops_the_jobs_of_the_search_too(http: TestClient, ran: list[Ran])
     jobs = [queue.submit([Action("start", {"search": search})], by="ada") for search in ("m", "n")]
     answer = ask(http, "stop", Role.RUN, search="m").json()
     assert [queue.job(job.id).state for job in jobs] == ["stopped", "queued"]
-    assert (answer["exit_code"], answer["stdout"]) == (0, "stopped 1 job of m, which had not begun\n")
-    assert ran == []  # it would say that there is no such search
+    assert (answer["exit_code"], answer["stdout"]) == (0, f"asked to stop: job {jobs[0].id}\n")
+    assert ran == []  # it would say that nothing runs
+    answer = ask(http, "stop", Role.RUN, search="n", output="json").json()
+    assert json.loads(answer["stdout"]) == {"asked": [], "jobs": [jobs[1].id]}
 
 
 def test_a_command_that_waits_too_long_for_others_is_asked_to_come_again(

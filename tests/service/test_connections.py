@@ -221,6 +221,12 @@ def test_a_port_that_is_taken_is_one_short_line() -> None:
             settings.listen()
 
 
+def test_an_address_of_another_machine_is_one_short_line() -> None:
+    says = r"^host=192\.0\.2\.1: cannot be used: .*; give an address of this machine$"
+    with pytest.raises(BadArgument, match=says):
+        Settings(host="192.0.2.1", port=0).listen()
+
+
 def test_over_tls_the_link_s_session_is_for_tls_alone(tmp_path: Path) -> None:
     openssl = shutil.which("openssl") or pytest.skip("no openssl")
     made = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1".split()

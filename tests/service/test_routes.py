@@ -239,6 +239,14 @@ def test_a_job_is_handed_in_once_per_key(client: TestClient) -> None:
     assert client.get(answer.headers["location"]).json() == job
 
 
+def test_a_body_that_is_not_said_to_be_json_is_refused_with_the_remedy(client: TestClient) -> None:
+    answer = client.post(f"{API}/jobs", content=b"{}", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "the body is not JSON; send it with `Content-Type: application/json`"
+    answer = client.post(f"{API}/jobs", content=b"{", headers={"Content-Type": "application/json"})
+    assert answer.json()["detail"] == "body.1: JSON decode error"
+
+
 def test_a_search_whose_first_job_waits_is_stopped(client: TestClient) -> None:
     first = served.hub(client).queue.submit([Action("start", {"search": "later"})], by="ada").id
     assert client.post(f"{API}/searches/later/stop").json() == {"asked": [], "jobs": [first]}
