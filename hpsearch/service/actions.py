@@ -173,9 +173,9 @@ def bad_argument(errors: Sequence[Mapping[str, Any]]) -> BadArgument:
     first = errors[0]
     place, given = [str(part) for part in first["loc"]], first.get("input")
     short = isinstance(given, str | int | float) and len(str(given)) <= 100 and str(given).isprintable()
-    text = (
-        first["msg"] if first["msg"][1:2].isupper() else first["msg"][:1].lower() + first["msg"][1:]
-    )  # JSON is a name
+    text = str(first["msg"])
+    if not text[1:2].isupper():  # as in JSON
+        text = text[:1].lower() + text[1:]
     return BadArgument(".".join(place) or "body", given if short else None, text)
 
 

@@ -189,8 +189,9 @@ def _stop_jobs(hub: Hub, action: Action) -> str:
     Nothing where it has no jobs: what else it runs the command stops.
     """
     known = searches(hub.settings.storage)
-    search = action.arguments.get("search") or (known[0] if len(known) == 1 else None)
-    if search is None or not hub.queue.open_jobs(search):
+    named = str(action.arguments.get("search") or (known[0] if len(known) == 1 else ""))
+    search = named.partition("/")[0]  # of a stage its search, as it is the search that is stopped
+    if not search or not hub.queue.open_jobs(search):
         return ""
     stopped = stop_search(hub, search)
     if action.arguments.get("output") == "json":

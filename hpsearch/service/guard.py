@@ -112,10 +112,8 @@ class Guard:
         if request.headers.get("origin", ours[0]) not in ours:
             raise HTTPException(403, "a page of another site may not use this server")
         # Browsers say so of every request, also where they leave Origin out.
-        if request.method not in READING and request.headers.get("sec-fetch-site", "none") not in (
-            "none",
-            "same-origin",
-        ):
+        site = request.headers.get("sec-fetch-site", "none")
+        if request.method not in READING and site not in ("none", "same-origin"):
             raise HTTPException(403, "a page of another site may not use this server")
 
     async def _identify(self, request: Request) -> Identity:

@@ -168,7 +168,7 @@ def test_stop_stops_the_jobs_of_the_search_too(http: TestClient, ran: list[Ran])
     assert [queue.job(job.id).state for job in jobs] == ["stopped", "queued"]
     assert (answer["exit_code"], answer["stdout"]) == (0, f"asked to stop: job {jobs[0].id}\n")
     assert ran == []  # it would say that nothing runs
-    answer = ask(http, "stop", Role.RUN, search="n", output="json").json()
+    answer = ask(http, "stop", Role.RUN, search="n/stage-01", output="json").json()
     assert json.loads(answer["stdout"]) == {"asked": [], "jobs": [jobs[1].id]}
 
 
