@@ -196,7 +196,7 @@ class Display(Listener):
             say(f"best {stage.metric} {with_error(score, error)} (one standard error)")
         step = next_step(Results(store, store.stages(stage.search)))
         if step.step != "use" and not cut_short:  # evaluated: nothing is to be run
-            self._next = [*map(command, step.actions[:1])]
+            self._next = list(map(command, step.actions[:1]))
 
     @_outlived
     def narrowed(self, narrowed: NextStage) -> None:

@@ -39,7 +39,7 @@ NOT_SENT = {
 REFUSED = {
     **dict.fromkeys(("storage", "data_dir", "scheduler", "other_storage"), "the server has its own"),
     **dict.fromkeys(("watch", "every", "until_done"), "the server's page shows it live"),
-    **dict.fromkeys(("plot", "mistakes", "save", "to", "project"), "it works where the server runs"),
+    **dict.fromkeys(("plot", "mistakes", "save", "to", "project"), "it works only where the server runs"),
 }
 _NAMES = {("start", "study"): "search"}  # arguments that the API calls otherwise
 
@@ -117,7 +117,7 @@ def _run_job(client: Client, kind: str, given: dict[str, Any]) -> int:
             print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
     except KeyboardInterrupt:
         stop = Action("stop", {"search": job.search})
-        raise Interrupted(f"job {job.id} goes on on the server; `{{}}` stops it", stop) from None
+        raise Interrupted(f"job {job.id} keeps running on the server; `{{}}` stops it", stop) from None
     ended = client.job(job)
     if ended.exit_code is not None:
         return ended.exit_code

@@ -144,7 +144,7 @@ class Guard:
         if request.method in READING and not refused and path_of(request) != "/hp/enter":
             return
         identity: Identity | None = getattr(request.state, "identity", None)
-        if identity is None:  # nobody who may fill the disk
+        if identity is None:  # a stranger must not fill the disk
             if self._refusals.too_many(client_of(request)):
                 return
             self._refusals.add(client_of(request))

@@ -64,7 +64,7 @@ class Settings:
         """Return a socket that listens, before anything is loaded that takes seconds.
 
         Raises:
-            BadArgument: The port is taken or not one.
+            BadArgument: The port is taken or not one, or the host is no address of this machine.
         """
         try:
             return socket.create_server(

@@ -144,7 +144,7 @@ def test_what_makes_no_sense_on_a_server_says_so_in_one_line(cli: Cli, monkeypat
     cli.refused(f"{remotely} import x.csv", says="run it where the server runs, with --storage")
     cli.refused(f"{remotely} status --watch", says="--watch with --server: the server's page shows it live")
     cli.refused(f"{remotely} best --storage x.db", says="--storage with --server: the server has its own")
-    cli.refused(f"{remotely} evaluate --save x.npz", says="--save with --server: it works where the server runs")
+    cli.refused(f"{remotely} evaluate --save x.npz", says="--save with --server: it works only where the server runs")
     cli.refused(f"{remotely} evaluate --best --confirmed", says="choose different values; give one of them")
     cli.refused(f"{remotely} status --nope", says="No such option '--nope' - see `hpsearch status --help`")
     cli.refused("--server nonsense status", says="--server nonsense: no address of a server; give one such as http://")
@@ -176,7 +176,7 @@ def job(monkeypatch: pytest.MonkeyPatch) -> dict[str, Job]:
 
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(cli: Cli, job: dict[str, Job]) -> None:
     ran = cli(f"--server {HERE} start tiny")
-    stopped = "hpsearch: job 7 goes on on the server; `hpsearch stop tiny` stops it\n"
+    stopped = "hpsearch: job 7 keeps running on the server; `hpsearch stop tiny` stops it\n"
     assert (ran.code, ran.out, ran.err) == (130, "a result\n", f"a note\n{stopped}")
 
 

@@ -96,20 +96,12 @@ def _sections(study: StudyFile) -> Iterator[tuple[str, list[FormField]]]:
     models |= {"trials": Trials.model_json_schema(), "pruning": Pruning.model_json_schema()}
     for section, schema in models.items():
         keys = may_be_sent.get(section, tuple(schema["properties"]))
-        properties = {key: schema["properties"][key] for key in keys if "const" not in schema["properties"][key]}
-        yield (
-            section,
-            [
-                _field(
-                    section,
-                    key,
-                    properties[key],
-                    plain[section].get(key),
-                    known=tuple(known.get(f"{section}.{key}", ())),
-                )
-                for key in properties
-            ],
-        )
+        fields = []
+        for key in keys:
+            if "const" not in (about := schema["properties"][key]):
+                names = tuple(known.get(f"{section}.{key}", ()))
+                fields.append(_field(section, key, about, plain[section].get(key), known=names))
+        yield section, fields
 
 
 def _field(section: str, key: str, schema: Mapping[str, Any], value: Any, *, known: tuple[str, ...] = ()) -> FormField:
