@@ -140,7 +140,9 @@ def test_the_dashboard_has_the_stages_and_their_trials(
         (1, "Complete", [0.9]),
         (2, "Complete", [0.7]),
     ]
-    script = browser.get("/static/bundle.js", headers={**read, "Accept-Encoding": ""})
+    plain = elsewhere(browser, "plain")
+    del plain.headers["accept-encoding"]
+    script = plain.get("/static/bundle.js", headers=read)
     assert (script.status_code, len(script.content) > 100_000, script.content[:2] != b"\x1f\x8b") == (200, True, True)
 
 
@@ -170,6 +172,13 @@ def test_a_token_begins_a_session_that_is_ended(storage: Path) -> None:
         assert again != f"{browser.cookies}"
     with served.client(storage, None) as browser:  # what was ended is ended at the server, not in the browser alone
         assert browser.get(f"{API}/session", headers={"Cookie": cookie.partition(";")[0]}).status_code == 401
+
+
+def test_a_session_behind_a_proxy_with_tls_is_for_tls_alone(tmp_path: Path) -> None:
+    with served.client(tmp_path / "a.db", None, url="https://hp.example.org") as browser:
+        secret = served.token(browser.app, Role.READ)
+        began = browser.post(f"{API}/session", json={"token": secret}, headers={"Host": "hp.example.org"})
+        assert "Secure" in began.headers["set-cookie"].split("; ")
 
 
 def test_a_session_outlives_the_server_and_ends_with_its_token(storage: Path) -> None:

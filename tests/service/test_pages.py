@@ -99,6 +99,7 @@ PARTS = ("state", "scatter", "curves", "nested", "best", "answer", "checklist", 
 
 def test_the_page_of_a_search_asks_for_its_parts_and_each_is_there(client: TestClient) -> None:
     page = client.get("/hp/searches/made").text
+    assert "2 of 2 trials" in page  # how far it is comes with it
     addresses = re.findall(r'data-part="(/hp/.*?)"', page)
     assert {address.rpartition("/")[2] for address in addresses} >= set(PARTS)
     for address in addresses:
